@@ -1,0 +1,62 @@
+"""The DAG: a dirty CSV → cleaned, quarantined, loaded, audited, published → star schema, every day."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import Param, TaskGroup, dag
+
+from steps.clean_transactions_pipeline import clean_transactions_pipeline
+from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
+from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
+
+default_args = {
+    "owner": "airflow",
+    "depends_on_past": False,
+    "start_date": datetime(2025, 12, 3, tzinfo=timezone.utc),
+    "retries": 1,
+    "retry_delay": timedelta(minutes=2),
+}
+
+dag_definition = {
+    "dag_id": "pipeline_customer_transaction",
+    "default_args": default_args,
+    "description": "Complete data pipeline: CSV cleaning, PostgreSQL loading, and DBT transformations",
+    "schedule": "@daily",
+    "catchup": False,
+    "max_active_runs": 1,
+    "tags": ["data-pipeline", "csv", "postgres", "dbt", "end-to-end"],
+    "params": {
+        "source": Param(
+            "customer_transactions.csv",
+            type="string",
+            minLength=1,
+            title="Source",
+            description="The input file: its path inside the data folder.",
+        ),
+        "force": Param(
+            False,
+            type="boolean",
+            title="Force",
+            description="Publish even if the file holds far fewer records than readers see now (MIN_ROW_RATIO).",
+        ),
+    },
+}
+
+
+@dag(**dag_definition)
+def clean_customer_transactions() -> None:
+    """Clean the file, load it and model it; each group starts when the one before it has succeeded."""
+    with TaskGroup(group_id="Clean-Transactions") as clean_group:
+        cleaned = clean_transactions_pipeline("Clean-Transactions")
+
+    with TaskGroup(group_id="Load-To-Postgres") as load_group:
+        load_to_postgres_pipeline("Load-To-Postgres", cleaned)
+
+    with TaskGroup(group_id="DBT-Transformations") as dbt_group:
+        dbt_transformations_pipeline("DBT-Transformations")
+
+    clean_group >> load_group >> dbt_group
+
+
+dag_instance = clean_customer_transactions()

@@ -1,0 +1,1 @@
+"""The steps of the pipeline: one module a task group, and the column rules."""

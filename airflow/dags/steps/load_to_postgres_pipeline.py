@@ -1,0 +1,114 @@
+"""Task group Load-To-Postgres: the cleaned file → cleaned_data.customer_transactions, audited, then visible."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.sdk import BaseHook, get_current_context, task
+from psycopg.conninfo import make_conninfo
+
+from audited_load import __version__
+from audited_load.columns import fingerprint
+from audited_load.report import CleanReport
+from audited_load.warehouse.lease import acquire_lease, kept_lease, release_lease
+from audited_load.warehouse.load import Load, connect, copy_cleaned, empty_incoming, register_load
+from audited_load.warehouse.publish import audit_and_publish
+from audited_load.warehouse.tables import Tables, create_tables
+from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+from steps.settings import CONNECTION_ID, SCHEMA, read_settings
+from steps.task_errors import reported_errors
+
+log = logging.getLogger(__name__)
+
+TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA)
+LEASE_WAIT_SECONDS = 30
+
+
+def warehouse_dsn() -> str:
+    """Give the connection string of the Airflow connection `postgres_default`."""
+    found = BaseHook.get_connection(CONNECTION_ID)
+    return make_conninfo(
+        host=found.host or "",
+        port=found.port or 5432,
+        dbname=found.schema or "",
+        user=found.login or "",
+        password=found.password or "",
+        application_name="pipeline_customer_transaction",
+    )
+
+
+def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
+    """Define the four tasks of the group, in order.
+
+    Args:
+        parent_group: Id of the task group, for the log.
+        cleaned: Output of Clean-Transactions, a CleanReport as a dictionary.
+
+    Returns:
+        The last task; its output says what readers see now.
+    """
+
+    @task(task_id="create_cleaned_table")
+    def create_cleaned_table(report: dict[str, Any]) -> dict[str, Any]:
+        """Make schema, tables and views if absent, take the lease and enter the load into the ledger."""
+        run_id = get_current_context()["run_id"]
+        with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
+            create_tables(connection, TABLES, read_settings().readers)
+            acquire_lease(connection, TABLES, run_id, LEASE_WAIT_SECONDS)
+            version = f"{__version__}+{fingerprint(CUSTOMER_TRANSACTIONS)}"
+            clean_report = CleanReport.from_dict(report)
+            load = register_load(connection, TABLES, clean_report, run_id, "replace", version)
+        log.info("[%s] Load %s, generation %s", parent_group, load.load_id, load.generation)
+        return load.to_dict()
+
+    @task(task_id="truncate_cleaned_table")
+    def truncate_cleaned_table(upstream_output: dict[str, Any]) -> dict[str, Any]:
+        """Empty the incoming table; what readers see is another one."""
+        load = Load.from_dict(upstream_output)
+        with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
+            acquire_lease(connection, TABLES, load.run_id, LEASE_WAIT_SECONDS)
+            if load.generation is not None:
+                empty_incoming(connection, TABLES, load)
+        return upstream_output
+
+    @task(task_id="load_cleaned_csv_to_postgres")
+    def load_cleaned_csv_to_postgres(upstream_output: dict[str, Any]) -> dict[str, Any]:
+        """Copy the cleaned file into the incoming table, and the rejects into the quarantine."""
+        load, dsn = Load.from_dict(upstream_output), warehouse_dsn()
+        with reported_errors(parent_group), connect(dsn) as connection:
+            acquire_lease(connection, TABLES, load.run_id, LEASE_WAIT_SECONDS)
+            if load.generation is None:
+                log.info("[%s] The same file is visible already: nothing to load", parent_group)
+                return upstream_output
+            with kept_lease(dsn, TABLES, load.run_id):
+                rows, seconds = copy_cleaned(connection, TABLES, load)
+        rate = rows / seconds if seconds else 0
+        log.info("[%s] Loaded %s rows in %.2f s (%.0f rows/s)", parent_group, rows, seconds, rate)
+        return upstream_output
+
+    @task(task_id="validate_postgres_load")
+    def validate_postgres_load(upstream_output: dict[str, Any]) -> dict[str, Any]:
+        """Audit the incoming table against the CleanReport, then publish it."""
+        load, dsn = Load.from_dict(upstream_output), warehouse_dsn()
+        settings, force = read_settings(), bool(get_current_context()["params"]["force"])
+        with reported_errors(parent_group), connect(dsn) as connection:
+            acquire_lease(connection, TABLES, load.run_id, LEASE_WAIT_SECONDS)
+            with kept_lease(dsn, TABLES, load.run_id):
+                published = audit_and_publish(
+                    connection, TABLES, load, min_row_ratio=settings.min_row_ratio, force=force
+                )
+            release_lease(connection, TABLES, load.run_id)
+        word = "Published" if published.changed else "Unchanged:"
+        log.info("[%s] %s generation %s, %s rows", parent_group, word, published.generation, published.rows)
+        return {
+            "load_id": published.load_id,
+            "generation": published.generation,
+            "rows": published.rows,
+            "changed": published.changed,
+        }
+
+    created = create_cleaned_table(cleaned)
+    truncated = truncate_cleaned_table(created)
+    loaded = load_cleaned_csv_to_postgres(truncated)
+    return validate_postgres_load(loaded)

@@ -1,0 +1,153 @@
+"""The vocabulary in which a feed is described: columns, their types, the rules for their values.
+
+A feed is data: nothing here reads a file. A value goes through its column's rules in order; each rule
+rewrites the texts that its pattern matches and is counted. What is then a canonical value of the column's
+type is accepted. Anything else is refused, with the name of the first refusal whose pattern matches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True)
+class WholeNumber:
+    """Integers from `minimum` to `maximum`, both included."""
+
+    minimum: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Exact decimals with at most `precision` digits, `scale` of them after the point."""
+
+    precision: int
+    scale: int
+
+
+@dataclass(frozen=True)
+class CalendarDate:
+    """Days of the proleptic Gregorian calendar, year 1 to 9999."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text of at most `maximum` characters, in Unicode NFC."""
+
+    maximum: int
+
+
+Kind: TypeAlias = WholeNumber | Amount | CalendarDate | Text
+
+
+@dataclass(frozen=True)
+class Rule:
+    r"""One named way to read a value.
+
+    Attributes:
+        name: What the counts in the report call it.
+        pattern: Regular expression (Rust syntax, no look-around) of the texts that the rule reads.
+        rewrite: Replacement for the match (`${1}` is the first group), or a function from text to text that
+            returns None when it can't read the text.
+        examples: Pairs of a text and what the rule makes of it; documentation, and tested.
+    """
+
+    name: str
+    pattern: str
+    rewrite: str | Callable[[str], str | None]
+    examples: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One named reason for which a value can't be read.
+
+    Attributes:
+        name: What the counts in the report call it.
+        pattern: Regular expression of the texts that it explains.
+        why: The explanation, as the end of a sentence that starts with the value.
+        examples: Texts that it refuses; documentation, and tested.
+    """
+
+    name: str
+    pattern: str
+    why: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a feed.
+
+    Attributes:
+        name: Its name in the header, in lower case.
+        kind: The type of its values.
+        required: Whether a record without a value is refused.
+        null_tokens: Texts, in lower case, that mean "no value" beside the blank.
+        rules: Applied in order.
+        refusals: Looked through in order; the last one's pattern should match everything.
+    """
+
+    name: str
+    kind: Kind
+    required: bool
+    null_tokens: frozenset[str]
+    rules: tuple[Rule, ...]
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True)
+class ControlTotal:
+    """A sum that must be the same in the file, in the table and in the marts.
+
+    Attributes:
+        name: Its name in the report and, after `total_`, in the ledger.
+        factors: Columns whose product is summed; a record where one is null adds nothing.
+    """
+
+    name: str
+    factors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Everything that the engine knows of a data set.
+
+    Attributes:
+        name: Starts the names of its files.
+        columns: In the order of the cleaned file and of the table.
+        key: The column that identifies a record; two records with one key are duplicates or corrections.
+        totals: The control totals.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    key: str
+    totals: tuple[ControlTotal, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+
+def fingerprint(feed: Feed) -> str:
+    """Sum up the rules of a feed in twelve characters: another rule gives other ones.
+
+    Returns:
+        Hexadecimal text. Functions count by their source, so that editing one counts too.
+    """
+    parts = [repr((feed.name, feed.key, feed.totals))]
+    for column in feed.columns:
+        parts.append(
+            repr((column.name, column.kind, column.required, sorted(column.null_tokens), column.refusals))
+        )
+        for rule in column.rules:
+            rewrite = rule.rewrite if isinstance(rule.rewrite, str) else inspect.getsource(rule.rewrite)
+            parts.append(repr((rule.name, rule.pattern, rewrite)))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

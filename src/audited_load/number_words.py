@@ -1,0 +1,71 @@
+"""English number words → decimal text, exactly, or nothing. Parsing and spelling are two libraries' work."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from num2words import num2words
+from text_to_num import text2num
+
+NUMBER_WORDS = r"(?i)^[a-z][a-z \-,]*$"
+"""Texts that are worth a try: letters, spaces, hyphens and commas only."""
+
+_SIGNS = ("minus ", "negative ")
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@lru_cache(maxsize=65536)
+def read_number_words(text: str) -> str | None:
+    """Read an English number, such as "one hundred and five point two five".
+
+    A number is only accepted if spelling it out again gives the same words, so that a half-understood
+    text is never taken for a number.
+
+    Args:
+        text: The words, in any case, with or without hyphens and "and".
+
+    Returns:
+        The number as decimal text ("105.25"), or None if the words are not one number.
+    """
+    words = _normalise(text)
+    sign = ""
+    for prefix in _SIGNS:
+        if words.startswith(prefix):
+            sign, words = "-", words.removeprefix(prefix)
+    whole_words, point, decimal_words = words.partition(" point ")
+    whole = _read_whole(whole_words)
+    if whole is None:
+        return None
+    if not point:
+        return f"{sign}{whole}"
+    digits = [_DIGITS.index(word) for word in decimal_words.split() if word in _DIGITS]
+    if not digits or len(digits) != len(decimal_words.split()):
+        return None
+    return f"{sign}{whole}.{''.join(map(str, digits))}"
+
+
+def _read_whole(words: str) -> int | None:
+    words = re.sub(r"^a (?=hundred|thousand|million|billion)", "one ", words)
+    try:
+        number = int(text2num(words, "en"))
+    except ValueError:
+        return None
+    return number if _skeleton(words) in _spellings(number) else None
+
+
+def _spellings(number: int) -> set[str]:
+    spellings = {_skeleton(num2words(number, lang="en"))}
+    hundreds, rest = divmod(number, 100)
+    if 10 < hundreds < 100 and hundreds % 10:  # noqa: PLR2004 - "twelve hundred", "nineteen hundred and five"
+        tail = f" {num2words(rest, lang='en')}" if rest else ""
+        spellings.add(_skeleton(f"{num2words(hundreds, lang='en')} hundred{tail}"))
+    return spellings
+
+
+def _normalise(text: str) -> str:
+    return " ".join(text.lower().replace("-", " ").replace(",", " ").split())
+
+
+def _skeleton(words: str) -> str:
+    return " ".join(word for word in _normalise(words).split() if word != "and")

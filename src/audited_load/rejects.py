@@ -1,0 +1,61 @@
+"""The rejected file: one line a refused record, with its place, every reason and its raw text.
+
+It opens safely in a spreadsheet: a raw text that starts like a formula has an apostrophe before it.
+Bytes that are no UTF-8, and NUL, are written as `\\xNN`.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from audited_load.blocks import Reject
+
+HEADER = ("source_record", "source_line", "byte_offset", "reasons", "raw_record")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+
+
+@contextmanager
+def write_rejects(path: Path) -> Iterator[Callable[[Iterable[Reject]], None]]:
+    """Open a rejected file for writing; call what it gives with the rejects, in order."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+
+        def write(rejects: Iterable[Reject]) -> None:
+            writer.writerows(
+                (
+                    reject.record,
+                    reject.line,
+                    reject.offset,
+                    "; ".join(reject.reasons),
+                    guard_formula(show_bytes(reject.raw)),
+                )
+                for reject in rejects
+            )
+
+        yield write
+
+
+def read_rejects(path: Path) -> Iterator[Reject]:
+    """Read a rejected file again, in order; the raw text is the shown one."""
+    csv.field_size_limit(sys.maxsize)
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        next(rows)
+        for record, line, offset, reasons, raw in rows:
+            shown = raw[1:] if raw.startswith("'") else raw
+            yield Reject(int(record), int(line), int(offset), (reasons,), shown.encode())
+
+
+def show_bytes(raw: bytes) -> str:
+    """Decode a record's bytes; what is not text becomes `\\xNN`."""
+    return raw.decode(errors="backslashreplace").replace("\0", "\\x00")
+
+
+def guard_formula(text: str) -> str:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -1,0 +1,274 @@
+"""A file of unknown make → UTF-8 bytes, its fingerprint, its dialect and its header.
+
+Compression, encoding, delimiter and header are found here once, so that nothing further down needs to
+know them. Offsets are counted in the UTF-8 text after decompression, which is the file itself for the
+usual case of a plain UTF-8 file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import hashlib
+import io
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import zstandard
+
+from audited_load.errors import UnusableFileError
+
+CHUNK_BYTES = 8 * 2**20
+HEADER_BYTES = 2**20
+MAX_EXPANSION = 200
+"""Decompressed bytes per compressed byte above which a file is taken for a decompression bomb."""
+
+_DELIMITERS = (",", ";", "\t", "|")
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that can be read as records.
+
+    Attributes:
+        path: Where it is.
+        bytes: Its size on disk.
+        sha256: Of the bytes on disk.
+        compression: "gzip", "zstd" or None.
+        encoding: "utf-8", "utf-8-sig", "utf-16-le", "utf-16-be" or "windows-1252".
+        delimiter: Between fields.
+        newline: "\\n", or "\\r" for the files of old Macs. "\\r\\n" counts as "\\n".
+        header: The names, as found.
+        body_offset: Where the first record starts, in bytes of UTF-8 text.
+        body_line: The line on which the first record starts, from 1.
+    """
+
+    path: Path
+    bytes: int
+    sha256: str
+    compression: str | None
+    encoding: str
+    delimiter: str
+    newline: str
+    header: tuple[str, ...]
+    body_offset: int
+    body_line: int
+
+    def positions(self, names: list[str]) -> list[int]:
+        """Where the named columns are in the header; case and spaces don't matter.
+
+        Raises:
+            UnusableFileError: A column is missing or there twice.
+        """
+        found = [normalise_name(name) for name in self.header]
+        missing = [name for name in names if name not in found]
+        twice = [name for name in names if found.count(name) > 1]
+        if missing or twice:
+            raise UnusableFileError(
+                f"{self.path.name}: "
+                + (f"column {', '.join(missing)} missing" if missing else f"column {', '.join(twice)} twice")
+                + f" in the header. Found: {', '.join(name[:60] for name in self.header[:50])}.",
+                "Ask the supplier for the file with the header "
+                f"{','.join(names)}, or rename its columns. Nothing was loaded.",
+            )
+        return [found.index(name) for name in names]
+
+
+def normalise_name(name: str) -> str:
+    """Fold case, spaces and hyphens of a column's name: " Customer ID" is `customer_id`."""
+    return re.sub(r"[\s-]+", "_", name.strip().lower())
+
+
+def inspect_file(path: Path, expected: list[str]) -> Source:
+    """Find out how to read a file.
+
+    Args:
+        path: A regular file.
+        expected: Names of the columns that tell the header's delimiter.
+
+    Returns:
+        What is needed to read its records.
+
+    Raises:
+        UnusableFileError: There is no such file, or it can't hold records.
+    """
+    size = _check_regular(path)
+    with path.open("rb") as file:
+        magic = file.read(4)
+    compression = "gzip" if magic[:2] == b"\x1f\x8b" else "zstd" if magic == b"\x28\xb5\x2f\xfd" else None
+    digest = hash_file(path)
+    encoding = _find_encoding(path, compression)
+    head = b""
+    for chunk in _decoded(path, compression, encoding):
+        head += chunk
+        if len(head) >= HEADER_BYTES:
+            break
+    newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
+    skipped = re.match(rb"[\r\n]*", head)
+    start = skipped.end() if skipped else 0
+    delimiter, header, end = _read_header(path, head, start, newline, expected)
+    lines = head[:end].count(newline.encode())
+    return Source(path, size, digest, compression, encoding, delimiter, newline, header, end, lines + 1)
+
+
+def read_chunks(source: Source) -> Iterator[bytes]:
+    """Read the records' bytes, header left out, as UTF-8 with "\\n" between lines.
+
+    Yields:
+        Chunks of up to 8 MiB, cut anywhere.
+
+    Raises:
+        UnusableFileError: The file can't be decompressed or decoded to its end.
+    """
+    skip = source.body_offset
+    for chunk in _decoded(source.path, source.compression, source.encoding):
+        if skip >= len(chunk):
+            skip -= len(chunk)
+            continue
+        body = chunk[skip:] if skip else chunk
+        skip = 0
+        yield body.replace(b"\r", b"\n") if source.newline == "\r" else body
+
+
+def hash_file(path: Path) -> str:
+    """Compute the sha256 of a file's bytes, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_regular(path: Path) -> int:
+    remedy = "Check the path and the supplier's delivery. Nothing was loaded."
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise UnusableFileError(f"{path}: no such file.", remedy) from error
+    except OSError as error:
+        raise UnusableFileError(f"{path}: {error.strerror}.", remedy) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableFileError(f"{path}: not a regular file.", remedy)
+    if status.st_size == 0:
+        raise UnusableFileError(f"{path}: the file is empty.", remedy)
+    return status.st_size
+
+
+@contextmanager
+def _open(path: Path, compression: str | None) -> Iterator[IO[bytes]]:
+    with path.open("rb") as raw:
+        if compression == "gzip":
+            with gzip.GzipFile(fileobj=raw) as expanded:
+                yield expanded  # type: ignore[misc]
+        elif compression == "zstd":
+            with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
+                yield io.BufferedReader(stream, CHUNK_BYTES)  # type: ignore[type-var]
+        else:
+            yield raw
+
+
+def _raw_chunks(path: Path, compression: str | None) -> Iterator[bytes]:
+    limit = path.stat().st_size * MAX_EXPANSION + HEADER_BYTES if compression else None
+    total = 0
+    try:
+        with _open(path, compression) as file:
+            while chunk := file.read(CHUNK_BYTES):
+                total += len(chunk)
+                if limit is not None and total > limit:
+                    raise UnusableFileError(
+                        f"{path.name}: expands to more than {MAX_EXPANSION} times its size.",
+                        "Deliver it uncompressed if it is genuine. Nothing was loaded.",
+                    )
+                yield chunk
+    except (EOFError, gzip.BadGzipFile, zstandard.ZstdError, OSError) as error:
+        raise UnusableFileError(
+            f"{path.name}: can't be read to its end: {error}.",
+            "The delivery is damaged or incomplete: fetch it again. Nothing was loaded.",
+        ) from error
+
+
+def _decoded(path: Path, compression: str | None, encoding: str) -> Iterator[bytes]:
+    """Give the text as UTF-8, without a byte order mark."""
+    chunks = _raw_chunks(path, compression)
+    if encoding in {"utf-8", "utf-8-sig"}:
+        first = next(chunks, b"")
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from chunks
+        return
+    # Windows-1252 leaves five bytes undefined; they pass as control characters, which a rule refuses.
+    decoder = codecs.getincrementaldecoder(encoding)(
+        "strict" if encoding.startswith("utf") else "cp1252_or_c1"
+    )
+    try:
+        yield decoder.decode(next(chunks, b"")).removeprefix("\ufeff").encode()
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode()
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise UnusableFileError(
+            f"{path.name}: not valid {encoding}: {error}.",
+            "Ask the supplier for the file in UTF-8. Nothing was loaded.",
+        ) from error
+
+
+def _c1(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(map(chr, error.object[error.start : error.end])), error.end
+
+
+codecs.register_error("cp1252_or_c1", _c1)
+
+
+def _find_encoding(path: Path, compression: str | None) -> str:
+    """Tell the encoding: by its mark, else UTF-8, else Windows-1252 if nothing in it looks like UTF-8."""
+    invalid = multibyte = False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for number, chunk in enumerate(_raw_chunks(path, compression)):
+        if number == 0:
+            for mark, name in _BOMS.items():
+                if chunk.startswith(mark):
+                    return name
+        if chunk.isascii() and not decoder.getstate()[0]:
+            continue
+        multibyte = multibyte or _MULTIBYTE.search(chunk) is not None
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError:
+            invalid = True
+            decoder.reset()
+        if multibyte:
+            return "utf-8"
+    return "windows-1252" if invalid or decoder.getstate()[0] else "utf-8"
+
+
+def _read_header(
+    path: Path, head: bytes, start: int, newline: str, expected: list[str]
+) -> tuple[str, tuple[str, ...], int]:
+    """Read the first line; the delimiter is the one that finds most of the expected names."""
+    end = head.find(newline.encode(), start)
+    end = len(head) if end < 0 else end + 1
+    line = head[start:end].decode(errors="replace").strip("\r\n")
+    if not line.strip():
+        raise UnusableFileError(
+            f"{path.name}: no header found.", "Check the supplier's delivery. Nothing was loaded."
+        )
+
+    def known(delimiter: str) -> tuple[int, int]:
+        fields = _fields_of(line, delimiter)
+        return sum(normalise_name(name) in expected for name in fields), len(fields)
+
+    delimiter = max(_DELIMITERS, key=known)
+    return delimiter, tuple(_fields_of(line, delimiter)), end
+
+
+def _fields_of(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return [line]

@@ -1,0 +1,188 @@
+"""The incoming table → what readers see: audit it, then move the pointer. Or leave everything as it was."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from decimal import Decimal
+
+import psycopg
+from psycopg import sql
+
+from audited_load.errors import BadDataError, RefusedError
+from audited_load.warehouse.load import Load, require_incoming
+from audited_load.warehouse.tables import Tables
+
+log = logging.getLogger(__name__)
+
+KEPT_GENERATIONS = 2
+"""The visible one, and the one before it for a rollback."""
+
+GUARD_FROM_ROWS = 10_000
+"""From this many visible rows on, another source's much smaller file is suspicious too."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a load came to.
+
+    Attributes:
+        load_id: Its row in the ledger.
+        generation: What readers see now.
+        rows: Rows of the load.
+        changed: False if readers saw this content already.
+    """
+
+    load_id: int
+    generation: int
+    rows: int
+    changed: bool
+
+
+def audit_and_publish(
+    connection: psycopg.Connection, tables: Tables, load: Load, *, min_row_ratio: float, force: bool
+) -> Published:
+    """Check the incoming table against the accounting of its file, then let readers see it.
+
+    Args:
+        connection: In autocommit mode.
+        tables: Their names.
+        load: The load.
+        min_row_ratio: Smallest share of the visible rows that a new load may have.
+        force: Publish even if the guard of `min_row_ratio` objects.
+
+    Returns:
+        What readers see now.
+
+    Raises:
+        BadDataError: The table and the accounting differ, or a key is there twice.
+        RefusedError: A guard objects, or the incoming table is another load's.
+    """
+    visible = _visible(connection, tables)
+    if visible and (load.generation is None or visible[0] == load.generation):
+        log.info("Load %s is visible already: nothing to publish", load.load_id)
+        return Published(load.load_id, visible[0], load.report.accepted, changed=False)
+    require_incoming(connection, tables, load)
+    _add_key(connection, tables, load)
+    audit_incoming(connection, tables, load)
+    if visible and not force:
+        _guard_rows(load, visible, min_row_ratio)
+    connection.execute(tables.fill("analyze {incoming}"))
+    _publish(connection, tables, load)
+    if load.generation is None:
+        raise AssertionError("a load without a generation was published")
+    drop_old_generations(connection, tables)
+    return Published(load.load_id, load.generation, load.report.accepted, changed=True)
+
+
+def audit_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
+    """Compare the incoming table with the accounting, to the row and to the last decimal.
+
+    Raises:
+        BadDataError: They differ.
+    """
+    sums = [
+        sql.SQL("coalesce(sum({}), 0)").format(
+            sql.SQL(" * ").join(sql.SQL("{}::numeric").format(sql.Identifier(name)) for name in total.factors)
+        )
+        for total in tables.feed.totals
+    ]
+    statement = tables.fill("select count(*), {sums} from {incoming}", sums=sql.SQL(", ").join(sums))
+    row = connection.execute(statement).fetchone() or ()
+    expected = {"rows": Decimal(load.report.accepted)}
+    expected |= {name: Decimal(value) for name, value in load.report.totals.items()}
+    wrong = [
+        f"{name}: {found} in the table, {wanted} in the file"
+        for (name, wanted), found in zip(expected.items(), row, strict=True)
+        if Decimal(found) != wanted
+    ]
+    if wrong:
+        raise BadDataError(
+            f"Load {load.load_id} does not tie out. " + "; ".join(wrong) + ".",
+            "Nothing was published. Run it again from the first task; if it repeats, the cleaned file was changed.",
+        )
+
+
+def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None:
+    """Drop generations that no rollback needs, without making a reader wait; what can't go now goes later."""
+    relation = f'"{tables.schema}"."{tables.feed.name}_generations"'
+    partitions = connection.execute(
+        "select inhrelid::regclass::text, inhdetachpending from pg_inherits where inhparent = to_regclass(%s)",
+        (relation,),
+    ).fetchall()
+    kept = connection.execute(
+        tables.fill(
+            "select generation from {loads} where generation is not null"
+            " order by generation = (select generation from {published}) desc, published_at desc limit %s"
+        ),
+        (KEPT_GENERATIONS,),
+    ).fetchall()
+    names = {f"{tables.feed.name}_g{row[0]}" for row in kept}
+    for partition, detach_pending in partitions:
+        name = partition.rpartition(".")[2].strip('"')
+        if name in names:
+            continue
+        how = sql.SQL("finalize" if detach_pending else "concurrently")
+        table = sql.Identifier(tables.schema, name)
+        try:
+            connection.execute("set statement_timeout = '5s'")
+            connection.execute(
+                tables.fill("alter table {generations} detach partition {table} {how}", table=table, how=how)
+            )
+            connection.execute(tables.fill("drop table {table}", table=table))
+        except psycopg.errors.QueryCanceled:
+            log.info("Generation %s is still being read: it goes with the next load", name)
+        finally:
+            connection.execute("reset statement_timeout")
+
+
+def _visible(connection: psycopg.Connection, tables: Tables) -> tuple[int, int, str] | None:
+    """Give generation, rows and source of what readers see, if anything."""
+    return connection.execute(
+        tables.fill("select generation, accepted, source_name from {published_load}")
+    ).fetchone()
+
+
+def _add_key(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
+    constraint = f"{tables.feed.name}_g{load.generation}_key"
+    if connection.execute("select 1 from pg_constraint where conname = %s", (constraint,)).fetchone():
+        return
+    statement = "alter table {incoming} add constraint {constraint} primary key (generation, {key})"
+    connection.execute(tables.fill(statement, constraint=sql.Identifier(constraint)))
+
+
+def _guard_rows(load: Load, visible: tuple[int, int, str], min_row_ratio: float) -> None:
+    _, rows, source = visible
+    same_feed = source == load.report.source or rows >= GUARD_FROM_ROWS
+    if same_feed and load.report.accepted < min_row_ratio * rows:
+        raise RefusedError(
+            f"{load.report.source} holds {load.report.accepted} good records, but readers see {rows} now:"
+            f" fewer than MIN_ROW_RATIO ({min_row_ratio:.0%}) of them.",
+            "Check that the delivery is whole. If it is, run it again with the param `force`."
+            " The published tables are as they were.",
+        )
+
+
+def _publish(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
+    """Make the incoming table a partition and move the pointer, in one short transaction without a lock on readers."""
+    number = sql.Literal(load.generation)
+    name = f"{tables.feed.name}_g{load.generation}"
+    with connection.transaction():
+        connection.execute("set local lock_timeout = '10s'")
+        for statement in (
+            "alter table {incoming} rename to {name}",
+            "comment on table {partition} is null",
+            "alter table {generations} attach partition {partition} for values in ({number})",
+            "update {loads} set status = 'published', generation = {number}, published_at = now() where load_id = {load_id}",
+            "insert into {published} (generation) values ({number})"
+            " on conflict (only_row) do update set generation = excluded.generation",
+        ):
+            connection.execute(
+                tables.fill(
+                    statement,
+                    name=sql.Identifier(name),
+                    partition=sql.Identifier(tables.schema, name),
+                    number=number,
+                    load_id=sql.Literal(load.load_id),
+                )
+            )

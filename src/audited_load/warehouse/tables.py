@@ -1,0 +1,193 @@
+"""The warehouse's tables and views for one feed, as SQL.
+
+```
+<schema>.<feed>_generations   partitioned by generation: one partition a published load
+<schema>.<feed>_incoming      the table that a load fills; becomes a partition when it is published
+<schema>.<feed>               view of the generation that <schema>.published points to: what readers see
+<schema>.<feed>_rejected      quarantine, kept across runs
+<schema>.loads                ledger: one row a load
+<schema>.published_load       view: the ledger's row of the load that readers see
+```
+
+A view over a pointer, and not a rename, because readers must never wait for DDL: moving the pointer is one
+row updated (docs/adr/0002).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, WholeNumber
+
+INTEGER_MAX = 2**31 - 1
+PROVENANCE = ("loaded_at", "load_id", "source_record")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Names of a feed's tables, ready to be put into SQL.
+
+    Attributes:
+        feed: The columns.
+        schema: Name of the schema.
+    """
+
+    feed: Feed
+    schema: str
+
+    def named(self, suffix: str = "") -> sql.Identifier:
+        """Name the feed's table with a suffix, such as `_incoming`."""
+        return sql.Identifier(self.schema, f"{self.feed.name}{suffix}")
+
+    def other(self, name: str) -> sql.Identifier:
+        """Name another table of the schema, such as `loads`."""
+        return sql.Identifier(self.schema, name)
+
+    def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
+        """Compose a statement; `{view}`, `{generations}`, `{incoming}`, … stand for the names."""
+        return sql.SQL(statement).format(  # type: ignore[arg-type]
+            schema=sql.Identifier(self.schema),
+            view=self.named(),
+            generations=self.named("_generations"),
+            incoming=self.named("_incoming"),
+            rejected=self.named("_rejected"),
+            loads=self.other("loads"),
+            published=self.other("published"),
+            published_load=self.other("published_load"),
+            lease=self.other("lease"),
+            generation_numbers=self.other("generation_numbers"),
+            view_name=sql.Literal(f"{self.schema}.{self.feed.name}"),
+            published_load_name=sql.Literal(f"{self.schema}.published_load"),
+            key=sql.Identifier(self.feed.key),
+            **parts,
+        )
+
+
+def create_tables(connection: psycopg.Connection, tables: Tables, readers: Iterable[str]) -> None:
+    """Make the schema, its tables and its views if they are absent.
+
+    Args:
+        connection: As the role that is to own them.
+        tables: Their names.
+        readers: Roles that may read the views, never the tables or the raw text of rejects.
+    """
+    columns = sql.SQL(", ").join(_column_sql(column) for column in tables.feed.columns)
+    totals = sql.SQL(", ").join(
+        sql.SQL("{} numeric").format(sql.Identifier(f"total_{total.name}")) for total in tables.feed.totals
+    )
+    names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, *PROVENANCE]))
+    with connection.transaction():
+        # Two first runs at once would collide on the catalogue.
+        connection.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"create {tables.schema}",))
+        for statement in _STATEMENTS:
+            connection.execute(tables.fill(statement, columns=columns, totals=totals, names=names))
+        for role in readers:
+            if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
+                for statement in _GRANTS:
+                    connection.execute(tables.fill(statement, role=sql.Identifier(role)))
+
+
+def _column_sql(column: Column) -> sql.Composed:
+    match column.kind:
+        case WholeNumber(_, maximum):
+            kind = "integer" if maximum <= INTEGER_MAX else "bigint"
+        case Amount(precision, scale):
+            kind = f"numeric({precision}, {scale})"
+        case CalendarDate():
+            kind = "date"
+        case Text():
+            kind = "text"
+    null = sql.SQL("not null" if column.required else "null")
+    return sql.SQL("{} {} {}").format(sql.Identifier(column.name), sql.SQL(kind), null)  # type: ignore[arg-type]
+
+
+_STATEMENTS = (
+    "create schema if not exists {schema}",
+    "create sequence if not exists {generation_numbers}",
+    """
+    create table if not exists {loads} (
+        load_id bigint generated always as identity primary key,
+        run_id text not null,
+        generation bigint unique,
+        mode text not null,
+        source_name text not null,
+        sha256 text not null,
+        bytes bigint not null,
+        read bigint not null,
+        accepted bigint not null,
+        quarantined bigint not null,
+        duplicates bigint not null,
+        superseded bigint not null,
+        {totals},
+        rule_counts jsonb not null,
+        reason_counts jsonb not null,
+        encoding text not null,
+        delimiter text not null,
+        started_at timestamptz not null,
+        published_at timestamptz,
+        status text not null check (status in ('loading', 'published', 'unchanged')),
+        code_version text not null,
+        unique (run_id, sha256, code_version),
+        check (read = accepted + quarantined + duplicates),
+        check ((status = 'published') = (generation is not null and published_at is not null))
+    )
+    """,
+    """
+    create table if not exists {generations} (
+        {columns},
+        loaded_at timestamptz not null,
+        load_id bigint not null,
+        source_record bigint not null,
+        generation bigint not null,
+        primary key (generation, {key})
+    ) partition by list (generation)
+    """,
+    """
+    create table if not exists {published} (
+        only_row boolean primary key default true check (only_row),
+        generation bigint not null references {loads} (generation)
+    )
+    """,
+    """
+    create table if not exists {rejected} (
+        load_id bigint not null references {loads} (load_id),
+        source_record bigint not null,
+        source_line bigint not null,
+        byte_offset bigint not null,
+        reasons text not null,
+        raw_record text not null,
+        primary key (load_id, source_record)
+    )
+    """,
+    """
+    create table if not exists {lease} (
+        only_row boolean primary key default true check (only_row),
+        holder text not null,
+        expires_at timestamptz not null
+    )
+    """,
+    # `create or replace view` would take a lock that readers wait for.
+    """
+    do $body$ begin
+        if to_regclass({view_name}) is null then
+            create view {view} as
+            select {names} from {generations}
+            where generation = (select generation from {published});
+        end if;
+        if to_regclass({published_load_name}) is null then
+            create view {published_load} as
+            select loads.* from {loads} as loads
+            where loads.generation = (select generation from {published});
+        end if;
+    end $body$
+    """,
+)
+
+_GRANTS = (
+    "grant usage on schema {schema} to {role}",
+    "grant select on {view}, {published_load}, {loads} to {role}",
+)
