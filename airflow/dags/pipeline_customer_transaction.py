@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import Param, TaskGroup, dag
+from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 
 from steps.clean_transactions_pipeline import clean_transactions_pipeline
-from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
 
 default_args = {
     "owner": "airflow",
     "depends_on_past": False,
-    "start_date": datetime(2025, 12, 3, tzinfo=timezone.utc),
+    "start_date": datetime(2025, 12, 3, tzinfo=UTC),
     "retries": 1,
     "retry_delay": timedelta(minutes=2),
 }
@@ -38,7 +38,7 @@ dag_definition = {
             False,
             type="boolean",
             title="Force",
-            description="Publish even if the file holds far fewer records than readers see now (MIN_ROW_RATIO).",
+            description="Publish even if the file holds far fewer records than readers see now.",
         ),
     },
 }

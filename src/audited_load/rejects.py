@@ -1,4 +1,4 @@
-"""The rejected file: one line a refused record, with its place, every reason and its raw text.
+r"""The rejected file: one line a refused record, with its place, every reason and its raw text.
 
 It opens safely in a spreadsheet: a raw text that starts like a formula has an apostrophe before it.
 Bytes that are no UTF-8, and NUL, are written as `\\xNN`.
@@ -52,7 +52,7 @@ def read_rejects(path: Path) -> Iterator[Reject]:
 
 
 def show_bytes(raw: bytes) -> str:
-    """Decode a record's bytes; what is not text becomes `\\xNN`."""
+    r"""Decode a record's bytes; what is not text becomes `\\xNN`."""
     return raw.decode(errors="backslashreplace").replace("\0", "\\x00")
 
 

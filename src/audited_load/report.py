@@ -94,8 +94,8 @@ def check_threshold(report: CleanReport, max_rejected_ratio: float) -> None:
         problem = f"{report.source}: none of {report.read} records could be accepted."
     elif report.rejected_ratio > max_rejected_ratio:
         problem = (
-            f"{report.source}: {report.quarantined - report.superseded} of {report.read} records"
-            f" ({report.rejected_ratio:.1%}) were refused, more than MAX_REJECTED_RATIO ({max_rejected_ratio:.1%})."
+            f"{report.source}: {report.quarantined - report.superseded} of {report.read} records were refused"
+            f" ({report.rejected_ratio:.1%}), more than MAX_REJECTED_RATIO ({max_rejected_ratio:.1%})."
         )
     else:
         return

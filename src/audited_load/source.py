@@ -36,7 +36,7 @@ _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf
 
 @dataclass(frozen=True)
 class Source:
-    """A file that can be read as records.
+    r"""A file that can be read as records.
 
     Attributes:
         path: Where it is.
@@ -45,7 +45,7 @@ class Source:
         compression: "gzip", "zstd" or None.
         encoding: "utf-8", "utf-8-sig", "utf-16-le", "utf-16-be" or "windows-1252".
         delimiter: Between fields.
-        newline: "\\n", or "\\r" for the files of old Macs. "\\r\\n" counts as "\\n".
+        newline: "\n", or "\r" for the files of old Macs. "\r\n" counts as "\n".
         header: The names, as found.
         body_offset: Where the first record starts, in bytes of UTF-8 text.
         body_line: The line on which the first record starts, from 1.
@@ -120,7 +120,7 @@ def inspect_file(path: Path, expected: list[str]) -> Source:
 
 
 def read_chunks(source: Source) -> Iterator[bytes]:
-    """Read the records' bytes, header left out, as UTF-8 with "\\n" between lines.
+    r"""Read the records' bytes, header left out, as UTF-8 with "\n" between lines.
 
     Yields:
         Chunks of up to 8 MiB, cut anywhere.

@@ -33,7 +33,7 @@ def resolve_source(data: Path, source: str) -> Path:
     if not path.is_relative_to(data):
         raise RefusedError(
             f"The source {source!r} lies outside the data folder.",
-            "Give a path relative to the data folder, or use `customer-pipeline run FILE`, which copies it in.",
+            "Give a path inside it, or use `customer-pipeline run FILE`, which copies the file in.",
         )
     if not path.exists():
         raise UnusableFileError(

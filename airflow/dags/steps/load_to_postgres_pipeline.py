@@ -1,4 +1,4 @@
-"""Task group Load-To-Postgres: the cleaned file → cleaned_data.customer_transactions, audited, then visible."""
+"""Task group Load-To-Postgres: the cleaned file → the incoming table → audited → visible to readers."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -60,7 +60,8 @@ def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
     done = threading.Event()
 
     def beat() -> None:
-        with psycopg.connect(dsn, autocommit=True) as connection:
+        # A lost connection ends the beat; the work itself notices it too.
+        with suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as connection:
             while not done.wait(HEARTBEAT_SECONDS):
                 _try_lease(connection, tables, run_id)
 
@@ -75,7 +76,8 @@ def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
 
 def _try_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -> bool:
     statement = tables.fill(
-        "insert into {lease} as held (holder, expires_at) values (%(run)s, now() + make_interval(secs => %(seconds)s))"
+        "insert into {lease} as held (holder, expires_at)"
+        " values (%(run)s, now() + make_interval(secs => %(seconds)s))"
         " on conflict (only_row) do update set holder = excluded.holder, expires_at = excluded.expires_at"
         " where held.holder = excluded.holder or held.expires_at < now() returning holder"
     )

@@ -23,6 +23,30 @@ from audited_load.report import CleanReport
 from audited_load.warehouse.tables import Tables
 
 COPY_BYTES = 2**20
+_COPIED_TO_LEDGER = (
+    "sha256",
+    "bytes",
+    "read",
+    "accepted",
+    "quarantined",
+    "duplicates",
+    "superseded",
+    "encoding",
+    "delimiter",
+)
+_COPY_REJECTED = (
+    "copy {rejected} (load_id, source_record, source_line, byte_offset, reasons, raw_record) from stdin"
+)
+_EMPTY_INCOMING = (
+    "drop table if exists {incoming}",
+    "create table {incoming} (like {generations} including defaults)",
+    "alter table {incoming} alter loaded_at set default now()",
+    "alter table {incoming} alter load_id set default {load_id}",
+    "alter table {incoming} alter generation set default {number}",
+    # The check makes attaching the partition instant.
+    "alter table {incoming} add check (generation = {number})",
+    "comment on table {incoming} is {stamp}",
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +92,7 @@ def connect(dsn: str) -> Iterator[psycopg.Connection]:
         # The driver's full text would quote the row.
         raise BadDataError(
             f"The database refused the data: {error.diag.message_primary} (SQLSTATE {error.sqlstate}).",
-            "Nothing was published. The cleaned file and the table disagree: check for a changed column rule.",
+            "Nothing was published. File and table disagree: check for a changed column rule.",
         ) from None
     except psycopg.OperationalError as error:
         raise UnavailableError(
@@ -102,10 +126,7 @@ def register_load(
         "reason_counts": json.dumps(report.reasons),
         "code_version": version,
     }
-    for name in (
-        "sha256", "bytes", "read", "accepted", "quarantined", "duplicates", "superseded", "encoding", "delimiter"
-    ):  # fmt: skip
-        row[name] = getattr(report, name)
+    row |= {name: getattr(report, name) for name in _COPIED_TO_LEDGER}
     names = sql.SQL(", ").join(map(sql.Identifier, row))
     values = sql.SQL(", ").join(map(sql.Placeholder, row))
     with connection.transaction():
@@ -117,7 +138,8 @@ def register_load(
             connection.execute(
                 tables.fill(
                     "insert into {loads} ({names}, started_at, status) values ({values}, now(), 'loading')"
-                    " on conflict (run_id, sha256, code_version) do update set started_at = excluded.started_at"
+                    " on conflict (run_id, sha256, code_version)"
+                    " do update set started_at = excluded.started_at"
                     " returning load_id, status",
                     names=names,
                     values=values,
@@ -141,17 +163,14 @@ def register_load(
 
 def empty_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
     """Make the incoming table, empty, for this load. What readers see is another table."""
-    values = {"number": sql.Literal(load.generation), "load_id": sql.Literal(load.load_id)}
+    parts = {
+        "number": sql.Literal(load.generation),
+        "load_id": sql.Literal(load.load_id),
+        "stamp": sql.Literal(stamp_of(load)),
+    }
     with connection.transaction():
-        for statement in (
-            "drop table if exists {incoming}",
-            "create table {incoming} (like {generations} including defaults)",
-            "alter table {incoming} alter loaded_at set default now(), alter load_id set default {load_id},"
-            # The check makes attaching the partition instant.
-            " alter generation set default {number}, add check (generation = {number})",
-            "comment on table {incoming} is {stamp}",
-        ):
-            connection.execute(tables.fill(statement, **values, stamp=sql.Literal(stamp_of(load))))
+        for statement in _EMPTY_INCOMING:
+            connection.execute(tables.fill(statement, **parts))
 
 
 def copy_cleaned(connection: psycopg.Connection, tables: Tables, load: Load) -> tuple[int, float]:
@@ -181,22 +200,10 @@ def copy_cleaned(connection: psycopg.Connection, tables: Tables, load: Load) -> 
                 copy.write(chunk)
         rows = cursor.rowcount
         cursor.execute(tables.fill("delete from {rejected} where load_id = %s"), (load.load_id,))
-        with cursor.copy(
-            tables.fill(
-                "copy {rejected} (load_id, source_record, source_line, byte_offset, reasons, raw_record) from stdin"
-            )
-        ) as copy:
+        with cursor.copy(tables.fill(_COPY_REJECTED)) as copy:
             for reject in read_rejects(Path(load.report.rejected_file)):
-                copy.write_row(
-                    (
-                        load.load_id,
-                        reject.record,
-                        reject.line,
-                        reject.offset,
-                        reject.reasons[0],
-                        reject.raw.decode(),
-                    )
-                )
+                place = (load.load_id, reject.record, reject.line, reject.offset)
+                copy.write_row((*place, "; ".join(reject.reasons), reject.raw.decode()))
     return rows, time.monotonic() - started
 
 

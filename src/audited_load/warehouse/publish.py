@@ -21,6 +21,16 @@ KEPT_GENERATIONS = 2
 GUARD_FROM_ROWS = 10_000
 """From this many visible rows on, another source's much smaller file is suspicious too."""
 
+_PUBLISH = (
+    "alter table {incoming} rename to {name}",
+    "comment on table {partition} is null",
+    "alter table {generations} attach partition {partition} for values in ({number})",
+    "update {loads} set status = 'published', generation = {number}, published_at = now()"
+    " where load_id = {load_id}",
+    "insert into {published} (generation) values ({number})"
+    " on conflict (only_row) do update set generation = excluded.generation",
+)
+
 
 @dataclass(frozen=True)
 class Published:
@@ -81,12 +91,10 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -
     Raises:
         BadDataError: They differ.
     """
-    sums = [
-        sql.SQL("coalesce(sum({}), 0)").format(
-            sql.SQL(" * ").join(sql.SQL("{}::numeric").format(sql.Identifier(name)) for name in total.factors)
-        )
-        for total in tables.feed.totals
-    ]
+    sums = []
+    for total in tables.feed.totals:
+        factors = [sql.SQL("{}::numeric").format(sql.Identifier(name)) for name in total.factors]
+        sums.append(sql.SQL("coalesce(sum({}), 0)").format(sql.SQL(" * ").join(factors)))
     statement = tables.fill("select count(*), {sums} from {incoming}", sums=sql.SQL(", ").join(sums))
     row = connection.execute(statement).fetchone() or ()
     expected = {"rows": Decimal(load.report.accepted)}
@@ -99,7 +107,7 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -
     if wrong:
         raise BadDataError(
             f"Load {load.load_id} does not tie out. " + "; ".join(wrong) + ".",
-            "Nothing was published. Run it again from the first task; if it repeats, the cleaned file was changed.",
+            "Nothing was published. Run it again from the first task on; the cleaned file may have been changed.",
         )
 
 
@@ -113,7 +121,8 @@ def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None
     kept = connection.execute(
         tables.fill(
             "select generation from {loads} where generation is not null"
-            " order by generation = (select generation from {published}) desc, published_at desc limit %s"
+            " order by generation = (select generation from {published}) desc, published_at desc"
+            " limit %s"
         ),
         (KEPT_GENERATIONS,),
     ).fetchall()
@@ -164,19 +173,12 @@ def _guard_rows(load: Load, visible: tuple[int, int, str], min_row_ratio: float)
 
 
 def _publish(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    """Make the incoming table a partition and move the pointer, in one short transaction without a lock on readers."""
+    """Make the incoming table a partition and move the pointer: one short transaction, no lock on readers."""
     number = sql.Literal(load.generation)
     name = f"{tables.feed.name}_g{load.generation}"
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
-        for statement in (
-            "alter table {incoming} rename to {name}",
-            "comment on table {partition} is null",
-            "alter table {generations} attach partition {partition} for values in ({number})",
-            "update {loads} set status = 'published', generation = {number}, published_at = now() where load_id = {load_id}",
-            "insert into {published} (generation) values ({number})"
-            " on conflict (only_row) do update set generation = excluded.generation",
-        ):
+        for statement in _PUBLISH:
             connection.execute(
                 tables.fill(
                     statement,

@@ -1,0 +1,251 @@
+"""The generator of samples: the same bytes always, every kind of dirt, whole files only."""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+import pytest
+from num2words import num2words
+
+from audited_load.errors import PipelineError
+from customer_pipeline import sample, sample_texts
+from customer_pipeline.sample_dirt import FAULTS, CellFault
+from customer_pipeline.sample_values import Draws, mix
+
+COMMITTED = Path(__file__).parents[2] / "data" / "customer_transactions.csv"
+NUMBER = r"\d+(\.\d+)?"
+STYLES = {
+    0: [r"\d+", r"T\d+", r"t\d+", r"\d+\.0", r" \d+ "],
+    1: [r"\d+", r"\d+\.0", r"C\d+", r" \d+ ", ""],
+    2: [
+        r"\d{4}-\d\d-\d\d",
+        r"\d\d-\d\d-\d{4}",
+        r"\d\d/\d\d/\d{4}",
+        r"\d\d\.\d\d\.\d{4}",
+        r"\d{4}/\d\d/\d\d",
+        r"\d{4}\.\d\d\.\d\d",
+        r".{10}T08:15:00",
+        r".{10} 17:30:05",
+        r".{10}T23:59:59Z",
+    ],
+    3: [r"\d+", r"P\d+", r"p\d+", r"\d+\.0", r"\d+ "],
+    5: [r"\d+", r"\d+\.0", r"-\d+", r"[A-Z][a-z]+", r"[a-z]+", r" \d+ ", ""],
+    6: [NUMBER, rf"\${NUMBER}", r'"\$\d,\d{3}\.\d\d"', rf"USD {NUMBER}", r" [\d.]+  ", "", r"\d+\.\d{4}"],
+    7: [NUMBER, rf"-{NUMBER}", r"\(\d+\.\d\d\)", rf"\${NUMBER}", rf"USD {NUMBER}", ""],
+}
+
+
+def generate(rows, seed, dirt=sample.DEFAULT_DIRT):
+    out = BytesIO()
+    truth = sample.write_sample(out, rows, seed, dirt)
+    return out.getvalue(), truth.to_dict()
+
+
+def run(*arguments):
+    parser = argparse.ArgumentParser()
+    sample.add_arguments(parser)
+    return sample.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_the_committed_sample_is_what_the_generator_writes():
+    assert generate(1000, 42)[0] == COMMITTED.read_bytes()
+
+
+def test_a_large_sample_has_the_same_bytes_in_every_version():
+    data, _ = generate(20_000, 7)
+    assert (
+        hashlib.sha256(data).hexdigest() == "7f0c12236b31107ee73ce5699b8489d46cb5e27dbee14b9199a6ebd792342c0b"
+    )
+
+
+def test_draws_are_splitmix64_in_integers_that_wrap_around():
+    numbers = [0, 1, 999, 10**7]
+    frame = pl.DataFrame({"number": numbers})
+    start = mix(Draws(3)._seed ^ 3402113753)  # crc32 of "price"
+    drawn = frame.select(Draws(3).bits(pl.col("number"), "price"))["number"].to_list()
+    assert drawn == [mix((number * 0x9E3779B97F4A7C15 + start) % 2**64) for number in numbers]
+
+
+def test_another_seed_gives_other_records():
+    assert generate(50, 1)[0] != generate(50, 2)[0]
+
+
+@pytest.mark.parametrize("size", [97, 1000])
+def test_the_size_of_the_chunks_changes_nothing(monkeypatch, size):
+    whole = generate(2_500, 42)
+    monkeypatch.setattr(sample, "CHUNK_ROWS", size)
+    assert generate(2_500, 42) == whole
+
+
+def test_one_core_and_another_hash_seed_give_the_same_bytes():
+    code = (
+        "import sys; from customer_pipeline import sample; sample.write_sample(sys.stdout.buffer, 3000, 42)"
+    )
+    environment = os.environ | {"POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert done.stdout == generate(3000, 42)[0]
+
+
+@pytest.mark.parametrize("seed", [42, 0, 1, -7, 2**70])
+def test_every_fault_occurs_in_a_thousand_records(seed):
+    expected = {
+        reason
+        for fault in FAULTS
+        for reason in (
+            [f"{column}:{fault.refusal}" for column in fault.columns]
+            if isinstance(fault, CellFault)
+            else [f"record:{fault.fault}"]
+        )
+    }
+    truth = generate(1000, seed)[1]
+    assert set(truth["reasons"]) == expected | {"record:superseded"}
+    assert truth["duplicates"] >= 4
+    assert truth["superseded"] >= 4
+
+
+@pytest.mark.parametrize(
+    "text", ["501.7", "31-02-2023", "07-25-2023", "1.5", "inf", '"1.234,50"', '"12,34"', "1e999"]
+)
+def test_the_examples_of_the_column_rules_are_in_the_committed_sample(text):
+    assert f",{text}," in COMMITTED.read_text(errors="replace").replace("\n", ",\n")
+
+
+def fields_of_simple_lines():
+    for line in COMMITTED.read_text(errors="replace").split("\n")[1:]:
+        fields = re.findall(r'(?:^|,)("(?:[^"]|"")*"|[^",]*)', line)
+        if len(fields) == 8:
+            yield fields
+
+
+@pytest.mark.parametrize(
+    ("place", "style"), [(place, style) for place, styles in STYLES.items() for style in styles]
+)
+def test_every_style_occurs_in_the_committed_sample(place, style):
+    assert any(re.fullmatch(style, fields[place]) for fields in fields_of_simple_lines())
+
+
+@pytest.mark.parametrize("token", ["", "NA", "N/A", "NULL", "None", "NaN", "-"])
+def test_every_null_token_occurs_in_the_committed_sample(token):
+    assert any(token in fields[5:] or token == fields[1] for fields in fields_of_simple_lines())
+
+
+@pytest.mark.parametrize("words", [r"[A-Z]\w+ Hundred", r"hundred and", r"[Pp]oint", r"[a-z]-[a-z]"])
+def test_amounts_in_words_occur_in_the_committed_sample(words):
+    assert any(re.search(words, ",".join(fields[6:])) for fields in fields_of_simple_lines())
+
+
+def test_weights_of_styles_are_per_mille():
+    for name, weights in vars(sample_texts).items():
+        if name.endswith("_STYLES"):
+            assert sum(weights.values()) == 1000, name
+
+
+@pytest.mark.parametrize("link", ["and ", ""])
+def test_numbers_are_spelled_as_a_maintained_library_does(link):
+    for number in (*range(130), *range(130, 10_000, 173), 1000, 2005, 9999):
+        theirs = num2words(number).replace(",", "")
+        assert sample_texts.spell(number, link) == (theirs if link else theirs.replace(" and ", " "))
+
+
+def test_doubles_come_as_the_same_bytes_and_in_another_format():
+    lines = COMMITTED.read_bytes().split(b"\n")
+    by_id = {}
+    for line in lines:
+        if match := re.match(rb" ?[Tt]?(\d{4})(?:\.0| )?,", line):
+            by_id.setdefault(match[1], []).append(line)
+    pairs = [pair for pair in by_id.values() if len(pair) == 2]
+    assert sum(first == second for first, second in pairs) >= 2
+    assert len(pairs) == len([lines for lines in by_id.values() if len(lines) > 1])  # never three
+    truth = generate(1000, 42)[1]
+    assert truth["duplicates"] + truth["superseded"] == len(pairs)
+    assert truth["duplicates"] > sum(first == second for first, second in pairs)
+
+
+def test_no_later_quote_could_close_the_unclosed_one_into_a_whole_record():
+    opened, later = COMMITTED.read_text(errors="replace").split(',"20', 1)
+    assert opened.rpartition("\n")[2].count(",") == 1
+    for quote in re.finditer('"', later):
+        rest = later[quote.end() :].partition("\n")[0]
+        assert not rest.startswith(",") or 2 + 1 + rest.count(",") != 8
+
+
+@pytest.mark.parametrize("rows", [0, 1, 38, 63, 200, 999, 1000, 1001, 30_000])
+def test_the_default_stays_below_the_threshold(rows):
+    truth = generate(rows, 42)[1]
+    assert (truth["quarantined"] - truth["superseded"]) <= 0.05 * rows
+
+
+@pytest.mark.parametrize("dirt", [0.0, 0.01, 0.2, 1.0])
+def test_dirt_is_the_share_of_broken_records(dirt):
+    truth = generate(20_000, 3, dirt)[1]
+    assert (truth["quarantined"] - truth["superseded"]) / 20_000 == pytest.approx(dirt, abs=0.01)
+    if dirt == 0:
+        assert set(truth["reasons"]) == {"record:superseded"}
+
+
+def test_the_file_and_its_truth_are_written(tmp_path, capsys):
+    out, truth = tmp_path / "a.csv", tmp_path / "a.json"
+    assert run("--rows", 1000, "--seed", 42, "--out", out, "--truth", truth) == 0
+    assert out.read_bytes() == COMMITTED.read_bytes()
+    assert json.loads(truth.read_text()) == sample.describe(1000, 42)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json"]
+    assert "1,000 records" in capsys.readouterr().err
+
+
+def test_a_dash_is_standard_output(capsysbinary):
+    assert run("--rows", 1000, "--seed", 42, "--out", "-") == 0
+    assert capsysbinary.readouterr().out == COMMITTED.read_bytes()
+
+
+def test_a_failure_midway_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    out = tmp_path / "a.csv"
+    out.write_text("old")
+
+    def fail(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sample, "_write_lines", fail)
+    with pytest.raises(PipelineError, match="No space left"):
+        run("--rows", 10, "--seed", 1, "--out", out)
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    link, target = tmp_path / "link.csv", tmp_path / "target.csv"
+    link.symlink_to(target)
+    run("--rows", 3, "--seed", 1, "--out", link)
+    assert link.is_symlink()
+    assert target.read_bytes() == generate(3, 1)[0]
+
+
+def test_a_pipe_is_written_into_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    run("--rows", 3, "--seed", 1, "--out", pipe)
+    assert os.read(reader, 65536) == generate(3, 1)[0]
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(PipelineError, match=r"nowhere.*can't be written: No such file"):
+        run("--rows", 3, "--seed", 1, "--out", tmp_path / "nowhere" / "a.csv")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--rows", "-1"), ("--rows", "x"), ("--dirt", "1.1"), ("--dirt", "nan"), ("--dirt", "much")]
+)
+def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, arguments):
+    with pytest.raises(SystemExit):
+        run("--rows", 3, "--seed", 1, "--out", tmp_path / "a.csv", *arguments)
+    assert not list(tmp_path.iterdir())
