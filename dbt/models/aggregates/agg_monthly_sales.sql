@@ -52,7 +52,7 @@ final as (
         average_price,
         minimum_price,
         maximum_price,
-        previous_month_revenue,
+        previous_month_revenue::numeric(38, 4) as previous_month_revenue,
         round(
             100 * (revenue - previous_month_revenue) / nullif(abs(previous_month_revenue), 0), 2
         )::numeric(38, 2) as revenue_growth_percent

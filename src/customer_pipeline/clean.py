@@ -1,0 +1,57 @@
+"""`customer-pipeline clean FILE --out DIR`: cleaning alone, without a database."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from audited_load.clean import clean_file
+from audited_load.report import CleanReport, check_threshold
+from customer_pipeline.feed import load_feed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the dirty CSV")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what it writes")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Clean the file, write the cleaned file, the rejected file and `report.json`.
+
+    Returns:
+        0 within the threshold of rejects.
+
+    Raises:
+        BadDataError: Above it; all three files are written before.
+        UnusableFileError: The file can't be read as records.
+    """
+    report = clean_file(arguments.file, load_feed(), arguments.out)
+    text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
+    (arguments.out / "report.json").write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n" if arguments.json else describe(report))
+    sys.stdout.flush()
+    check_threshold(report, float(os.environ.get("MAX_REJECTED_RATIO") or 0.05))
+    return 0
+
+
+def describe(report: CleanReport) -> str:
+    """Put a report into lines for people."""
+    totals = ", ".join(f"{name} {value}" for name, value in report.totals.items())
+    lines = [
+        f"{report.source}: {report.bytes} bytes, {report.encoding}, delimiter {report.delimiter!r}",
+        f"  read {report.read} = accepted {report.accepted} + quarantined {report.quarantined}"
+        f" + duplicates {report.duplicates}",
+        f"  control totals: {totals}",
+        *(f"  refused {count:>8} {name}" for name, count in report.reasons.items()),
+        *(f"  changed {count:>8} {name}" for name, count in report.rules.items()),
+        f"  {report.cleaned_file}",
+        f"  {report.rejected_file}",
+    ]
+    if report.ignored_columns:
+        lines.insert(1, f"  columns not kept: {', '.join(report.ignored_columns)}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,91 @@
+"""The environment in which every process of the pipeline runs: Airflow, dbt and the steps."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from customer_pipeline.settings import HOST, Runtime
+
+
+def process_environment(runtime: Runtime) -> dict[str, str]:
+    """Give the environment of the services and of every command that works beside them.
+
+    Args:
+        runtime: The settings.
+
+    Returns:
+        The caller's environment with the pipeline's variables in it. A variable of Airflow that the caller
+        sets wins, so that one setting can be tried without an edit.
+    """
+    secrets, home = runtime.secrets, runtime.home
+    postgres = f"{HOST}:{runtime.postgres_port}"
+    pipeline = {
+        "PIPELINE_HOME": str(home),
+        "PIPELINE_DATA": str(runtime.data),
+        "PIPELINE_DBT": str(home / "dbt"),
+        "DBT_PROFILES_DIR": str(home / "dbt"),
+        "POSTGRES_HOST": HOST,
+        "POSTGRES_PORT": str(runtime.postgres_port),
+        "POSTGRES_DB": "ebury",
+        "TRANSFORMER_USER": "transformer",
+        "TRANSFORMER_PASSWORD": secrets["transformer"],
+        "READER_USER": "reader",
+        "READER_PASSWORD": secrets["reader"],
+        "AIRFLOW_CONN_POSTGRES_DEFAULT": f"postgresql://loader:{secrets['loader']}@{postgres}/ebury",
+        "DO_NOT_TRACK": "1",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }
+    return {**_airflow(runtime, postgres), **os.environ, **pipeline}
+
+
+def write_airflow_users(runtime: Runtime) -> None:
+    """Write the password of the developer's user `airflow` where Airflow looks for it."""
+    path = _passwords_file(runtime)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"airflow": "airflow"}))
+    path.chmod(0o600)
+
+
+def _passwords_file(runtime: Runtime) -> Path:
+    return runtime.folder / "airflow" / "passwords.json"
+
+
+def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
+    secrets, home = runtime.secrets, runtime.home
+    database = f"airflow:{secrets['airflow']}@{postgres}/airflow"
+    settings = {
+        "CORE__DAGS_FOLDER": str(home / "airflow" / "dags"),
+        "CORE__PLUGINS_FOLDER": str(home / "airflow" / "plugins"),
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": "4",
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
+        "CORE__FERNET_KEY": secrets["fernet"],
+        # Every task reports here; the default port is another one.
+        "CORE__EXECUTION_API_SERVER_URL": f"{runtime.url}/execution/",
+        "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": "airflow:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords_file(runtime)),
+        "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
+        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": f"postgresql+asyncpg://{database}",
+        "API__HOST": HOST,
+        "API__PORT": str(runtime.api_port),
+        "API__BASE_URL": runtime.url,
+        "API__WORKERS": "1",
+        "API__SECRET_KEY": secrets["api"],
+        "API_AUTH__JWT_SECRET": secrets["jwt"],
+        "LOGGING__BASE_LOG_FOLDER": str(home / "airflow" / "logs"),
+        "DAG_PROCESSOR__REFRESH_INTERVAL": "15",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
+        "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "120",
+        "CORE__DAGBAG_IMPORT_TIMEOUT": "90",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        "USAGE_DATA_COLLECTION__ENABLED": "False",
+        "COSMOS__ENABLE_TELEMETRY": "False",
+    }
+    named = {f"AIRFLOW__{name}": value for name, value in settings.items()}
+    return {"AIRFLOW_HOME": str(runtime.folder / "airflow"), **named}

@@ -1,0 +1,132 @@
+"""`customer-pipeline run [FILE]`: trigger the DAG for a file, follow it, tell what became of every record."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from audited_load.errors import UnusableFileError
+from customer_pipeline.accounting import print_accounting
+from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.services import start_services
+from customer_pipeline.settings import Runtime, read_runtime
+
+POLL_SECONDS = 0.5
+BAD_DATA, UNUSABLE_FILE, FAILED = 2, 3, 1
+_FINISHED = {"success", "failed", "skipped", "upstream_failed"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the sample")
+    parser.add_argument("--force", action="store_true", help="publish even if far fewer records than before")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the pipeline once.
+
+    Returns:
+        0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
+    """
+    runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
+    conf: dict[str, Any] = {"force": True} if arguments.force else {}
+    if arguments.file:
+        conf["source"] = bring_in(arguments.file, runtime.data)
+    runtime = start_services(runtime)
+    api = AirflowApi(runtime)
+    api.wait_for_dag()
+    run_id = f"manual__{datetime.now(UTC).isoformat()}"
+    api.trigger(run_id, conf)
+    console.print(f"Run {run_id}")
+    try:
+        state = _follow(api, run_id, console)
+    except KeyboardInterrupt:
+        console.print(f"\nThe run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}")
+        return FAILED
+    if state == "success":
+        print_accounting(runtime, run_id, console)
+        console.print(f"\nLook at it: {runtime.url} (user airflow, password airflow)")
+        return 0
+    return _explain_failure(runtime, api, run_id, console)
+
+
+def bring_in(file: Path, data: Path) -> str:
+    """Copy a file from outside into the data folder.
+
+    Returns:
+        Its path inside the data folder.
+
+    Raises:
+        UnusableFileError: It is no regular file.
+    """
+    path = file.resolve()
+    if not path.is_file():
+        problem = "not a regular file" if path.exists() else "no such file"
+        raise UnusableFileError(f"{file}: {problem}.", "Check the path. Nothing was loaded.")
+    if path.is_relative_to(data):
+        return str(path.relative_to(data))
+    target = data / "incoming" / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.copyfile(path, fresh)
+    shutil.copystat(path, fresh)
+    fresh.replace(target)
+    return str(target.relative_to(data))
+
+
+def _follow(api: AirflowApi, run_id: str, console: Console) -> str:
+    """Print a line for each task as it finishes; return the run's final state."""
+    told: set[tuple[str, int, str]] = set()
+    started = time.monotonic()
+    with console.status("waiting for the scheduler") as status:
+        while True:
+            state = str(api.run(run_id)["state"])
+            tasks = api.tasks(run_id)
+            for task in sorted(tasks, key=lambda task: task["end_date"] or ""):
+                key = (task["task_id"], task["try_number"], task["state"])
+                if task["state"] in {*_FINISHED, "up_for_retry"} and key not in told:
+                    told.add(key)
+                    mark = "[green]ok[/]" if task["state"] == "success" else f"[red]{task['state']}[/]"
+                    console.print(f"  {task['duration'] or 0:6.1f} s  {task['task_id']}  {mark}")
+            running = [task["task_id"] for task in tasks if task["state"] == "running"]
+            done = sum(task["state"] in _FINISHED for task in tasks)
+            status.update(
+                f"{done}/{len(tasks)} tasks, {time.monotonic() - started:.0f} s: {', '.join(running)}"
+            )
+            if state in {"success", "failed"}:
+                console.print(f"Run {state} after {time.monotonic() - started:.1f} s")
+                return state
+            time.sleep(POLL_SECONDS)
+
+
+def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> int:
+    """Say which task failed, why and what to do; give the exit code."""
+    code = FAILED
+    for task in api.tasks(run_id):
+        if task["state"] != "failed":
+            continue
+        kind, message = _last_error(api.log(run_id, task["task_id"], task["try_number"]))
+        console.print(f"\n[red]Failed:[/] {task['task_id']} (try {task['try_number']})")
+        console.print(message or "(its log names no error)", markup=False)
+        logs = runtime.home / "airflow" / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
+        console.print(f"Log: {logs / ('task_id=' + task['task_id'])}/attempt={task['try_number']}.log")
+        code = {"UnusableFileError": UNUSABLE_FILE, "BadDataError": BAD_DATA}.get(kind, code)
+    return code
+
+
+def _last_error(events: list[dict[str, Any]]) -> tuple[str, str]:
+    """Find the last exception in a log: the type of its root, and its text."""
+    for event in reversed(events):
+        causes = event.get("error_detail") or []
+        if causes:
+            root = causes[-1]
+            return str(root.get("exc_type", "")), str(causes[0].get("exc_value", ""))
+    errors = [event for event in events if event.get("level") in {"error", "critical"}]
+    return "", str(errors[-1].get("event", "")) if errors else ""
