@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from airflow.sdk import Param, TaskGroup, dag
-from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 
 from steps.clean_transactions_pipeline import clean_transactions_pipeline
+from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
 
-default_args = {
+default_args: dict[str, Any] = {
     "owner": "airflow",
     "depends_on_past": False,
     "start_date": datetime(2025, 12, 3, tzinfo=UTC),
@@ -18,7 +19,7 @@ default_args = {
     "retry_delay": timedelta(minutes=2),
 }
 
-dag_definition = {
+dag_definition: dict[str, Any] = {
     "dag_id": "pipeline_customer_transaction",
     "default_args": default_args,
     "description": "Complete data pipeline: CSV cleaning, PostgreSQL loading, and DBT transformations",

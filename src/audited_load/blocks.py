@@ -117,9 +117,7 @@ def clean_block(block: Block, layout: Layout, first_record: int) -> CleanedBlock
     )
 
 
-def _split(
-    block: Block, layout: Layout, first_record: int
-) -> tuple[pl.DataFrame, pl.DataFrame, list[Reject], int]:
+def _split(block: Block, layout: Layout, first_record: int) -> tuple[pl.DataFrame, pl.DataFrame, list[Reject], int]:
     """Split a block: texts of the good records, their places, the broken records, blank lines."""
     if is_tidy(block, layout.delimiter, layout.fields):
         texts = _parse(block.data, layout)
@@ -183,8 +181,7 @@ def _parse_one_by_one(raw: list[bytes], layout: Layout) -> pl.DataFrame:
     schema = {str(number): pl.String() for number in range(layout.fields)}
     csv.field_size_limit(2**31 - 1)
     rows = [
-        next(csv.reader(io.StringIO(record.decode(), newline=""), delimiter=layout.delimiter))
-        for record in raw
+        next(csv.reader(io.StringIO(record.decode(), newline=""), delimiter=layout.delimiter)) for record in raw
     ]
     return pl.DataFrame(rows, schema=schema, orient="row")
 

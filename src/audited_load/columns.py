@@ -144,9 +144,7 @@ def fingerprint(feed: Feed) -> str:
     """
     parts = [repr((feed.name, feed.key, feed.totals))]
     for column in feed.columns:
-        parts.append(
-            repr((column.name, column.kind, column.required, sorted(column.null_tokens), column.refusals))
-        )
+        parts.append(repr((column.name, column.kind, column.required, sorted(column.null_tokens), column.refusals)))
         for rule in column.rules:
             rewrite = rule.rewrite if isinstance(rule.rewrite, str) else inspect.getsource(rule.rewrite)
             parts.append(repr((rule.name, rule.pattern, rewrite)))

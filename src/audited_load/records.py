@@ -135,9 +135,7 @@ def _scan(data: bytes, delimiter: str, fields: int, *, final: bool) -> tuple[tup
         if not whole and not final and len(data) - start < MAX_RECORD_BYTES:
             return tuple(quoted), start
         end = line_end
-        fault: str | None = (
-            "unclosed_quote" if _quote_is_open(data[start:line_end], delimiter) else "stray_quote"
-        )
+        fault: str | None = "unclosed_quote" if _quote_is_open(data[start:line_end], delimiter) else "stray_quote"
         if match is not None and (whole or match.end() == len(data)):
             found = _count_fields(match[1], delimiter)
             if found == fields or match.end() <= line_end:

@@ -167,7 +167,7 @@ def _open(path: Path, compression: str | None) -> Iterator[IO[bytes]]:
                 yield expanded  # type: ignore[misc]
         elif compression == "zstd":
             with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
-                yield io.BufferedReader(stream, CHUNK_BYTES)  # type: ignore[type-var]
+                yield io.BufferedReader(stream, CHUNK_BYTES)
         else:
             yield raw
 
@@ -201,9 +201,7 @@ def _decoded(path: Path, compression: str | None, encoding: str) -> Iterator[byt
         yield from chunks
         return
     # Windows-1252 leaves five bytes undefined; they pass as control characters, which a rule refuses.
-    decoder = codecs.getincrementaldecoder(encoding)(
-        "strict" if encoding.startswith("utf") else "cp1252_or_c1"
-    )
+    decoder = codecs.getincrementaldecoder(encoding)("strict" if encoding.startswith("utf") else "cp1252_or_c1")
     try:
         yield decoder.decode(next(chunks, b"")).removeprefix("\ufeff").encode()
         for chunk in chunks:

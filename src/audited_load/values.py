@@ -55,9 +55,7 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
     if open_rows.any():
         solved, rule_counts = _solve(trimmed.filter(open_rows).value_counts(), column)
         changed.update(rule_counts)
-        looked_up = (
-            trimmed.rename("text").to_frame().join(solved, on="text", how="left", maintain_order="left")
-        )
+        looked_up = trimmed.rename("text").to_frame().join(solved, on="text", how="left", maintain_order="left")
         values = values.fill_null(looked_up["value"])
         for refusal, number in solved.drop_nulls("refusal").select("refusal", "count").iter_rows():
             refused[f"{column.name}:{refusal}"] += number
@@ -88,9 +86,7 @@ def _solve(counted: pl.DataFrame, column: Column) -> tuple[pl.DataFrame, Counter
         composed = frame["now"].str.normalize("NFC")
         applied["unicode_nfc"] = composed != frame["now"]
         frame = frame.with_columns(now=composed)
-    value = _cast(frame["now"], column).zip_with(
-        ~is_null, pl.Series([None], dtype=pl.Null).cast(_dtype(column))
-    )
+    value = _cast(frame["now"], column).zip_with(~is_null, pl.Series([None], dtype=pl.Null).cast(_dtype(column)))
     refused = value.is_null() & ~is_null
     frame = frame.with_columns(value=value).with_columns(_refusal(column, refused).alias("refusal"))
     frame = frame.with_columns(_reason(column).alias("reason"))
@@ -132,9 +128,7 @@ def _cast(texts: pl.Series, column: Column) -> pl.Series:
     match column.kind:
         case WholeNumber(minimum, maximum):
             number = texts.cast(pl.Int64, strict=False)
-            return number.zip_with(
-                (number.cast(pl.String) == texts) & number.is_between(minimum, maximum), blank
-            )
+            return number.zip_with((number.cast(pl.String) == texts) & number.is_between(minimum, maximum), blank)
         case Amount(precision, scale):
             # The cast alone would round, and would read `1e5`.
             canonical = rf"^-?(0|[1-9]\d{{0,{precision - scale - 1}}})(\.\d{{1,{scale}}})?$"
@@ -161,9 +155,7 @@ def _refusal(column: Column, refused: pl.Series) -> pl.Expr:
 def _reason(column: Column) -> pl.Expr:
     why = {refusal.name: refusal.why for refusal in column.refusals}
     text = pl.col("text")
-    shown = pl.when(text.str.len_chars() > SHOWN_CHARACTERS).then(
-        text.str.slice(0, SHOWN_CHARACTERS) + "[cut]"
-    )
+    shown = pl.when(text.str.len_chars() > SHOWN_CHARACTERS).then(text.str.slice(0, SHOWN_CHARACTERS) + "[cut]")
     return pl.format(
         "{}: {}: '{}' {}",
         pl.lit(column.name),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -64,5 +63,5 @@ def _print_counts(console: Console, title: str, counts: dict[str, int]) -> None:
         console.print(f"{title}: " + ", ".join(f"{name} {count}" for name, count in ordered))
 
 
-def _number(value: Any) -> str:
+def _number(value: Decimal | int) -> str:
     return f"{value:,.2f}" if isinstance(value, Decimal) and value % 1 else f"{value:,.0f}"

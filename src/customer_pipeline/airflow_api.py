@@ -55,7 +55,7 @@ class AirflowApi:
             time.sleep(0.3)
 
     def run(self, run_id: str) -> dict[str, Any]:
-        """Give a run: `state`, `start_date`, `end_date`, …"""
+        """Give a run: `state`, `start_date`, `end_date` and more."""
         return self._call("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}")
 
     def latest_run(self) -> dict[str, Any] | None:
@@ -65,11 +65,11 @@ class AirflowApi:
         return found[0] if found else None
 
     def dag(self) -> dict[str, Any]:
-        """Give the DAG: `is_paused`, `next_dagrun_run_after`, …"""
+        """Give the DAG: `is_paused`, `next_dagrun_run_after` and more."""
         return self._call("GET", f"/dags/{DAG_ID}")
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
-        """Give the task instances of a run: `task_id`, `state`, `duration`, `try_number`, …"""
+        """Give the task instances of a run: `task_id`, `state`, `duration`, `try_number` and more."""
         answer = self._call("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", params={"limit": 100})
         found: list[dict[str, Any]] = answer["task_instances"]
         return found

@@ -45,9 +45,7 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="customer-pipeline", description="Run and look after the customer-transactions pipeline."
-    )
+    parser = _Parser(prog="customer-pipeline", description="Run and look after the customer-transactions pipeline.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
 
     def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
@@ -71,9 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     command("shell", _shell, "a shell in the pipeline's environment")
     dbt = command("dbt", _dbt, "run dbt on the project: dbt -- build")
     dbt.add_argument("arguments", nargs="+", metavar="ARGUMENT")
-    run.add_arguments(
-        command("run", run.run, "run the pipeline on a file, follow it, account for every record")
-    )
+    run.add_arguments(command("run", run.run, "run the pipeline on a file, follow it, account for every record"))
     clean.add_arguments(command("clean", clean.run, "clean a file, without a database"))
     sample.add_arguments(command("sample", sample.run, "make a seeded file of dirty transactions"))
     return parser
@@ -102,9 +98,7 @@ def _logs(arguments: argparse.Namespace) -> int:
     if not files:
         sys.stdout.write("No logs yet: the pipeline was not started.\n")
         return 0
-    return subprocess.call(
-        ["tail", *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), *files]
-    )  # noqa: S607
+    return subprocess.call(["tail", *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), *files])
 
 
 def _psql(arguments: argparse.Namespace) -> int:
@@ -127,9 +121,7 @@ def _exec(arguments: argparse.Namespace) -> int:
 
 def _shell(_: argparse.Namespace) -> int:
     runtime = read_runtime()
-    return subprocess.call(
-        [os.environ.get("SHELL", "/bin/sh")], env=process_environment(runtime), cwd=runtime.home
-    )
+    return subprocess.call([os.environ.get("SHELL", "/bin/sh")], env=process_environment(runtime), cwd=runtime.home)
 
 
 def _dbt(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from customer_pipeline.settings import HOST, Runtime
 
+_AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+
 
 def process_environment(runtime: Runtime) -> dict[str, str]:
     """Give the environment of the services and of every command that works beside them.
@@ -60,14 +62,14 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
     settings = {
         "CORE__DAGS_FOLDER": str(home / "airflow" / "dags"),
         "CORE__PLUGINS_FOLDER": str(home / "airflow" / "plugins"),
-        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__EXECUTOR": "customer_pipeline.warm_executor.WarmLocalExecutor",
         "CORE__PARALLELISM": "4",
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "CORE__FERNET_KEY": secrets["fernet"],
         # Every task reports here; the default port is another one.
         "CORE__EXECUTION_API_SERVER_URL": f"{runtime.url}/execution/",
-        "CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "CORE__AUTH_MANAGER": _AUTH_MANAGER,
         "CORE__SIMPLE_AUTH_MANAGER_USERS": "airflow:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(_passwords_file(runtime)),
         "DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",

@@ -145,13 +145,13 @@ def make_roles_and_databases(runtime: Runtime) -> None:
             found = admin.execute("select 1 from pg_database where datname = %s", (database,)).fetchone()
             if not found:
                 admin.execute(
-                    sql.SQL("create database {} owner {}").format(
-                        sql.Identifier(database), sql.Identifier(owner)
-                    )
+                    sql.SQL("create database {} owner {}").format(sql.Identifier(database), sql.Identifier(owner))
                 )
             admin.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(database)))
         admin.execute("grant connect on database ebury to loader, transformer, reader")
         admin.execute("grant create on database ebury to loader, transformer")
+        # dbt runs unit tests in temporary tables.
+        admin.execute("grant temporary on database ebury to transformer")
     with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as admin:
         admin.execute("revoke all on schema public from public")
         admin.execute("create schema if not exists analytics_dbt_staging authorization transformer")

@@ -97,9 +97,7 @@ def _follow(api: AirflowApi, run_id: str, console: Console) -> str:
                     console.print(f"  {task['duration'] or 0:6.1f} s  {task['task_id']}  {mark}")
             running = [task["task_id"] for task in tasks if task["state"] == "running"]
             done = sum(task["state"] in _FINISHED for task in tasks)
-            status.update(
-                f"{done}/{len(tasks)} tasks, {time.monotonic() - started:.0f} s: {', '.join(running)}"
-            )
+            status.update(f"{done}/{len(tasks)} tasks, {time.monotonic() - started:.0f} s: {', '.join(running)}")
             if state in {"success", "failed"}:
                 console.print(f"Run {state} after {time.monotonic() - started:.1f} s")
                 return state

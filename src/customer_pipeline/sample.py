@@ -199,9 +199,7 @@ def _write_lines(values: pl.DataFrame, fields: pl.DataFrame, truth: Truth) -> li
     broken = values.with_row_index("row").filter(pl.col("fault").is_not_null())
     parts = broken.select("row", "fault", "number", "id", "product"), fields[broken["row"]]
     for (row, fault, number, key, product), good in zip(*(part.iter_rows() for part in parts), strict=True):
-        lines[row], reasons = break_record(
-            FAULTS[fault], good, key, product + FIRST_PRODUCT, number // SHOWCASE
-        )
+        lines[row], reasons = break_record(FAULTS[fault], good, key, product + FIRST_PRODUCT, number // SHOWCASE)
         truth.reasons.update(reasons)
     truth.read += len(lines)
     truth.quarantined += len(broken)

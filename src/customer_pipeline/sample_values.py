@@ -90,11 +90,7 @@ class Catalogue:
         number = pl.col("product")
         # One product in ten is dear, three are in between: all price tiers at every size.
         low = (
-            pl.when(number % 10 == 0)
-            .then(120_000)
-            .when((number % 10).is_between(1, 3))
-            .then(11_000)
-            .otherwise(300)
+            pl.when(number % 10 == 0).then(120_000).when((number % 10).is_between(1, 3)).then(11_000).otherwise(300)
         )
         width = (
             pl.when(number % 10 == 0)
@@ -149,9 +145,7 @@ def draw_values(records: pl.DataFrame, catalogue: Catalogue, draws: Draws) -> pl
         (day + draws.below(2**32, value, "day") % days).alias("day"),
         _unless(draws.per_mille(value, "no customer") < NO_CUSTOMER, pl.col("customer")).alias("customer"),
         _unless(draws.per_mille(value, "no price") < NO_PRICE, pl.col("cents") * 100 + finer).alias("price"),
-        _unless(draws.per_mille(value, "no tax") < NO_TAX, _draw_tax(draws, pl.col("cents")) * 100).alias(
-            "tax"
-        ),
+        _unless(draws.per_mille(value, "no tax") < NO_TAX, _draw_tax(draws, pl.col("cents")) * 100).alias("tax"),
     )
 
 

@@ -244,9 +244,7 @@ def _write_configuration(runtime: Runtime, postgres: list[str], user: str | None
         return "\n".join(lines)
 
     stop_all = ("autostart=false", "stopsignal=TERM", "stopwaitsecs=20", "killasgroup=true", "startsecs=0")
-    programs = [
-        program("postgres", postgres, "stopsignal=INT", "priority=1", *([f"user={user}"] if user else []))
-    ]
+    programs = [program("postgres", postgres, "stopsignal=INT", "priority=1", *([f"user={user}"] if user else []))]
     programs += [
         program(name, [sys.executable, "-m", "airflow", *command.split()], *stop_all)
         for name, command in AIRFLOW.items()

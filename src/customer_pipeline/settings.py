@@ -88,9 +88,7 @@ def read_port(environment: Mapping[str, str], name: str) -> int | None:
     if not text:
         return None
     if not text.isdecimal() or not 0 < int(text) < 2**16:
-        raise RefusedError(
-            f"{name} is {text!r}, which is no TCP port.", f"Set {name} to a number up to 65535."
-        )
+        raise RefusedError(f"{name} is {text!r}, which is no TCP port.", f"Set {name} to a number up to 65535.")
     return int(text)
 
 

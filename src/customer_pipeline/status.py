@@ -40,9 +40,7 @@ def print_status(runtime: Runtime) -> int:
         newest = None
     if newest:
         age = datetime.now(UTC) - newest[2]
-        console.print(
-            f"Newest load: {newest[0]}, {newest[1]} rows, {age.total_seconds() / 3600:.1f} hours old"
-        )
+        console.print(f"Newest load: {newest[0]}, {newest[1]} rows, {age.total_seconds() / 3600:.1f} hours old")
     else:
         console.print("Newest load: none yet. `make run` brings the first.")
     return 0 if states.count("RUNNING") == len(SERVICES) else 1

@@ -109,9 +109,7 @@ def amount(name: str) -> Column:
             LEADING_ZEROS,
             Rule("bare_point", r"^(-?)\.(\d+)$", "${1}0.${2}", ((".5", "0.5"),)),
             Rule("bare_point_after", r"^(-?\d+)\.$", "${1}", (("5.", "5"),)),
-            replace(
-                IN_WORDS, examples=(("Two Hundred", "200"), ("one hundred and five point two five", "105.25"))
-            ),
+            replace(IN_WORDS, examples=(("Two Hundred", "200"), ("one hundred and five point two five", "105.25"))),
         ),
         refusals=(
             NOT_FINITE,

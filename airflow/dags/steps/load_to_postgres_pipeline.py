@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg
 from airflow.sdk import BaseHook, get_current_context, task
 from psycopg.conninfo import make_conninfo
 
 from audited_load import __version__
 from audited_load.columns import fingerprint
 from audited_load.report import CleanReport
-from audited_load.warehouse.lease import acquire_lease, kept_lease, release_lease
+from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import Load, connect, copy_cleaned, empty_incoming, register_load
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.tables import Tables, create_tables
@@ -38,6 +41,18 @@ def warehouse_dsn() -> str:
     )
 
 
+@contextmanager
+def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.Connection, str]]:
+    """Connect for a step of a run, with the run's lease held; gives the connection and its string."""
+    dsn = warehouse_dsn()
+    with (
+        reported_errors(parent_group),
+        connect(dsn) as connection,
+        held_lease(connection, TABLES, run_id, LEASE_WAIT_SECONDS),
+    ):
+        yield connection, dsn
+
+
 def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     """Define the four tasks of the group, in order.
 
@@ -55,7 +70,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         run_id = get_current_context()["run_id"]
         with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
             create_tables(connection, TABLES, read_settings().readers)
-            acquire_lease(connection, TABLES, run_id, LEASE_WAIT_SECONDS)
+        with leased_connection(parent_group, run_id) as (connection, _):
             version = f"{__version__}+{fingerprint(CUSTOMER_TRANSACTIONS)}"
             clean_report = CleanReport.from_dict(report)
             load = register_load(connection, TABLES, clean_report, run_id, "replace", version)
@@ -66,8 +81,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     def truncate_cleaned_table(upstream_output: dict[str, Any]) -> dict[str, Any]:
         """Empty the incoming table; what readers see is another one."""
         load = Load.from_dict(upstream_output)
-        with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
-            acquire_lease(connection, TABLES, load.run_id, LEASE_WAIT_SECONDS)
+        with leased_connection(parent_group, load.run_id) as (connection, _):
             if load.generation is not None:
                 empty_incoming(connection, TABLES, load)
         return upstream_output
@@ -75,9 +89,8 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     @task(task_id="load_cleaned_csv_to_postgres")
     def load_cleaned_csv_to_postgres(upstream_output: dict[str, Any]) -> dict[str, Any]:
         """Copy the cleaned file into the incoming table, and the rejects into the quarantine."""
-        load, dsn = Load.from_dict(upstream_output), warehouse_dsn()
-        with reported_errors(parent_group), connect(dsn) as connection:
-            acquire_lease(connection, TABLES, load.run_id, LEASE_WAIT_SECONDS)
+        load = Load.from_dict(upstream_output)
+        with leased_connection(parent_group, load.run_id) as (connection, dsn):
             if load.generation is None:
                 log.info("[%s] The same file is visible already: nothing to load", parent_group)
                 return upstream_output
@@ -90,10 +103,9 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     @task(task_id="validate_postgres_load")
     def validate_postgres_load(upstream_output: dict[str, Any]) -> dict[str, Any]:
         """Audit the incoming table against the CleanReport, then publish it."""
-        load, dsn = Load.from_dict(upstream_output), warehouse_dsn()
+        load = Load.from_dict(upstream_output)
         settings, force = read_settings(), bool(get_current_context()["params"]["force"])
-        with reported_errors(parent_group), connect(dsn) as connection:
-            acquire_lease(connection, TABLES, load.run_id, LEASE_WAIT_SECONDS)
+        with leased_connection(parent_group, load.run_id) as (connection, dsn):
             with kept_lease(dsn, TABLES, load.run_id):
                 published = audit_and_publish(
                     connection, TABLES, load, min_row_ratio=settings.min_row_ratio, force=force
@@ -108,7 +120,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             "changed": published.changed,
         }
 
-    created = create_cleaned_table(cleaned)
-    truncated = truncate_cleaned_table(created)
-    loaded = load_cleaned_csv_to_postgres(truncated)
+    created: Any = create_cleaned_table(cleaned)
+    truncated: Any = truncate_cleaned_table(created)
+    loaded: Any = load_cleaned_csv_to_postgres(truncated)
     return validate_postgres_load(loaded)

@@ -10,7 +10,7 @@ from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
 _FAILED_TEST = re.compile(r"([\w.]+): (Got (\d+) results?, configured to fail)")
 _BROKEN_PROMISE = re.compile(
-    r"violates|actual differs from expected|does not exist|Compilation Error", re.IGNORECASE
+    r"violates|actual differs from expected|does not exist|permission denied|Compilation Error", re.IGNORECASE
 )
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 import psycopg
 
-from audited_load.errors import UnavailableError
+from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.warehouse.tables import Tables
 
 LEASE_SECONDS = 60
@@ -46,6 +46,20 @@ def acquire_lease(connection: psycopg.Connection, tables: Tables, run_id: str, w
 def release_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -> None:
     """Give the lease back, if the run holds it."""
     connection.execute(tables.fill("delete from {lease} where holder = %s"), (run_id,))
+
+
+@contextmanager
+def held_lease(connection: psycopg.Connection, tables: Tables, run_id: str, wait_seconds: float) -> Iterator[None]:
+    """Hold the lease while the block runs, and keep it after for the run's next step.
+
+    A block that ends with a terminal error gives it back: there is no next step.
+    """
+    acquire_lease(connection, tables, run_id, wait_seconds)
+    try:
+        yield
+    except (BadDataError, RefusedError):
+        release_lease(connection, tables, run_id)
+        raise
 
 
 @contextmanager

@@ -130,9 +130,7 @@ def register_load(
     names = sql.SQL(", ").join(map(sql.Identifier, row))
     values = sql.SQL(", ").join(map(sql.Placeholder, row))
     with connection.transaction():
-        visible = connection.execute(
-            tables.fill("select sha256, code_version from {published_load}")
-        ).fetchone()
+        visible = connection.execute(tables.fill("select sha256, code_version from {published_load}")).fetchone()
         unchanged = visible == (report.sha256, version)
         load_id, status = _one(
             connection.execute(
@@ -192,9 +190,7 @@ def copy_cleaned(connection: psycopg.Connection, tables: Tables, load: Load) -> 
     with connection.transaction(), connection.cursor() as cursor:
         require_incoming(connection, tables, load)
         cursor.execute(tables.fill("truncate {incoming}"))
-        statement = tables.fill(
-            "copy {incoming} ({names}) from stdin (format csv, header match)", names=names
-        )
+        statement = tables.fill("copy {incoming} ({names}) from stdin (format csv, header match)", names=names)
         with cursor.copy(statement) as copy, Path(load.report.cleaned_file).open("rb") as file:
             while chunk := file.read(COPY_BYTES):
                 copy.write(chunk)

@@ -49,7 +49,7 @@ class Tables:
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
         """Compose a statement; `{view}`, `{generations}`, `{incoming}`, … stand for the names."""
-        return sql.SQL(statement).format(  # type: ignore[arg-type]
+        return sql.SQL(statement).format(
             schema=sql.Identifier(self.schema),
             view=self.named(),
             generations=self.named("_generations"),
@@ -102,7 +102,7 @@ def _column_sql(column: Column) -> sql.Composed:
         case Text():
             kind = "text"
     null = sql.SQL("not null" if column.required else "null")
-    return sql.SQL("{} {} {}").format(sql.Identifier(column.name), sql.SQL(kind), null)  # type: ignore[arg-type]
+    return sql.SQL("{} {} {}").format(sql.Identifier(column.name), sql.SQL(kind), null)
 
 
 _STATEMENTS = (
