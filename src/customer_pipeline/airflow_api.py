@@ -84,7 +84,7 @@ class AirflowApi:
         self._call("GET", "/version")  # signs in, and waits while the server is away
         return self._http.get(f"/api/v2{path}").status_code
 
-    def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+    def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx has the types
         """Call the API; a server that is away for a moment is waited for."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:

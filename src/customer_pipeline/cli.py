@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 from typing import NoReturn
@@ -16,6 +17,7 @@ from customer_pipeline.services import SERVICES, log_file, start_services, stop_
 from customer_pipeline.settings import HOST, ROLES, read_runtime
 from customer_pipeline.status import print_status
 
+TAIL = shutil.which("tail") or "/usr/bin/tail"
 FAILED, BAD_DATA, UNUSABLE_FILE, USAGE, INTERRUPTED = 1, 2, 3, 64, 130
 
 
@@ -98,7 +100,7 @@ def _logs(arguments: argparse.Namespace) -> int:
     if not files:
         sys.stdout.write("No logs yet: the pipeline was not started.\n")
         return 0
-    return subprocess.call(["tail", *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), *files])
+    return subprocess.call([TAIL, *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), *files])
 
 
 def _psql(arguments: argparse.Namespace) -> int:

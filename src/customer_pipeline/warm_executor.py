@@ -10,14 +10,7 @@ import importlib
 
 from airflow.executors.local_executor import LocalExecutor
 
-WARMED = (
-    "dbt.cli.main",
-    "dbt.adapters.postgres",
-    "cosmos.operators.local",
-    "cosmos.dbt.runner",
-    "polars",
-    "psycopg",
-)
+WARMED = ("dbt.cli.main", "dbt.adapters.postgres", "cosmos.operators.local", "cosmos.dbt.runner", "psycopg")
 
 
 class WarmLocalExecutor(LocalExecutor):

@@ -61,9 +61,7 @@ def test_the_committed_sample_is_what_the_generator_writes():
 
 def test_a_large_sample_has_the_same_bytes_in_every_version():
     data, _ = generate(20_000, 7)
-    assert (
-        hashlib.sha256(data).hexdigest() == "7f0c12236b31107ee73ce5699b8489d46cb5e27dbee14b9199a6ebd792342c0b"
-    )
+    assert hashlib.sha256(data).hexdigest() == "7f0c12236b31107ee73ce5699b8489d46cb5e27dbee14b9199a6ebd792342c0b"
 
 
 def test_draws_are_splitmix64_in_integers_that_wrap_around():
@@ -86,9 +84,7 @@ def test_the_size_of_the_chunks_changes_nothing(monkeypatch, size):
 
 
 def test_one_core_and_another_hash_seed_give_the_same_bytes():
-    code = (
-        "import sys; from customer_pipeline import sample; sample.write_sample(sys.stdout.buffer, 3000, 42)"
-    )
+    code = "import sys; from customer_pipeline import sample; sample.write_sample(sys.stdout.buffer, 3000, 42)"
     environment = os.environ | {"POLARS_MAX_THREADS": "1", "PYTHONHASHSEED": "1", "TZ": "Asia/Tokyo"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
     assert done.stdout == generate(3000, 42)[0]

@@ -80,9 +80,7 @@ def read_number(text, *, money):
         return None
     if re.fullmatch(r"-?\d+(\.\d{1,4})?", text):
         number = Decimal(text)
-    elif money and (
-        match := re.fullmatch(r"(-?)(?:\$|USD )?(\d+|\d{1,3}(?:,\d{3})*(?=\.))(\.\d{1,4})?", text)
-    ):
+    elif money and (match := re.fullmatch(r"(-?)(?:\$|USD )?(\d+|\d{1,3}(?:,\d{3})*(?=\.))(\.\d{1,4})?", text)):
         number = Decimal(match[1] + match[2].replace(",", "") + (match[3] or ""))
     elif money and (match := re.fullmatch(r"\((\d+\.\d+)\)", text)):
         number = -Decimal(match[1])

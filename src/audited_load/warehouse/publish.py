@@ -31,6 +31,20 @@ _PUBLISH = (
     " on conflict (only_row) do update set generation = excluded.generation",
 )
 
+_KEPT = """
+    select generation from {loads} where generation is not null
+    order by generation = (select generation from {published}) desc, published_at desc
+    limit %s
+"""
+# One partition at a time can be on its way out, so a pending one comes first.
+_GENERATIONS = """
+    select c.relname, i.inhrelid is not null, coalesce(i.inhdetachpending, false)
+    from pg_class as c
+    left join pg_inherits as i on c.oid = i.inhrelid
+    where c.relnamespace = %s::regnamespace and c.relkind = 'r' and c.relname ~ %s
+    order by 3 desc, c.oid
+"""
+
 
 @dataclass(frozen=True)
 class Published:
@@ -113,36 +127,28 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -
 
 def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None:
     """Drop generations that no rollback needs, without making a reader wait; what can't go now goes later."""
-    relation = f'"{tables.schema}"."{tables.feed.name}_generations"'
-    partitions = connection.execute(
-        "select inhrelid::regclass::text, inhdetachpending from pg_inherits where inhparent = to_regclass(%s)",
-        (relation,),
-    ).fetchall()
-    kept = connection.execute(
-        tables.fill(
-            "select generation from {loads} where generation is not null"
-            " order by generation = (select generation from {published}) desc, published_at desc"
-            " limit %s"
-        ),
-        (KEPT_GENERATIONS,),
-    ).fetchall()
+    kept = connection.execute(tables.fill(_KEPT), (KEPT_GENERATIONS,)).fetchall()
     names = {f"{tables.feed.name}_g{row[0]}" for row in kept}
-    for partition, detach_pending in partitions:
-        name = partition.rpartition(".")[2].strip('"')
+    found = connection.execute(_GENERATIONS, (tables.schema, f"^{tables.feed.name}_g[0-9]+$")).fetchall()
+    for name, is_attached, detach_pending in found:
         if name in names:
             continue
-        how = sql.SQL("finalize" if detach_pending else "concurrently")
         table = sql.Identifier(tables.schema, name)
         try:
+            # Both bounds: neither may a waiting lock hold up readers, nor an analyst's long query this load.
             connection.execute("set statement_timeout = '5s'")
-            connection.execute(
-                tables.fill("alter table {generations} detach partition {table} {how}", table=table, how=how)
-            )
+            connection.execute("set lock_timeout = '50ms'")
+            if is_attached:
+                how = sql.SQL("finalize" if detach_pending else "concurrently")
+                detach = "alter table {generations} detach partition {table} {how}"
+                connection.execute(tables.fill(detach, table=table, how=how))
             connection.execute(tables.fill("drop table {table}", table=table))
-        except psycopg.errors.QueryCanceled:
-            log.info("Generation %s is still being read: it goes with the next load", name)
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+            log.info("%s is still being read: it goes with a later load", name)
+            break
         finally:
             connection.execute("reset statement_timeout")
+            connection.execute("reset lock_timeout")
 
 
 def _visible(connection: psycopg.Connection, tables: Tables) -> tuple[int, int, str] | None:
