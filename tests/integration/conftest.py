@@ -52,10 +52,10 @@ def runtime() -> Iterator[Runtime]:
 
 
 @pytest.fixture
-def dsn(runtime: Runtime) -> Iterator[Callable[[str], str]]:
+def dsn(runtime: Runtime) -> Callable[[str], str]:
     """Connection strings, by role, of an `ebury` without cleaned data and without marts."""
     with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as admin:
         for schema in ("cleaned_data", "analytics_dbt_staging"):
             admin.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
     make_roles_and_databases(runtime)
-    yield runtime.dsn
+    return runtime.dsn
