@@ -14,6 +14,7 @@ import hashlib
 import io
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def read_chunks(source: Source) -> Iterator[bytes]:
         UnusableFileError: The file can't be decompressed or decoded to its end.
     """
     skip = source.body_offset
-    for chunk in _decoded(source.path, source.compression, source.encoding):
+    for chunk in _decoded(source.path, source.compression, source.encoding, source.bytes):
         if skip >= len(chunk):
             skip -= len(chunk)
             continue
@@ -172,12 +173,14 @@ def _open(path: Path, compression: str | None) -> Iterator[IO[bytes]]:
             yield raw
 
 
-def _raw_chunks(path: Path, compression: str | None) -> Iterator[bytes]:
+def _raw_chunks(path: Path, compression: str | None, size: int | None = None) -> Iterator[bytes]:
+    """Read the file, decompressed; never past `size` bytes of a plain file, which may grow meanwhile."""
     limit = path.stat().st_size * MAX_EXPANSION + HEADER_BYTES if compression else None
     total = 0
     try:
         with _open(path, compression) as file:
-            while chunk := file.read(CHUNK_BYTES):
+            bound = size if size is not None and compression is None else sys.maxsize
+            while chunk := file.read(min(CHUNK_BYTES, bound - total)):
                 total += len(chunk)
                 if limit is not None and total > limit:
                     raise UnusableFileError(
@@ -192,9 +195,9 @@ def _raw_chunks(path: Path, compression: str | None) -> Iterator[bytes]:
         ) from error
 
 
-def _decoded(path: Path, compression: str | None, encoding: str) -> Iterator[bytes]:
+def _decoded(path: Path, compression: str | None, encoding: str, size: int | None = None) -> Iterator[bytes]:
     """Give the text as UTF-8, without a byte order mark."""
-    chunks = _raw_chunks(path, compression)
+    chunks = _raw_chunks(path, compression, size)
     if encoding in {"utf-8", "utf-8-sig"}:
         first = next(chunks, b"")
         yield first.removeprefix(codecs.BOM_UTF8)

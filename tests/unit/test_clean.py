@@ -197,7 +197,7 @@ def test_a_header_alone_and_too_many_rejects_fail_the_threshold(tmp_path: Path) 
         check_threshold(clean(tmp_path / "empty.csv", HEADER), 0.05)
     rows = "".join(ROW.format(n) for n in range(18)) + ROW.format("x") + ROW.format("y")
     report = clean(tmp_path / "some.csv", HEADER + rows)
-    with pytest.raises(BadDataError, match="10.0%"):
+    with pytest.raises(BadDataError, match=r"10\.0%"):
         check_threshold(report, 0.05)
     check_threshold(report, 0.10)
 

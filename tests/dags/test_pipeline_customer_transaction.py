@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
+
+from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
+from steps.dbt_manifest import fresh_manifest
+from steps.dbt_transformations_pipeline import PROJECT
+from steps.files import resolve_source
+from steps.retry_policy import DbtRetryPolicy
+from steps.settings import read_settings
+from steps.task_errors import reported_errors
+
+MODELS = ("stg_customer_transactions", "dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales")
+LOAD = ("create_cleaned_table", "truncate_cleaned_table", "load_cleaned_csv_to_postgres", "validate_postgres_load")
+
+
+def test_the_task_ids_are_those_of_the_specification(dag: DAG) -> None:
+    dbt = {f"DBT-Transformations.dbt_models.{model}.{step}" for model in MODELS for step in ("run", "test")}
+    load = {f"Load-To-Postgres.{name}" for name in LOAD}
+    assert set(dag.task_ids) == {"Clean-Transactions.clean_and_transform_csv"} | load | dbt
+
+
+def test_the_settings_are_those_of_the_specification(dag: DAG) -> None:
+    assert dag.dag_id == "pipeline_customer_transaction"
+    assert dag.tags == {"data-pipeline", "csv", "postgres", "dbt", "end-to-end"}
+    assert dag.description == "Complete data pipeline: CSV cleaning, PostgreSQL loading, and DBT transformations"
+    assert (dag.catchup, dag.max_active_runs) == (False, 1)
+    for task in dag.tasks:
+        assert (task.owner, task.retries, task.retry_delay) == ("airflow", 1, timedelta(minutes=2))
+        assert (task.depends_on_past, task.start_date) == (False, datetime(2025, 12, 3, tzinfo=UTC))
+
+
+def test_the_groups_follow_each_other(dag: DAG) -> None:
+    upstream = {task.task_id: set(task.upstream_task_ids) for task in dag.tasks}
+    chain = ["Clean-Transactions.clean_and_transform_csv", *(f"Load-To-Postgres.{name}" for name in LOAD)]
+    for before, after in pairwise(chain):
+        assert upstream[after] == {before}
+    models = "DBT-Transformations.dbt_models."
+    assert upstream[f"{models}stg_customer_transactions.run"] == {chain[-1]}
+    assert f"{models}dim_customers.test" in upstream[f"{models}fact_transactions.run"]
+    assert f"{models}dim_products.test" in upstream[f"{models}fact_transactions.run"]
+
+
+@pytest.mark.usefixtures("dag")
+def test_every_data_test_of_the_project_runs_in_some_task() -> None:
+    """Cosmos selects a model's tests as buildable: those whose parents are the model and what is before it."""
+    manifest = json.loads(fresh_manifest(PROJECT).read_text())
+    nodes = manifest["nodes"]
+    parents = manifest["parent_map"]
+
+    def ancestors(name: str) -> set[str]:
+        return {name}.union(*(ancestors(parent) for parent in parents.get(name, [])))
+
+    models = {name for name, node in nodes.items() if node["resource_type"] == "model"}
+    tests = [name for name, node in nodes.items() if node["resource_type"] == "test"]
+    assert len(tests) >= 15
+    for name in tests:
+        of_test = set(parents[name])
+        assert any(model in of_test and of_test <= ancestors(model) for model in models), name
+
+
+def test_params_describe_themselves(dag: DAG) -> None:
+    for name in ("source", "force"):
+        param = dag.params.get_param(name)
+        assert param.description
+        assert param.schema["type"]
+
+
+def test_bad_data_is_final_and_an_absent_server_is_not() -> None:
+    for error in (BadDataError("x", "y"), RefusedError("x", "y"), UnusableFileError("x", "y")):
+        with pytest.raises(AirflowFailException, match="What to do: y"), reported_errors("group"):
+            raise error
+    with pytest.raises(AirflowException) as caught, reported_errors("group"):
+        raise UnavailableError("x", "y")
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+def test_errors_survive_pickling() -> None:
+    error = pickle.loads(pickle.dumps(BadDataError("what", "remedy")))  # noqa: S301 - our own bytes
+    assert (error.message, error.remedy) == ("what", "remedy")
+
+
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        ("dbt invocation completed with errors: fact_ties: Got 3 results, configured to fail if != 0", "fail"),
+        ('null value in column "a" violates not-null constraint', "fail"),
+        ("could not connect to server: Connection refused", "default"),
+        ("server closed the connection unexpectedly", "default"),
+    ],
+)
+def test_a_failed_data_test_is_not_retried_and_a_lost_connection_is(message: str, action: str) -> None:
+    decision = DbtRetryPolicy().evaluate(RuntimeError(message), 1, 1)
+    assert decision.action.value == action
+    if "Got 3" in message:
+        assert "fact_ties (3 rows)" in (decision.reason or "")
+
+
+@pytest.mark.parametrize("source", ["../outside.csv", "/etc/passwd", "link.csv"])
+def test_a_source_outside_the_data_folder_is_refused(tmp_path: Path, source: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (tmp_path / "outside.csv").write_text("x")
+    (data / "link.csv").symlink_to(tmp_path / "outside.csv")
+    with pytest.raises(RefusedError, match="outside the data folder"):
+        resolve_source(data, source)
+
+
+def test_a_missing_source_is_a_clear_word(tmp_path: Path) -> None:
+    with pytest.raises(UnusableFileError, match=r"No file 'absent.csv'"):
+        resolve_source(tmp_path, "absent.csv")
+
+
+def test_a_missing_or_unusable_setting_is_named() -> None:
+    with pytest.raises(RefusedError, match="PIPELINE_DATA"):
+        read_settings({})
+    with pytest.raises(RefusedError, match="MAX_REJECTED_RATIO"):
+        read_settings({"PIPELINE_DATA": "data", "MAX_REJECTED_RATIO": "5%"})
