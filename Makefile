@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile lint format lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile lint format docs lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -81,6 +81,9 @@ format: .venv/ready ## Format Python and SQL
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/sqlfluff fix --quiet dbt/models dbt/tests
+
+docs: .venv/ready ## Make the pages that come from code
+	@$(BIN)/python -m customer_pipeline.rules_page
 
 lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

@@ -1,0 +1,84 @@
+"""The documentation is true: its commands, targets, links and tables exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from customer_pipeline.cli import _parser
+from customer_pipeline.rules_page import PAGE, render
+from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "dbt" / "README.md", *(ROOT / "docs").rglob("*.md")]
+TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    named = set(re.findall(r"(?:^\$ |`(?:[A-Z_]+=\S+ )*)make ([a-z-]+)", TEXT[page], re.MULTILINE))
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_subcommand_that_a_page_names_exists(page: Path) -> None:
+    choices = next(action.choices for action in _parser()._actions if action.choices)
+    named = set(re.findall(r"customer-pipeline ([a-z]+)", TEXT[page]))
+    assert named <= set(choices)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_and_path_of_a_page_exists(page: Path) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]+)", TEXT[page])
+    paths = [
+        path for path in re.findall(r"`((?:src|airflow|dbt|docs)/[\w/.-]+)`", TEXT[page]) if "logs" not in path
+    ]
+    for link in links:
+        assert (page.parent / link).exists(), link
+    for path in paths:
+        assert (ROOT / path).exists(), path
+
+
+def test_the_page_of_rules_is_what_the_rules_say() -> None:
+    assert PAGE.read_text(encoding="utf-8") == render(CUSTOMER_TRANSACTIONS)
+
+
+def test_the_specifications_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert targets >= {
+        "up", "down", "restart", "logs-airflow", "logs-scheduler", "shell-airflow", "shell-postgres",
+        "dbt-debug", "dbt-deps", "dbt-run", "dbt-test", "dbt-compile", "help", "run", "test",
+    }  # fmt: skip
+
+
+def test_readme_quotes_the_truth_of_the_sample() -> None:
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("customer-pipeline"),
+            "sample",
+            "--rows",
+            "1000",
+            "--seed",
+            "42",
+            "--out",
+            "-",
+        ],
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == (ROOT / "data" / "customer_transactions.csv").read_bytes()
+    readme = TEXT[ROOT / "README.md"]
+    assert "read 1000 = accepted 943 + quarantined 43 + duplicates 14" in readme
+    assert "870,394.85" in readme
+
+
+def test_settings_that_the_docs_name_are_read_somewhere() -> None:
+    code = "".join(path.read_text() for folder in ("src", "airflow/dags") for path in (ROOT / folder).rglob("*.py"))
+    for name in re.findall(r"^\| `([A-Z_]+)` \|", TEXT[ROOT / "docs" / "operations.md"], re.MULTILINE):
+        assert f'"{name}"' in code, name
