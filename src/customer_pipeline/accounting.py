@@ -40,7 +40,7 @@ def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
         console.print("Readers see this very file already: nothing was published anew.")
     console.print(
         f"{load['source_name']}: read {load['read']} = accepted {load['accepted']}"
-        f" + quarantined {load['quarantined']} + duplicates {load['duplicates']}"
+        f" + quarantined {load['quarantined']} + duplicates {load['duplicates']} ({load['encoding']})"
     )
     _print_counts(console, "Refused, by reason", load["reason_counts"])
     _print_counts(console, "Changed, by rule", load["rule_counts"])

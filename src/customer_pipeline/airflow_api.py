@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -11,7 +12,6 @@ from audited_load.errors import UnavailableError
 from customer_pipeline.settings import Runtime
 
 DAG_ID = "pipeline_customer_transaction"
-PATIENCE_SECONDS = 60
 
 
 class AirflowApi:
@@ -19,18 +19,26 @@ class AirflowApi:
 
     Args:
         runtime: Where it is.
+        patience_seconds: How long a server that is away is waited for.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._http = httpx.Client(base_url=runtime.url, timeout=30)
+    def __init__(self, runtime: Runtime, patience_seconds: float = 60) -> None:
+        self._patience_seconds = patience_seconds
+        # A proxy of the operator's is none for this machine.
+        self._http = httpx.Client(base_url=runtime.url, timeout=30, trust_env=False)
 
     def trigger(self, run_id: str, conf: dict[str, Any]) -> None:
         """Ask for a run, then let the scheduler look at the DAG.
 
-        In this order: unpausing first would start the run of last midnight as well.
+        In this order, and under the date of the run that is due: unpausing makes the scheduler start last
+        midnight's run at once, and before ours, unless there is one of that date.
         """
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
-        self._call("POST", f"/dags/{DAG_ID}/dagRuns", json=body)
+        dag = self.find_dag() or {}
+        due, after = dag.get("next_dagrun_logical_date"), dag.get("next_dagrun_run_after")
+        is_due = dag.get("is_paused") and due and after and datetime.fromisoformat(after) <= datetime.now(UTC)
+        body = {"dag_run_id": run_id, "logical_date": due if is_due else None, "conf": conf}
+        # A conflict: the answer to the first try got lost.
+        self._call("POST", f"/dags/{DAG_ID}/dagRuns", accepted=httpx.codes.CONFLICT, json=body)
         self._call("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
 
     def wait_for_dag(self, seconds: float = 120) -> None:
@@ -40,13 +48,14 @@ class AirflowApi:
             UnavailableError: It can't be imported, or is not there in time.
         """
         deadline = time.monotonic() + seconds
-        while self._http_get_status(f"/dags/{DAG_ID}") != httpx.codes.OK:
+        while True:
+            dag = self.find_dag()
+            if dag and not dag.get("has_import_errors"):
+                return
             errors = self._call("GET", "/importErrors").get("import_errors", [])
             if errors:
-                raise UnavailableError(
-                    f"The DAG can't be imported:\n{errors[0]['stack_trace'][-2000:]}",
-                    "Correct it, then run again.",
-                )
+                traces = "\n".join(f"{error['filename']}:\n{error['stack_trace'][-2000:]}" for error in errors)
+                raise UnavailableError(f"The DAG can't be imported. {traces}", "Correct it, then run again.")
             if time.monotonic() > deadline:
                 raise UnavailableError(
                     f"The DAG {DAG_ID} was not parsed within {seconds:.0f} s.",
@@ -64,9 +73,10 @@ class AirflowApi:
         found: list[dict[str, Any]] = runs.get("dag_runs", [])
         return found[0] if found else None
 
-    def dag(self) -> dict[str, Any]:
-        """Give the DAG: `is_paused`, `next_dagrun_run_after` and more."""
-        return self._call("GET", f"/dags/{DAG_ID}")
+    def find_dag(self) -> dict[str, Any] | None:
+        """Give the DAG, unless it was not parsed yet: `is_paused`, `next_dagrun_run_after` and more."""
+        found = self._call("GET", f"/dags/{DAG_ID}", accepted=httpx.codes.NOT_FOUND)
+        return found if "dag_id" in found else None
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """Give the task instances of a run: `task_id`, `state`, `duration`, `try_number` and more."""
@@ -80,13 +90,15 @@ class AirflowApi:
         answer = self._call("GET", path, params={"full_content": "true"})
         return [event for event in answer.get("content", []) if isinstance(event, dict)]
 
-    def _http_get_status(self, path: str) -> int:
-        self._call("GET", "/version")  # signs in, and waits while the server is away
-        return self._http.get(f"/api/v2{path}").status_code
-
-    def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx has the types
+    def _call(
+        self,
+        method: str,
+        path: str,
+        accepted: int | None = None,
+        **more: Any,  # noqa: ANN401 - httpx has the types
+    ) -> dict[str, Any]:
         """Call the API; a server that is away for a moment is waited for."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
                 if "Authorization" not in self._http.headers:
@@ -95,16 +107,19 @@ class AirflowApi:
                 if answer.status_code == httpx.codes.UNAUTHORIZED:
                     self._sign_in()
                     answer = self._http.request(method, f"/api/v2{path}", **more)
-                answer.raise_for_status()
-            except httpx.HTTPError as error:
+                if answer.status_code != accepted:
+                    answer.raise_for_status()
+                body: dict[str, Any] = answer.json()
+            except (httpx.HTTPError, ValueError) as error:
                 is_final = isinstance(error, httpx.HTTPStatusError) and error.response.is_client_error
                 if is_final or time.monotonic() > deadline:
+                    said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
                     raise UnavailableError(
-                        f"Airflow's API: {error}", "See `customer-pipeline status` and `logs api-server`."
+                        f"Airflow's API: {error} {said}".rstrip(),
+                        "See `customer-pipeline status` and `logs api-server`.",
                     ) from error
                 time.sleep(0.5)
             else:
-                body: dict[str, Any] = answer.json()
                 return body
 
     def _sign_in(self) -> None:

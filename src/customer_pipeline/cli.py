@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
+from collections.abc import Mapping
 from typing import NoReturn
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
 from customer_pipeline import clean, run, sample
 from customer_pipeline.environment import process_environment
 from customer_pipeline.postgres_server import locate_server
-from customer_pipeline.services import SERVICES, log_file, start_services, stop_services
-from customer_pipeline.settings import HOST, ROLES, read_runtime
+from customer_pipeline.services import start_services, stop_services
+from customer_pipeline.settings import HOST, ROLES, operators_environment, read_runtime
 from customer_pipeline.status import print_status
+from customer_pipeline.supervisor import SERVICES, log_file
 
-TAIL = shutil.which("tail") or "/usr/bin/tail"
-FAILED, BAD_DATA, UNUSABLE_FILE, USAGE, INTERRUPTED = 1, 2, 3, 64, 130
+FAILED, BAD_DATA, UNUSABLE_FILE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 64, 127, 130
+_PASSED_ON = {"exec", "dbt"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,9 +32,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main() -> None:
     """Run the command line and exit."""
-    arguments = _parser().parse_args()
+    arguments = _parse(sys.argv[1:])
     try:
         code = int(arguments.function(arguments) or 0)
+        sys.stdout.flush()
     except PipelineError as error:
         sys.stderr.write(f"{error}\n")
         code = UNUSABLE_FILE if isinstance(error, UnusableFileError) else FAILED
@@ -44,6 +46,24 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     sys.exit(code)
+
+
+def _parse(line: list[str]) -> argparse.Namespace:
+    """Parse a command line; what belongs to another program is handed on as it is, with or without `--`."""
+    parser = _parser()
+    if len(line) > 1 and line[0] in _PASSED_ON and line[1] not in {"-h", "--help"}:
+        rest = line[2:] if line[1] == "--" else line[1:]
+        arguments = parser.parse_args([line[0]])
+        if not rest:
+            parser.error(f"{line[0]} needs a command")
+        arguments.arguments = rest
+        return arguments
+    arguments, rest = parser.parse_known_args(line)
+    if rest and arguments.command != "psql":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.command == "psql":
+        arguments.arguments = [part for part in rest if part != "--"]
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,14 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("service", nargs="?", choices=SERVICES, help="default: all of them")
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing")
     logs.add_argument("-n", "--lines", type=int, default=40, help="how many lines (default 40)")
-    psql = command("psql", _psql, "a SQL prompt on the warehouse; what follows `--` goes to psql")
+    psql = command("psql", _psql, "a SQL prompt on the warehouse; all other arguments go to psql")
     psql.add_argument("--role", choices=ROLES[1:], default="loader", help="default: loader")
-    psql.add_argument("arguments", nargs="*", metavar="ARGUMENT")
-    execute = command("exec", _exec, "run a command in the pipeline's environment: exec -- airflow dags list")
-    execute.add_argument("arguments", nargs="+", metavar="ARGUMENT")
+    command("exec", _exec, "run a command in the pipeline's environment: exec -- airflow dags list")
     command("shell", _shell, "a shell in the pipeline's environment")
-    dbt = command("dbt", _dbt, "run dbt on the project: dbt -- build")
-    dbt.add_argument("arguments", nargs="+", metavar="ARGUMENT")
+    command("dbt", _dbt, "run dbt on the project: dbt build")
     run.add_arguments(command("run", run.run, "run the pipeline on a file, follow it, account for every record"))
     clean.add_arguments(command("clean", clean.run, "clean a file, without a database"))
     sample.add_arguments(command("sample", sample.run, "make a seeded file of dirty transactions"))
@@ -89,8 +106,13 @@ def _down(_: argparse.Namespace) -> int:
     return 0
 
 
-def _restart(arguments: argparse.Namespace) -> int:
-    return _down(arguments) or _up(arguments)
+def _restart(_: argparse.Namespace) -> int:
+    runtime = read_runtime()  # before the stop, which forgets the port of the UI
+    stop_services(runtime)
+    sys.stdout.write("Down.\n")
+    runtime = start_services(runtime)
+    sys.stdout.write(f"Up. UI: {runtime.url} (user airflow, password airflow)\n")
+    return 0
 
 
 def _logs(arguments: argparse.Namespace) -> int:
@@ -100,7 +122,7 @@ def _logs(arguments: argparse.Namespace) -> int:
     if not files:
         sys.stdout.write("No logs yet: the pipeline was not started.\n")
         return 0
-    return subprocess.call([TAIL, *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), *files])
+    return _become(["tail", *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), *files], os.environ)
 
 
 def _psql(arguments: argparse.Namespace) -> int:
@@ -108,26 +130,31 @@ def _psql(arguments: argparse.Namespace) -> int:
     place = ["-h", HOST, "-p", str(runtime.postgres_port), "-U", arguments.role]
     database = ["-d", "airflow" if arguments.role == "airflow" else "ebury"]
     program = str(locate_server(runtime).binaries / "psql")
-    environment = os.environ | {"PGPASSWORD": runtime.secrets[arguments.role]}
-    return subprocess.call([program, *place, *database, *arguments.arguments], env=environment)
+    environment = operators_environment(os.environ) | {"PGPASSWORD": runtime.secrets[arguments.role]}
+    return _become([program, *place, *database, *arguments.arguments], environment)
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    environment = process_environment(read_runtime())
-    try:
-        return subprocess.call(arguments.arguments, env=environment)
-    except FileNotFoundError:
-        sys.stderr.write(f"{arguments.arguments[0]}: command not found\n")
-        return FAILED
+    return _become(arguments.arguments, process_environment(read_runtime()))
 
 
 def _shell(_: argparse.Namespace) -> int:
     runtime = read_runtime()
-    return subprocess.call([os.environ.get("SHELL", "/bin/sh")], env=process_environment(runtime), cwd=runtime.home)
+    os.chdir(runtime.home)
+    return _become([os.environ.get("SHELL") or "/bin/sh"], process_environment(runtime))
 
 
 def _dbt(arguments: argparse.Namespace) -> int:
     runtime = read_runtime()
-    places = ["--project-dir", str(runtime.home / "dbt"), "--profiles-dir", str(runtime.home / "dbt")]
-    command = [sys.executable, "-m", "dbt.cli.main", *arguments.arguments, *places]
-    return subprocess.call(command, env=process_environment(runtime))
+    environment = process_environment(runtime) | {"DBT_PROJECT_DIR": str(runtime.home / "dbt")}
+    return _become([sys.executable, "-m", "dbt.cli.main", *arguments.arguments], environment)
+
+
+def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
+    """Replace this process by a program, so that signals and its exit code are its own."""
+    program = shutil.which(command[0], path=environment.get("PATH"))
+    if program is None:
+        sys.stderr.write(f"{command[0]}: command not found\n")
+        sys.exit(NOT_FOUND)
+    sys.stdout.flush()
+    os.execve(program, command, environment)  # noqa: S606 - no shell is wanted

@@ -7,8 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from customer_pipeline.settings import HOST, Runtime
+from customer_pipeline.settings import HOST, MADE, Runtime, operators_environment
 
+_OURS = {"AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
@@ -39,17 +40,22 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
         "AIRFLOW_CONN_POSTGRES_DEFAULT": f"postgresql://loader:{secrets['loader']}@{postgres}/ebury",
         "DO_NOT_TRACK": "1",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
     }
-    return {**_airflow(runtime, postgres), **os.environ, **pipeline}
+    given, airflow = operators_environment(os.environ), _airflow(runtime, postgres)
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
+    # Another Airflow of this machine is no setting of this one.
+    airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
+    made = {**airflow, **pipeline}
+    return {**given, **made, "PATH": programs, MADE: " ".join(made)}
 
 
 def write_airflow_users(runtime: Runtime) -> None:
     """Write the password of the developer's user `airflow` where Airflow looks for it."""
     path = _passwords_file(runtime)
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.chmod(0o700)
+    path.touch(mode=0o600)
     path.write_text(json.dumps({"airflow": "airflow"}))
-    path.chmod(0o600)
 
 
 def _passwords_file(runtime: Runtime) -> Path:
@@ -63,7 +69,7 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(home / "airflow" / "dags"),
         "CORE__PLUGINS_FOLDER": str(home / "airflow" / "plugins"),
         "CORE__EXECUTOR": "customer_pipeline.warm_executor.WarmLocalExecutor",
-        "CORE__PARALLELISM": "4",
+        "CORE__PARALLELISM": str(min(8, max(4, os.cpu_count() or 1))),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "CORE__FERNET_KEY": secrets["fernet"],
@@ -86,6 +92,8 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
         "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "120",
         "CORE__DAGBAG_IMPORT_TIMEOUT": "90",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        # What a killed scheduler was running goes on soon after the next start, not after five minutes.
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "COSMOS__ENABLE_TELEMETRY": "False",
     }

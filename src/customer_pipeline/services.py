@@ -1,17 +1,19 @@
-"""The services of the runtime, under supervisord: start, stop, state, logs."""
+"""The services of the runtime: start them, wait until they are healthy, stop them."""
 
 from __future__ import annotations
 
-import os
-import shlex
+import contextlib
+import fcntl
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
 
 import httpx
-import psutil
+import psycopg
 
 from audited_load.errors import RefusedError, UnavailableError
 from customer_pipeline.environment import process_environment, write_airflow_users
@@ -20,22 +22,32 @@ from customer_pipeline.postgres_server import (
     locate_server,
     make_cluster,
     make_roles_and_databases,
-    server_command,
     wait_for_server,
 )
-from customer_pipeline.settings import Runtime, free_port, port_is_taken, read_runtime, remember_port
+from customer_pipeline.settings import (
+    Runtime,
+    free_port,
+    port_is_taken,
+    read_runtime,
+    remember_port,
+    remembered_port,
+)
+from customer_pipeline.supervisor import (
+    AIRFLOW,
+    Service,
+    end_processes,
+    launch,
+    log_tail,
+    processes_of,
+    read_services,
+    shut_down,
+    start_missing,
+)
 
-MARK = "CUSTOMER_PIPELINE_SERVICES_OF"
-"""Environment variable by which the processes of one clone are told from all others."""
-
-AIRFLOW = {
-    "api-server": "api-server",
-    "scheduler": "scheduler --skip-serve-logs",
-    "dag-processor": "dag-processor",
-    "triggerer": "triggerer --skip-serve-logs",
-}
-SERVICES = ("postgres", *AIRFLOW)
 START_SECONDS = 150
+STOP_SECONDS = 90
+_GONE = Service("FATAL", 0, 0)
+_HEALTH = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
 
 def start_services(runtime: Runtime) -> Runtime:
@@ -48,154 +60,155 @@ def start_services(runtime: Runtime) -> Runtime:
         The settings, with another port if somebody had taken that of PostgreSQL.
 
     Raises:
-        RefusedError: The port of the UI is taken.
+        RefusedError: A port is taken, or the services run with other ports already.
         UnavailableError: A service does not become healthy.
     """
-    if not supervisor_answers(runtime):
-        stop_services(runtime)  # what an unclean stop left behind
-        runtime = _check_ports(runtime)
-        server = locate_server(runtime)
-        make_cluster(server, runtime.secrets["postgres"])
-        clear_stale_pid(server)
-        _write_configuration(runtime, server_command(server, runtime.postgres_port), server.user)
-        write_airflow_users(runtime)
-        subprocess.run(
-            [
-                sys.executable,
-                "-W",
-                "ignore",
-                "-m",
-                "supervisor.supervisord",
-                "-c",
-                str(_configuration(runtime)),
-            ],
-            env=process_environment(runtime) | {MARK: str(runtime.home)},
-            check=True,
-        )
-    wait_for_server(runtime)
-    make_roles_and_databases(runtime)
-    _migrate(runtime)
-    control(runtime, "start", "airflow:*")
-    wait_until_healthy(runtime)
+    with _alone(runtime):
+        if read_services(runtime) is None:
+            _stop(runtime)  # what an unclean stop left behind
+            runtime = _check_ports(runtime)
+            server = locate_server(runtime)
+            make_cluster(server, runtime.secrets["postgres"])
+            clear_stale_pid(server)
+            write_airflow_users(runtime)
+            remember_port(runtime.folder, "api", runtime.api_port)
+            remember_port(runtime.folder, "postgres", runtime.postgres_port)
+            launch(runtime, server)
+        else:
+            _refuse_other_ports(runtime)
+            start_missing(runtime, ("postgres",))
+        _wait_for_postgres(runtime)
+        make_roles_and_databases(runtime)
+        _migrate(runtime)
+        start_missing(runtime, tuple(AIRFLOW))
+        wait_until_healthy(runtime)
     return runtime
 
 
 def stop_services(runtime: Runtime) -> None:
     """Stop everything that this clone started, also what a killed supervisor left behind."""
-    if supervisor_answers(runtime):
-        control(runtime, "shutdown")
-    deadline = time.monotonic() + 60
-    while (found := processes_of(runtime)) and time.monotonic() < deadline:
-        if not supervisor_answers(runtime):
-            _end(found)
-        time.sleep(0.2)
-    for process in found:
-        process.kill()
-    psutil.wait_procs(found, timeout=10)
-
-
-def processes_of(runtime: Runtime) -> list[psutil.Process]:
-    """Find the running processes of this clone's services."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            marked = process.environ().get(MARK) == str(runtime.home)
-            if marked and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    with _alone(runtime):
+        _stop(runtime)
+        remember_port(runtime.folder, "api", None)
 
 
 def supervisor_answers(runtime: Runtime) -> bool:
     """Tell whether the supervisor of this clone runs."""
-    if not _configuration(runtime).exists() or not _socket(runtime).exists():
-        return False
-    return "refused" not in (said := control(runtime, "pid")) and said.strip().isdecimal()
-
-
-def control(runtime: Runtime, *command: str) -> str:
-    """Give the supervisor a command, and return what it says."""
-    line = [
-        sys.executable,
-        "-W",
-        "ignore",
-        "-m",
-        "supervisor.supervisorctl",
-        "-c",
-        str(_configuration(runtime)),
-    ]
-    done = subprocess.run([*line, *command], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
+    return read_services(runtime) is not None
 
 
 def wait_until_healthy(runtime: Runtime) -> None:
     """Wait until the API says that every part of Airflow is healthy.
 
     Raises:
-        UnavailableError: A part is not, in time; the message ends with its log.
+        UnavailableError: A part is not, in time, or ends at once; the message ends with its log.
     """
     deadline = time.monotonic() + START_SECONDS
-    waiting = set(AIRFLOW)
-    while waiting and time.monotonic() < deadline:
-        waiting = _unhealthy(runtime)
-        if waiting:
-            time.sleep(0.25)
-    if waiting:
-        name = sorted(waiting)[0]
+    while True:
+        services = read_services(runtime) or {}
+        waiting = _unhealthy(runtime, services)
+        if not waiting:
+            return
+        failed = [name for name, service in services.items() if service.state == "FATAL"]
+        if failed or time.monotonic() > deadline:
+            name = (failed or sorted(waiting))[0]
+            problem = "ends as soon as it starts" if failed else f"is not healthy after {START_SECONDS} s"
+            raise UnavailableError(
+                f"{name} {problem}. The end of its log:\n{log_tail(runtime, name)}",
+                f"Correct what the log names (all of it: `customer-pipeline logs {name}`), then `make restart`.",
+            )
+        time.sleep(0.2)
+
+
+def _wait_for_postgres(runtime: Runtime) -> None:
+    def has_failed() -> bool:
+        return (read_services(runtime) or {"postgres": _GONE})["postgres"].state == "FATAL"
+
+    try:
+        wait_for_server(runtime, has_failed=has_failed)
+    except UnavailableError as error:
         raise UnavailableError(
-            f"{name} is not healthy after {START_SECONDS} s. The end of its log:\n{log_tail(runtime, name)}",
-            f"See `customer-pipeline logs {name}`, then `customer-pipeline restart`.",
-        )
+            f"{error.message}\nThe end of its log:\n{log_tail(runtime, 'postgres')}", error.remedy
+        ) from error
 
 
-def log_file(runtime: Runtime, service: str) -> Path:
-    """Name the log of a service."""
-    return runtime.folder / "logs" / f"{service}.log"
-
-
-def log_tail(runtime: Runtime, service: str, lines: int = 20) -> str:
-    """Give the last lines of a service's log."""
-    path = log_file(runtime, service)
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else "(none)"
-
-
-def _unhealthy(runtime: Runtime) -> set[str]:
+def _unhealthy(runtime: Runtime, services: dict[str, Service]) -> set[str]:
     try:
         health = httpx.get(f"{runtime.url}/api/v2/monitor/health", timeout=5).json()
     except (httpx.HTTPError, ValueError):
         return set(AIRFLOW)
-    names = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
-    return {name for name, key in names.items() if (health.get(key) or {}).get("status") != "healthy"}
+    return {
+        name for name, key in _HEALTH.items() if not _is_healthy(health.get(key) or {}, key, services.get(name))
+    }
+
+
+def _is_healthy(health: dict[str, Any], key: str, service: Service | None) -> bool:
+    """Believe a heartbeat only if this process sent it: after a kill, that of the last one still looks alive."""
+    beat = health.get(f"latest_{key}_heartbeat")
+    if service is None or health.get("status") != "healthy" or not beat:
+        return False
+    return service.pid != 0 and datetime.fromisoformat(beat).timestamp() >= service.started
+
+
+def _stop(runtime: Runtime) -> None:
+    shut_down(runtime)
+    deadline = time.monotonic() + STOP_SECONDS
+    while read_services(runtime) is not None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if processes_of(runtime):
+        end_processes(runtime)
+
+
+@contextlib.contextmanager
+def _alone(runtime: Runtime) -> Iterator[None]:
+    """Let one command at a time start or stop things; a second one waits."""
+    with (runtime.folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another command that starts or stops the services.", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _check_ports(runtime: Runtime) -> Runtime:
     if port_is_taken(runtime.api_port):
         raise RefusedError(
-            f"Port {runtime.api_port} is taken by another program.",
+            f"Port {runtime.api_port} is taken by another program, so the UI can't have it.",
             "Stop that program, or choose another port: `API_PORT=8090 make up`.",
         )
     if not port_is_taken(runtime.postgres_port):
         return runtime
-    if os.environ.get("POSTGRES_PORT"):
+    if runtime.port_is_fixed:
         raise RefusedError(
-            f"Port {runtime.postgres_port} is taken by another program.", "Set POSTGRES_PORT to a free one."
+            f"Port {runtime.postgres_port} is taken by another program, so PostgreSQL can't have it.",
+            "Set POSTGRES_PORT to a free port, or leave it out: then one is chosen.",
         )
-    remember_port(runtime.folder, free_port())
-    print(f"Port {runtime.postgres_port} was taken by another program: PostgreSQL gets another one.")
+    port = free_port()
+    print(f"Port {runtime.postgres_port} was taken by another program: PostgreSQL gets {port}.", flush=True)
+    remember_port(runtime.folder, "postgres", port)
     return read_runtime()
+
+
+def _refuse_other_ports(runtime: Runtime) -> None:
+    for name, asked in (("api", runtime.api_port), ("postgres", runtime.postgres_port)):
+        used = remembered_port(runtime.folder, name)
+        if used not in {None, asked}:
+            raise RefusedError(
+                f"The services run already, with {name.upper()}_PORT {used} and not {asked}.",
+                f"Leave {name.upper()}_PORT out, or `make down` first.",
+            )
 
 
 def _migrate(runtime: Runtime) -> None:
     """Bring Airflow's own tables to this version, if they are not there yet."""
-    from airflow import __version__ as version  # noqa: PLC0415 - a slow import that a warm start avoids
-
     done = runtime.folder / "airflow" / "migrated"
-    if done.exists() and done.read_text() == version:
+    if done.exists() and done.read_text() == _schema(runtime):
         return
     migrated = subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],
         env=process_environment(runtime),
+        cwd=runtime.folder,
         capture_output=True,
         text=True,
         check=False,
@@ -205,63 +218,14 @@ def _migrate(runtime: Runtime) -> None:
             f"Airflow could not make its tables: {(migrated.stdout + migrated.stderr)[-2000:]}",
             "Run `customer-pipeline up` again; see `customer-pipeline logs postgres`.",
         )
-    done.write_text(version)
+    done.write_text(_schema(runtime))
 
 
-def _end(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        try:
-            # PostgreSQL's parent process takes an interrupt for "stop now, cleanly".
-            process.send_signal(2 if process.name() == "postgres" else 15)
-        except psutil.Error:
-            continue
-
-
-def _configuration(runtime: Runtime) -> Path:
-    return runtime.folder / "supervisord.conf"
-
-
-def _socket(runtime: Runtime) -> Path:
-    """The path of a Unix socket may have some 100 characters only."""
-    return Path(tempfile.gettempdir()) / f"customer-pipeline-{os.geteuid()}-{runtime.identity}.sock"
-
-
-def _write_configuration(runtime: Runtime, postgres: list[str], user: str | None) -> None:
-    logs = runtime.folder / "logs"
-    logs.mkdir(exist_ok=True)
-
-    def program(name: str, command: list[str], *more: str) -> str:
-        lines = [
-            f"[program:{name}]",
-            "command=" + shlex.join(command).replace("%", "%%"),
-            f"stdout_logfile={log_file(runtime, name)}",
-            "stdout_logfile_maxbytes=20MB",
-            "stdout_logfile_backups=2",
-            "redirect_stderr=true",
-            "stopasgroup=false",
-            *more,
-        ]
-        return "\n".join(lines)
-
-    stop_all = ("autostart=false", "stopsignal=TERM", "stopwaitsecs=20", "killasgroup=true", "startsecs=0")
-    programs = [program("postgres", postgres, "stopsignal=INT", "priority=1", *([f"user={user}"] if user else []))]
-    programs += [
-        program(name, [sys.executable, "-m", "airflow", *command.split()], *stop_all)
-        for name, command in AIRFLOW.items()
-    ]
-    socket = _socket(runtime)
-    head = f"""[unix_http_server]
-file={socket}
-chmod=0700
-[supervisord]
-logfile={logs}/supervisord.log
-pidfile={runtime.folder}/supervisord.pid
-silent=true
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-[supervisorctl]
-serverurl=unix://{socket}
-[group:airflow]
-programs={",".join(AIRFLOW)}
-"""
-    _configuration(runtime).write_text("\n".join([head, *programs]) + "\n")
+def _schema(runtime: Runtime) -> str:
+    """Name the release of Airflow, and the revision that its database says it has."""
+    try:
+        with psycopg.connect(runtime.dsn("airflow", "airflow")) as connection:
+            row = connection.execute("select version_num from alembic_version").fetchone()
+    except psycopg.errors.UndefinedTable:
+        row = None
+    return f"{version('apache-airflow')} {row[0] if row else 'none'}"

@@ -1,0 +1,258 @@
+"""The supervisor of this clone's services: its configuration, its commands, its processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from audited_load.errors import UnavailableError
+from customer_pipeline.environment import process_environment
+from customer_pipeline.postgres_server import Server, server_command
+from customer_pipeline.settings import Runtime
+
+MARK = "CUSTOMER_PIPELINE_SERVICES_OF"
+"""Environment variable by which the processes of one clone are told from all others."""
+
+AIRFLOW = {
+    # Logs are read from the disk: their HTTP servers would listen on every interface.
+    "api-server": "api-server",
+    "scheduler": "scheduler --skip-serve-logs",
+    "dag-processor": "dag-processor",
+    "triggerer": "triggerer --skip-serve-logs",
+}
+SERVICES = ("postgres", *AIRFLOW)
+_LONGEST_SOCKET = 90  # bytes, of the 107 of the kernel: the supervisor adds its number for a while
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the supervisor knows of a service.
+
+    Attributes:
+        state: `RUNNING`, `STARTING`, `BACKOFF` (it ended too soon and is tried again), `FATAL` (given up), ...
+        pid: Its process; 0 if there is none.
+        started: When it was started last, in seconds since 1970.
+    """
+
+    state: str
+    pid: int
+    started: int
+
+
+def read_services(runtime: Runtime) -> dict[str, Service] | None:
+    """Ask for the state of all services.
+
+    Returns:
+        The services by name; None if the supervisor does not run.
+    """
+    try:
+        with _supervisor(runtime) as supervisor:
+            rows: list[dict[str, Any]] = supervisor.getAllProcessInfo()
+    except (OSError, xmlrpc.client.Error):
+        return None
+    return {row["name"]: Service(row["statename"], row["pid"], row["start"]) for row in rows}
+
+
+def start_missing(runtime: Runtime, names: tuple[str, ...]) -> None:
+    """Start those services that don't run, all at once, without waiting for them."""
+    states = read_services(runtime) or {}
+    with _supervisor(runtime) as supervisor:
+        for name in names:
+            if name in states and states[name].state in {"STOPPED", "EXITED", "FATAL"}:
+                supervisor.startProcess(name if name == "postgres" else f"airflow:{name}", False)
+
+
+def launch(runtime: Runtime, server: Server) -> None:
+    """Write the configuration and start the supervisor; it starts PostgreSQL at once."""
+    _write_configuration(runtime, server)
+    command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(_configuration(runtime))]
+    environment = process_environment(runtime) | {MARK: str(runtime.home)}
+    done = subprocess.run(command, env=environment, cwd=runtime.folder, check=False, capture_output=True, text=True)
+    deadline = time.monotonic() + 20
+    while read_services(runtime) is None:
+        if done.returncode or time.monotonic() > deadline:
+            raise UnavailableError(
+                f"The supervisor did not start: {(done.stdout + done.stderr).strip()[-1000:]}",
+                f"See {runtime.folder / 'logs' / 'supervisord.log'}.",
+            )
+        time.sleep(0.05)
+
+
+def shut_down(runtime: Runtime) -> None:
+    """Ask the supervisor to stop all services, PostgreSQL last, and then itself."""
+    with contextlib.suppress(OSError, xmlrpc.client.Error), _supervisor(runtime) as supervisor:
+        supervisor.shutdown()
+
+
+def processes_of(runtime: Runtime) -> list[psutil.Process]:
+    """Find the running processes of this clone's services, also those that lost their supervisor.
+
+    Most carry our mark in their environment. Some overwrite it with their title (the api-server does): they are
+    known by the supervisor's session together with the folder that they were started in. Children come along.
+    """
+    session = _session(runtime)
+    children: dict[int, list[psutil.Process]] = {}
+    found: dict[int, psutil.Process] = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            children.setdefault(process.ppid(), []).append(process)
+            if process.pid != os.getpid() and _is_ours(process, runtime, session):
+                found[process.pid] = process
+    new = list(found)
+    while new:
+        new = [child.pid for pid in new for child in children.get(pid, []) if child.pid not in found]
+        found |= {child.pid: child for row in children.values() for child in row if child.pid in new}
+    found.pop(os.getpid(), None)
+    return [process for process in found.values() if _is_alive(process)]
+
+
+def end_processes(runtime: Runtime, seconds: float = 10) -> None:
+    """End what is left of this clone's services: Airflow first, then PostgreSQL, each kindly, then by force."""
+    postgres = {process.pid for process in processes_of(runtime) if _is_postgres(process)}
+    for is_turn_of_postgres in (False, True):
+        group = [process for process in processes_of(runtime) if (process.pid in postgres) == is_turn_of_postgres]
+        roots = [process for process in group if _parent(process) not in {other.pid for other in group}]
+        for process in roots:
+            with contextlib.suppress(psutil.Error):
+                # PostgreSQL takes an interrupt for "roll back, then stop".
+                process.send_signal(2 if process.pid in postgres else 15)
+        _, alive = psutil.wait_procs(group, timeout=seconds)
+        for process in alive:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(alive, timeout=seconds)
+
+
+def log_file(runtime: Runtime, service: str) -> Path:
+    """Name the log of a service."""
+    return runtime.folder / "logs" / f"{service}.log"
+
+
+def log_tail(runtime: Runtime, service: str, lines: int = 20) -> str:
+    """Give the last lines of a service's log."""
+    path = log_file(runtime, service)
+    if not path.exists():
+        return "(it has none)"
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 65536))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def _is_ours(process: psutil.Process, runtime: Runtime, session: int | None) -> bool:
+    with contextlib.suppress(psutil.AccessDenied):
+        if process.environ().get(MARK) == str(runtime.home):
+            return True
+    if session is None or os.getsid(process.pid) != session:
+        return False
+    return str(process.cwd()) == str(runtime.folder)
+
+
+def _session(runtime: Runtime) -> int | None:
+    """Give the session of the supervisor of the last start, whose number is its own."""
+    try:
+        return int((runtime.folder / "supervisord.pid").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return str(process.status()) != str(psutil.STATUS_ZOMBIE)
+    return False
+
+
+def _is_postgres(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return str(process.name()) == "postgres"
+    return False
+
+
+def _parent(process: psutil.Process) -> int:
+    with contextlib.suppress(psutil.Error):
+        return int(process.ppid())
+    return 0
+
+
+def _configuration(runtime: Runtime) -> Path:
+    return runtime.folder / "supervisord.conf"
+
+
+@contextlib.contextmanager
+def _supervisor(runtime: Runtime) -> Iterator[Any]:
+    """Open a line to the supervisor."""
+    path = runtime.folder / "supervisor.sock"
+    folder = os.open(runtime.folder, os.O_RDONLY)
+    try:
+        if _is_long(path):
+            path = Path(f"/proc/self/fd/{folder}") / path.name
+        transport = SupervisorTransport(None, None, serverurl=f"unix://{path}")
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            yield proxy.supervisor
+    finally:
+        os.close(folder)
+
+
+def _is_long(path: Path) -> bool:
+    return len(os.fsencode(path)) > _LONGEST_SOCKET
+
+
+def _write_configuration(runtime: Runtime, server: Server) -> None:
+    logs = runtime.folder / "logs"
+    logs.mkdir(exist_ok=True)
+    logs.chmod(0o700)
+    socket = runtime.folder / "supervisor.sock"
+    if _is_long(socket):
+        socket = Path("/proc/self/cwd") / socket.name  # the supervisor runs in the folder
+    postgres = ["autostart=true", "startsecs=1", "stopsignal=INT", "stopwaitsecs=60", "priority=1"]
+    if server.user:
+        postgres.append(f"user={server.user}")
+    # One that ends within 15 s has failed to start; after three such tries the supervisor gives it up.
+    airflow = ["autostart=false", "startsecs=15", "startretries=2", "stopsignal=TERM", "stopwaitsecs=15"]
+    airflow += ["killasgroup=true", f"directory={_plain(runtime.folder)}"]
+    programs = [_program(runtime, "postgres", server_command(server, runtime.postgres_port), postgres)]
+    for name, command in AIRFLOW.items():
+        programs.append(_program(runtime, name, [sys.executable, "-m", "airflow", *command.split()], airflow))
+    head = f"""[unix_http_server]
+file={_plain(socket)}
+chmod=0700
+[supervisord]
+logfile={_plain(logs)}/supervisord.log
+pidfile={_plain(runtime.folder)}/supervisord.pid
+silent=true
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[group:airflow]
+programs={",".join(AIRFLOW)}
+"""
+    _configuration(runtime).write_text("\n".join([head, *programs]) + "\n")
+
+
+def _program(runtime: Runtime, name: str, command: list[str], options: list[str]) -> str:
+    lines = [
+        f"[program:{name}]",
+        "command=" + _plain(shlex.join(command)),
+        f"stdout_logfile={_plain(log_file(runtime, name))}",
+        "stdout_logfile_maxbytes=20MB",
+        "stdout_logfile_backups=2",
+        "redirect_stderr=true",
+        "autorestart=true",
+        *options,
+    ]
+    return "\n".join(lines)
+
+
+def _plain(text: str | Path) -> str:
+    """Keep the supervisor from expanding a per cent sign."""
+    return str(text).replace("%", "%%")
