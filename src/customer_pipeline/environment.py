@@ -96,6 +96,8 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "COSMOS__ENABLE_TELEMETRY": "False",
+        # The default is one folder in /tmp for all users of the machine.
+        "COSMOS__CACHE_DIR": str(runtime.folder / "cosmos"),
     }
     named = {f"AIRFLOW__{name}": value for name, value in settings.items()}
     return {"AIRFLOW_HOME": str(runtime.folder / "airflow"), **named}
