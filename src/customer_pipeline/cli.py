@@ -51,8 +51,8 @@ def main() -> None:
 def _parse(line: list[str]) -> argparse.Namespace:
     """Parse a command line; what belongs to another program is handed on as it is, with or without `--`."""
     parser = _parser()
-    if len(line) > 1 and line[0] in _PASSED_ON and line[1] not in {"-h", "--help"}:
-        rest = line[2:] if line[1] == "--" else line[1:]
+    if line and line[0] in _PASSED_ON and line[1:2] not in (["-h"], ["--help"]):
+        rest = line[2:] if line[1:2] == ["--"] else line[1:]
         arguments = parser.parse_args([line[0]])
         if not rest:
             parser.error(f"{line[0]} needs a command")
@@ -106,13 +106,8 @@ def _down(_: argparse.Namespace) -> int:
     return 0
 
 
-def _restart(_: argparse.Namespace) -> int:
-    runtime = read_runtime()  # before the stop, which forgets the port of the UI
-    stop_services(runtime)
-    sys.stdout.write("Down.\n")
-    runtime = start_services(runtime)
-    sys.stdout.write(f"Up. UI: {runtime.url} (user airflow, password airflow)\n")
-    return 0
+def _restart(arguments: argparse.Namespace) -> int:
+    return _down(arguments) or _up(arguments)
 
 
 def _logs(arguments: argparse.Namespace) -> int:
@@ -147,7 +142,7 @@ def _shell(_: argparse.Namespace) -> int:
 def _dbt(arguments: argparse.Namespace) -> int:
     runtime = read_runtime()
     environment = process_environment(runtime) | {"DBT_PROJECT_DIR": str(runtime.home / "dbt")}
-    return _become([sys.executable, "-m", "dbt.cli.main", *arguments.arguments], environment)
+    return _become(["dbt", *arguments.arguments], environment)
 
 
 def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:

@@ -37,6 +37,7 @@ from customer_pipeline.supervisor import (
     Service,
     end_processes,
     launch,
+    listens,
     log_tail,
     processes_of,
     read_services,
@@ -89,7 +90,6 @@ def stop_services(runtime: Runtime) -> None:
     """Stop everything that this clone started, also what a killed supervisor left behind."""
     with _alone(runtime):
         _stop(runtime)
-        remember_port(runtime.folder, "api", None)
 
 
 def supervisor_answers(runtime: Runtime) -> bool:
@@ -133,8 +133,12 @@ def _wait_for_postgres(runtime: Runtime) -> None:
 
 
 def _unhealthy(runtime: Runtime, services: dict[str, Service]) -> set[str]:
+    """Name what is not healthy yet. Another clone's API that answers on our port is not ours."""
+    api = services.get("api-server")
+    if api is None or not listens(api.pid, runtime.api_port):
+        return set(AIRFLOW)
     try:
-        health = httpx.get(f"{runtime.url}/api/v2/monitor/health", timeout=5).json()
+        health = httpx.get(f"{runtime.url}/api/v2/monitor/health", timeout=5, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
         return set(AIRFLOW)
     return {

@@ -33,7 +33,7 @@ class Runtime:
         home: The clone.
         folder: Everything that the runtime makes, `.runtime/`.
         data: The input files.
-        api_port: TCP port of the UI and the API (`API_PORT`).
+        api_port: TCP port of the UI and the API (`API_PORT`; otherwise that of the last start, at first 8081).
         postgres_port: TCP port of PostgreSQL (`POSTGRES_PORT`; otherwise chosen at the first start).
         port_is_fixed: Whether the operator chose PostgreSQL's port.
         secrets: Passwords by role, and Airflow's keys. Never printed.
@@ -139,13 +139,9 @@ def operators_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in made}
 
 
-def remember_port(folder: Path, name: str, port: int | None) -> None:
-    """Keep a port for the commands to come; None forgets it."""
-    path = folder / f"{name}.port"
-    if port is None:
-        path.unlink(missing_ok=True)
-    else:
-        path.write_text(f"{port}\n")
+def remember_port(folder: Path, name: str, port: int) -> None:
+    """Keep a port for the commands and the starts to come."""
+    (folder / f"{name}.port").write_text(f"{port}\n")
 
 
 def remembered_port(folder: Path, name: str) -> int | None:

@@ -33,6 +33,7 @@ AIRFLOW = {
     "triggerer": "triggerer --skip-serve-logs",
 }
 SERVICES = ("postgres", *AIRFLOW)
+_SOCKET = "supervisor.sock"
 _LONGEST_SOCKET = 90  # bytes, of the 107 of the kernel: the supervisor adds its number for a while
 
 
@@ -135,6 +136,17 @@ def end_processes(runtime: Runtime, seconds: float = 10) -> None:
         psutil.wait_procs(alive, timeout=seconds)
 
 
+def listens(pid: int, port: int) -> bool:
+    """Tell whether a service, or a child of it, is the one that listens on a port."""
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            for connection in process.net_connections("tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return True
+    return False
+
+
 def log_file(runtime: Runtime, service: str) -> Path:
     """Name the log of a service."""
     return runtime.folder / "logs" / f"{service}.log"
@@ -192,7 +204,7 @@ def _configuration(runtime: Runtime) -> Path:
 @contextlib.contextmanager
 def _supervisor(runtime: Runtime) -> Iterator[Any]:
     """Open a line to the supervisor."""
-    path = runtime.folder / "supervisor.sock"
+    path = runtime.folder / _SOCKET
     folder = os.open(runtime.folder, os.O_RDONLY)
     try:
         if _is_long(path):
@@ -212,24 +224,23 @@ def _write_configuration(runtime: Runtime, server: Server) -> None:
     logs = runtime.folder / "logs"
     logs.mkdir(exist_ok=True)
     logs.chmod(0o700)
-    socket = runtime.folder / "supervisor.sock"
-    if _is_long(socket):
-        socket = Path("/proc/self/cwd") / socket.name  # the supervisor runs in the folder
+    # The supervisor runs in the folder: paths that are relative to it need no quotes and have no limit of length.
+    is_long = _is_long(runtime.folder / _SOCKET)
     postgres = ["autostart=true", "startsecs=1", "stopsignal=INT", "stopwaitsecs=60", "priority=1"]
     if server.user:
         postgres.append(f"user={server.user}")
     # One that ends within 15 s has failed to start; after three such tries the supervisor gives it up.
     airflow = ["autostart=false", "startsecs=15", "startretries=2", "stopsignal=TERM", "stopwaitsecs=15"]
-    airflow += ["killasgroup=true", f"directory={_plain(runtime.folder)}"]
-    programs = [_program(runtime, "postgres", server_command(server, runtime.postgres_port), postgres)]
+    airflow += ["killasgroup=true"]
+    programs = [_program("postgres", server_command(server, runtime.postgres_port), postgres)]
     for name, command in AIRFLOW.items():
-        programs.append(_program(runtime, name, [sys.executable, "-m", "airflow", *command.split()], airflow))
+        programs.append(_program(name, [sys.executable, "-m", "airflow", *command.split()], airflow))
     head = f"""[unix_http_server]
-file={_plain(socket)}
+file={"/proc/self/cwd/" if is_long else ""}{_SOCKET}
 chmod=0700
 [supervisord]
-logfile={_plain(logs)}/supervisord.log
-pidfile={_plain(runtime.folder)}/supervisord.pid
+logfile=logs/supervisord.log
+pidfile=supervisord.pid
 silent=true
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
@@ -239,11 +250,11 @@ programs={",".join(AIRFLOW)}
     _configuration(runtime).write_text("\n".join([head, *programs]) + "\n")
 
 
-def _program(runtime: Runtime, name: str, command: list[str], options: list[str]) -> str:
+def _program(name: str, command: list[str], options: list[str]) -> str:
     lines = [
         f"[program:{name}]",
-        "command=" + _plain(shlex.join(command)),
-        f"stdout_logfile={_plain(log_file(runtime, name))}",
+        "command=" + shlex.join(command).replace("%", "%%"),
+        f"stdout_logfile=logs/{name}.log",
         "stdout_logfile_maxbytes=20MB",
         "stdout_logfile_backups=2",
         "redirect_stderr=true",
@@ -251,8 +262,3 @@ def _program(runtime: Runtime, name: str, command: list[str], options: list[str]
         *options,
     ]
     return "\n".join(lines)
-
-
-def _plain(text: str | Path) -> str:
-    """Keep the supervisor from expanding a per cent sign."""
-    return str(text).replace("%", "%%")
