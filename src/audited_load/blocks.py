@@ -1,7 +1,6 @@
 """One block of whole records → its accepted records as CSV, its rejects and its share of the accounting.
 
-A pure function of the block's bytes and of how many records came before it: blocks can be cleaned in any
-order and in any process.
+A pure function of the block: blocks can be cleaned in any order and in any process.
 """
 
 from __future__ import annotations
@@ -12,13 +11,18 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from audited_load.columns import ControlTotal, Feed
-from audited_load.records import BLANK, Block, is_tidy, list_records
+from audited_load.records import Block, Records, find_records, name_fault
 from audited_load.values import clean_column
 
 SOURCE_RECORD = "source_record"
+
+PLACE = np.dtype([("record", "u8"), ("line", "u8"), ("offset", "u8"), ("length", "u4"), ("csv_end", "u4")])
+"""Number and line of an accepted record, its place in the file, and where it ends in the block's CSV."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,9 @@ class CleanedBlock:
 
     Attributes:
         csv: Accepted records: the feed's columns, then the number of the record.
-        keys: For each of them `key`, `content` (hash), `record`, `line`, `offset`, `length`.
+        places: For each of them a `PLACE`.
+        keys: For each of them its key.
+        contents: For each of them a hash of its values.
         rejects: Refused records, in order.
         read: Records in the block.
         blank_lines: Empty lines in the block.
@@ -65,7 +71,9 @@ class CleanedBlock:
     """
 
     csv: bytes
-    keys: pl.DataFrame
+    places: NDArray[np.void]
+    keys: NDArray[np.int64]
+    contents: NDArray[np.uint64]
     rejects: list[Reject]
     read: int
     blank_lines: int
@@ -74,90 +82,81 @@ class CleanedBlock:
     totals: dict[str, Decimal]
 
 
-def clean_block(block: Block, layout: Layout, first_record: int) -> CleanedBlock:
+def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     """Clean one block.
 
     Args:
         block: Whole records.
         layout: How to read them.
-        first_record: Number of its first record in the file, from 1.
 
     Returns:
         Its accepted records, its rejects and its counts.
     """
-    texts, places, broken, blank_lines = _split(block, layout, first_record)
-    refused = Counter(reason for reject in broken for reason in reject.reasons)
+    records = find_records(block, layout.delimiter, layout.fields)
+    good = np.flatnonzero(records.faults == 0)
+    reasons = {int(row): [f"record:{name_fault(records.faults[row])}"] for row in np.flatnonzero(records.faults)}
+    refused = Counter(reason for (reason,) in reasons.values())
     changed: Counter[str] = Counter()
-    reasons: dict[int, list[str]] = {}
+    texts = _read_texts(block, records, good, layout)
     columns = []
     for column, position in zip(layout.feed.columns, layout.positions, strict=True):
         cleaned = clean_column(texts.to_series(position), column)
         columns.append(cleaned.values)
         refused.update(cleaned.refused)
         changed.update(cleaned.changed)
-        if cleaned.reasons is not None:
-            for row in cleaned.reasons.is_not_null().arg_true():
-                reasons.setdefault(row, []).append(cleaned.reasons[row])
+        for row, reason in cleaned.reasons:
+            reasons.setdefault(int(good[row]), []).append(reason)
     values = pl.DataFrame(columns)
-    rejects = broken + [_reject(block, places, row, why) for row, why in reasons.items()]
+    accepted = good
     if reasons:
-        good = ~pl.int_range(len(values), eager=True).is_in(list(reasons))
-        values, places = values.filter(good), places.filter(good)
-    keys = places.with_columns(key=values[layout.feed.key], content=values.hash_rows(seed=0))
-    out = values.with_columns(places["record"].alias(SOURCE_RECORD))
+        is_good = ~np.isin(good, list(reasons))
+        accepted, values = good[is_good], values.filter(pl.Series(is_good))
+    out = io.BytesIO()
+    values.with_columns(pl.Series(SOURCE_RECORD, block.first_record + accepted)).write_csv(out, include_header=False)
+    data = out.getvalue()
     return CleanedBlock(
-        out.write_csv(include_header=False).encode(),
-        keys,
-        sorted(rejects, key=lambda reject: reject.record),
-        texts.height + len(broken),
-        blank_lines,
-        refused,
-        changed,
-        {total.name: _sum(values, total) for total in layout.feed.totals},
+        csv=data,
+        places=_places(block, records, accepted, data),
+        keys=values[layout.feed.key].to_numpy(),
+        contents=values.hash_rows(seed=0).to_numpy(),
+        rejects=[_reject(block, records, row, why) for row, why in sorted(reasons.items())],
+        read=len(records.starts),
+        blank_lines=records.blank_lines,
+        refused=refused,
+        changed=changed,
+        totals={total.name: _sum(values, total) for total in layout.feed.totals},
     )
 
 
-def _split(block: Block, layout: Layout, first_record: int) -> tuple[pl.DataFrame, pl.DataFrame, list[Reject], int]:
-    """Split a block: texts of the good records, their places, the broken records, blank lines."""
-    if is_tidy(block, layout.delimiter, layout.fields):
-        texts = _parse(block.data, layout)
-        if texts is not None:
-            lengths = pl.Series("length", [len(line) for line in block.data.split(b"\n")][: texts.height])
-            starts = (lengths.cast(pl.Int64) + 1).cum_sum().shift(1, fill_value=0)
-            rows = pl.int_range(texts.height, eager=True)
-            places = _places(first_record + rows, block.first_line + rows, block.offset + starts, lengths)
-            return texts, places, [], 0
-    records = list(list_records(block, layout.delimiter, layout.fields))
-    blank_lines = sum(record.fault == BLANK for record in records)
-    numbered = list(enumerate((r for r in records if r.fault != BLANK), start=first_record))
-    good = [(number, record) for number, record in numbered if record.fault is None]
-    raw = [block.data[record.start : record.end] for _, record in good]
-    texts = _parse(b"".join(raw), layout)
+def sum_totals(lines: bytes, feed: Feed) -> dict[str, Decimal]:
+    """Add up the control totals of lines of a cleaned file."""
+    factors = {name for total in feed.totals for name in total.factors}
+    texts = pl.read_csv(
+        lines,
+        has_header=False,
+        new_columns=[*feed.names, SOURCE_RECORD],
+        schema_overrides=[pl.String] * (len(feed.names) + 1),
+    )
+    columns = {column.name: column for column in feed.columns}
+    values = pl.DataFrame([clean_column(texts[name], columns[name]).values for name in feed.names if name in factors])
+    return {total.name: _sum(values, total) for total in feed.totals}
+
+
+def _read_texts(block: Block, records: Records, good: NDArray[np.int64], layout: Layout) -> pl.DataFrame:
+    """Split the good records into columns of text."""
+    if len(good) == len(records.starts) and not records.blank_lines:
+        data = block.data
+    else:
+        # Neighbours are cut out together.
+        breaks = np.flatnonzero(records.starts[good][1:] != records.ends[good][:-1]) + 1
+        first, last = np.append(0, breaks), np.append(breaks, len(good)) - 1
+        runs = zip(records.starts[good][first], records.ends[good][last], strict=True) if len(good) else ()
+        data = b"".join([block.data[start:end] for start, end in runs])
+    texts = _parse(data, layout)
     if texts is None or texts.height != len(good):
-        texts = _parse_one_by_one(raw, layout)
-    places = _places(
-        pl.Series([number for number, _ in good], dtype=pl.Int64),
-        pl.Series([block.first_line + record.line for _, record in good], dtype=pl.Int64),
-        pl.Series([block.offset + record.start for _, record in good], dtype=pl.Int64),
-        pl.Series([record.end - record.start for _, record in good], dtype=pl.Int64),
-    )
-    broken = [
-        Reject(
-            number,
-            block.first_line + record.line,
-            block.offset + record.start,
-            (f"record:{record.fault}",),
-            block.data[record.start : record.end].rstrip(b"\r\n"),
-        )
-        for number, record in numbered
-        if record.fault is not None
-    ]
-    return texts, places, broken, blank_lines
-
-
-def _places(record: pl.Series, line: pl.Series, offset: pl.Series, length: pl.Series) -> pl.DataFrame:
-    columns = {"record": record, "line": line, "offset": offset, "length": length}
-    return pl.DataFrame({name: series.cast(pl.Int64) for name, series in columns.items()})
+        spans = zip(records.starts[good], records.ends[good], strict=True)
+        texts = _parse_one_by_one([block.data[start:end] for start, end in spans], layout)
+    return texts
 
 
 def _parse(data: bytes, layout: Layout) -> pl.DataFrame | None:
@@ -186,11 +185,26 @@ def _parse_one_by_one(raw: list[bytes], layout: Layout) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _reject(block: Block, places: pl.DataFrame, row: int, reasons: list[str]) -> Reject:
-    record, line, offset, length = places.row(row)
-    start = offset - block.offset
-    raw = block.data[start : start + length].rstrip(b"\r\n")
-    return Reject(record, line, offset, tuple(reasons), raw)
+def _places(block: Block, records: Records, rows: NDArray[np.int64], data: bytes) -> NDArray[np.void]:
+    places = np.empty(len(rows), PLACE)
+    places["record"] = block.first_record + rows
+    places["line"] = block.first_line + records.lines[rows]
+    places["offset"] = block.offset + records.starts[rows]
+    places["length"] = records.ends[rows] - records.starts[rows]
+    # No accepted value holds a line end: each line is a record.
+    places["csv_end"] = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+    return places
+
+
+def _reject(block: Block, records: Records, row: int, reasons: list[str]) -> Reject:
+    start, end = int(records.starts[row]), int(records.ends[row])
+    return Reject(
+        block.first_record + row,
+        block.first_line + int(records.lines[row]),
+        block.offset + start,
+        tuple(reasons),
+        block.data[start:end].rstrip(b"\r\n"),
+    )
 
 
 def _sum(values: pl.DataFrame, total: ControlTotal) -> Decimal:

@@ -2,70 +2,38 @@
 
 from __future__ import annotations
 
-import csv
-import heapq
+import fcntl
+import hashlib
 import shutil
 import tempfile
-from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
-import polars as pl
-
-from audited_load.blocks import SOURCE_RECORD, CleanedBlock, Layout, Reject, clean_block
-from audited_load.columns import ControlTotal, Feed
-from audited_load.duplicates import SUPERSEDED, KeyStore
+from audited_load.assemble import Dropped, assemble_parts
+from audited_load.blocks import Layout
+from audited_load.columns import Feed
+from audited_load.duplicates import KeyStore
 from audited_load.errors import UnavailableError
+from audited_load.parts import PartMaker, Tally
 from audited_load.records import cut_blocks
-from audited_load.rejects import read_rejects, write_rejects
 from audited_load.report import CleanReport, add_exact
-from audited_load.source import Source, hash_file, inspect_file, normalise_name, read_chunks
-
-CLEANED, REJECTED = "cleaned.csv", "rejected.csv"
-"""Names in the work folder, until both files are whole."""
+from audited_load.source import Source, has_changed, inspect_file, normalise_name, read_chunks
+from audited_load.workers import make_parts
 
 Progress = Callable[[int, int], None]
 """Called with the bytes and the records read so far."""
 
-
-@dataclass
-class _Tally:
-    """Running sums over the blocks."""
-
-    read: int = 0
-    blank_lines: int = 0
-    accepted: int = 0
-    quarantined: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    changed: Counter[str] = field(default_factory=Counter)
-    totals: dict[str, Decimal] = field(default_factory=dict)
-
-    def add(self, block: CleanedBlock) -> None:
-        self.read += block.read
-        self.blank_lines += block.blank_lines
-        self.accepted += block.keys.height
-        self.quarantined += len(block.rejects)
-        self.refused.update(block.refused)
-        self.changed.update(block.changed)
-        add_exact(self.totals, block.totals)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Where the accepted records of one block lie in the cleaned file."""
-
-    offset: int
-    length: int
+_WORK = ".cleaning-"
 
 
 def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = None) -> CleanReport:
     """Clean a file by the rules of a feed.
 
     Both files appear under their final names only when they are whole. They are the same bytes however
-    often the file is cleaned.
+    often the file is cleaned, and on however many processors.
 
     Args:
         path: The dirty file.
@@ -78,161 +46,97 @@ def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = No
 
     Raises:
         UnusableFileError: The file can't be read as records of this feed.
-        UnavailableError: The file changed meanwhile, or the disk has no room.
+        UnavailableError: The file changed meanwhile, the disk has no room, or a worker died.
     """
     source = inspect_file(path, feed.names)
-    positions = source.positions(feed.names)
-    layout = Layout(feed, source.delimiter, len(source.header), tuple(positions))
-    cleaned_name, rejected_name = f"{feed.name}_cleaned.csv", f"{feed.name}_rejected.csv"
-    out.mkdir(parents=True, exist_ok=True)
-    _check_room(out, source.bytes)
-    with tempfile.TemporaryDirectory(prefix=".cleaning-", dir=out) as folder:
-        work = Path(folder)
-        keys = KeyStore(work, source.bytes)
-        tally, parts = _clean_blocks(source, layout, work, keys, progress or (lambda _bytes, _records: None))
-        losers = keys.find_losers()
-        superseded = losers.filter(pl.col("fate") == SUPERSEDED)
-        dropped = _drop_records(work / CLEANED, parts, losers["record"].to_list(), feed.totals)
-        _add_superseded(work / REJECTED, source, superseded)
-        if hash_file(path) != source.sha256:
+    layout = Layout(feed, source.delimiter, len(source.header), tuple(source.positions(feed.names)))
+    cleaned, rejected = out / f"{feed.name}_cleaned.csv", out / f"{feed.name}_rejected.csv"
+    with _work_folder(out, source.bytes) as work:
+        maker = PartMaker(layout, work, source.bytes)
+        tally, sha256, parts = _make_parts(source, maker, progress or (lambda _bytes, _records: None))
+        losers = KeyStore(work, source.bytes).find_losers()
+        with ThreadPoolExecutor(1) as thread:
+            changed = thread.submit(has_changed, source, sha256)
+            dropped = assemble_parts(work, parts, losers, source, feed, work / cleaned.name, work / rejected.name)
+        if changed.result():
             raise UnavailableError(
                 f"{path.name}: the file changed while it was read.",
                 "Wait until the delivery is complete, then run it again. Nothing was loaded.",
             )
-        (work / CLEANED).replace(out / cleaned_name)
-        (work / REJECTED).replace(out / rejected_name)
-    add_exact(tally.totals, dropped, sign=-1)
-    if superseded.height:
-        tally.refused["record:superseded"] += superseded.height
+        (work / cleaned.name).replace(cleaned)
+        (work / rejected.name).replace(rejected)
+    return _report(source, sha256, feed, tally, dropped, (cleaned, rejected))
+
+
+def _make_parts(source: Source, maker: PartMaker, progress: Progress) -> tuple[Tally, str, int]:
+    """Make all parts; give their accounting, the sha256 of what was read, and their number."""
+    digest = hashlib.sha256()
+    tally, parts = Tally(totals={total.name: Decimal(0) for total in maker.layout.feed.totals}), 0
+    blocks = cut_blocks(
+        read_chunks(source, digest),
+        maker.layout.delimiter,
+        maker.layout.fields,
+        offset=source.body_offset,
+        first_line=source.body_line,
+    )
+    for block, done in make_parts(maker, blocks):
+        tally.add(done)
+        parts += 1
+        progress(block.offset + len(block.data), tally.read)
+    return tally, digest.hexdigest(), parts
+
+
+def _report(
+    source: Source, sha256: str, feed: Feed, tally: Tally, dropped: Dropped, files: tuple[Path, Path]
+) -> CleanReport:
+    add_exact(tally.totals, dropped.totals, sign=-1)
+    if dropped.superseded:
+        tally.refused["record:superseded"] += dropped.superseded
     known = set(feed.names)
     return CleanReport(
-        source=path.name,
-        sha256=source.sha256,
+        source=source.path.name,
+        sha256=sha256,
         bytes=source.bytes,
         encoding=source.encoding,
         delimiter=source.delimiter,
         read=tally.read,
-        accepted=tally.accepted - losers.height,
-        quarantined=tally.quarantined + superseded.height,
-        duplicates=losers.height - superseded.height,
-        superseded=superseded.height,
+        accepted=tally.accepted - dropped.duplicates - dropped.superseded,
+        quarantined=tally.quarantined + dropped.superseded,
+        duplicates=dropped.duplicates,
+        superseded=dropped.superseded,
         blank_lines=tally.blank_lines,
         reasons=dict(sorted(tally.refused.items())),
         rules=dict(sorted(tally.changed.items())),
         totals={name: str(value) for name, value in tally.totals.items()},
         ignored_columns=[name for name in source.header if normalise_name(name) not in known],
-        cleaned_file=str(out / cleaned_name),
-        rejected_file=str(out / rejected_name),
+        cleaned_file=str(files[0]),
+        rejected_file=str(files[1]),
     )
 
 
-def _clean_blocks(
-    source: Source, layout: Layout, work: Path, keys: KeyStore, progress: Progress
-) -> tuple[_Tally, list[_Part]]:
-    tally, parts = _Tally(totals={total.name: Decimal(0) for total in layout.feed.totals}), []
-    blocks = cut_blocks(
-        read_chunks(source),
-        layout.delimiter,
-        layout.fields,
-        offset=source.body_offset,
-        first_line=source.body_line,
-    )
-    with (work / CLEANED).open("wb") as cleaned, write_rejects(work / REJECTED) as write:
-        cleaned.write(",".join([*layout.feed.names, SOURCE_RECORD]).encode() + b"\n")
-        for block in blocks:
-            done = clean_block(block, layout, tally.read + 1)
-            parts.append(_Part(cleaned.tell(), len(done.csv)))
-            cleaned.write(done.csv)
-            write(done.rejects)
-            keys.add(done.keys)
-            tally.add(done)
-            progress(block.offset + len(block.data), tally.read)
-    return tally, parts
-
-
-def _drop_records(
-    path: Path, parts: list[_Part], records: list[int], totals: tuple[ControlTotal, ...]
-) -> dict[str, Decimal]:
-    """Take records out of the cleaned file, and give their control totals."""
-    dropped: dict[str, Decimal] = {}
-    if not records:
-        return dropped
-    thinned = path.with_suffix(".thinned")
-    with path.open("rb") as whole, thinned.open("wb") as out:
-        header = whole.readline()
-        out.write(header)
-        names = header.decode().strip().split(",")
-        position = 0
-        for part in parts:
-            whole.seek(part.offset)
-            lines = whole.read(part.length).split(b"\n")[:-1]
-            here = []
-            while position < len(records) and lines and records[position] <= _record_of(lines[-1]):
-                here.append(bisect_left(lines, records[position], key=_record_of))
-                position += 1
-            start = 0
-            for index in here:
-                out.writelines(line + b"\n" for line in lines[start:index])
-                add_exact(dropped, _totals_of(lines[index], names, totals))
-                start = index + 1
-            out.writelines(line + b"\n" for line in lines[start:])
-    thinned.replace(path)
-    return dropped
-
-
-def _record_of(line: bytes) -> int:
-    return int(line[line.rfind(b",") + 1 :])
-
-
-def _totals_of(line: bytes, names: list[str], totals: tuple[ControlTotal, ...]) -> dict[str, Decimal]:
-    values = dict(zip(names, next(csv.reader([line.decode()])), strict=True))
-    sums = {}
-    for total in totals:
-        factors = [values[name] for name in total.factors]
-        product = Decimal(1)
-        for factor in factors:
-            product *= Decimal(factor or 0)
-        sums[total.name] = product
-    return sums
-
-
-def _add_superseded(path: Path, source: Source, superseded: pl.DataFrame) -> None:
-    """Put superseded records, as the file holds them, among the rejects."""
-    if superseded.is_empty():
-        return
-    merged = path.with_suffix(".merged")
-    with write_rejects(merged) as write:
-        late = _superseded_rejects(source, superseded)
-        rows = heapq.merge(read_rejects(path), late, key=lambda reject: reject.record)
-        write(rows)
-    merged.replace(path)
-
-
-def _superseded_rejects(source: Source, superseded: pl.DataFrame) -> Iterator[Reject]:
-    rows = superseded.select("record", "line", "offset", "length", "winner_line").iter_rows()
-    for (record, line, offset, _, winner), raw in _read_spans(source, rows):
-        reason = f"record:superseded: line {winner} has the same key and came later"
-        yield Reject(record, line, offset, (reason,), raw)
-
-
-def _read_spans(
-    source: Source, rows: Iterable[tuple[int, int, int, int, int]]
-) -> Iterator[tuple[tuple[int, int, int, int, int], bytes]]:
-    """Read spans of the text, in order, in one pass over the file."""
-    chunks = read_chunks(source)
-    window, start = b"", source.body_offset
-    for row in rows:
-        offset, length = row[2], row[3]
-        while start + len(window) < offset + length and (chunk := next(chunks, None)) is not None:
-            keep = max(0, min(len(window), offset - start))
-            window, start = window[keep:] + chunk, start + keep
-        yield row, window[offset - start : offset - start + length].rstrip(b"\r\n")
-
-
-def _check_room(folder: Path, source_bytes: int) -> None:
-    needed, free = 3 * source_bytes + 2**24, shutil.disk_usage(folder).free
-    if free < needed:
+@contextmanager
+def _work_folder(out: Path, source_bytes: int) -> Iterator[Path]:
+    """Make a folder for what is not whole yet, and remove those that killed processes left behind."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for left in out.glob(f"{_WORK}*"):
+            with (left / "lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(left, ignore_errors=True)
+        needed, free = 3 * source_bytes + 2**24, shutil.disk_usage(out).free
+        if free < needed:
+            raise UnavailableError(
+                f"{out}: {free // 2**20} MiB free, {needed // 2**20} MiB needed to clean the file.",
+                "Make room on that disk, then run it again.",
+            )
+        with tempfile.TemporaryDirectory(prefix=_WORK, dir=out) as folder, (Path(folder) / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Path(folder)
+    except OSError as error:
         raise UnavailableError(
-            f"{folder}: {free // 2**20} MiB free, {needed // 2**20} MiB needed to clean the file.",
-            "Make room on that disk, then run it again.",
-        )
+            f"{out}: can't be written to: {error.strerror or error}.",
+            "Check the folder's rights and the disk, then run it again. Nothing was loaded.",
+        ) from error

@@ -52,8 +52,8 @@ class Rule:
     Attributes:
         name: What the counts in the report call it.
         pattern: Regular expression (Rust syntax, no look-around) of the texts that the rule reads.
-        rewrite: Replacement for the match (`${1}` is the first group), or a function from text to text that
-            returns None when it can't read the text.
+        rewrite: Replacement for the match (`${1}` is the first group), or a function of a module from text to
+            text that returns None when it can't read the text. Other processes import it by its name.
         examples: Pairs of a text and what the rule makes of it; documentation, and tested.
     """
 

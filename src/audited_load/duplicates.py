@@ -6,75 +6,73 @@ with other content is superseded.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 BUCKET_BYTES = 128 * 2**20
 """Bytes of source file per bucket of keys."""
 
-KEY_SCHEMA = {
-    "record": pl.Int64(),
-    "line": pl.Int64(),
-    "offset": pl.Int64(),
-    "length": pl.Int64(),
-    "key": pl.Int64(),
-    "content": pl.UInt64(),
-}
-"""Number, line, place and length of a record; its key; a hash of its cleaned values."""
+KEY = np.dtype([("key", "i8"), ("content", "u8"), ("part", "u4"), ("row", "u4")])
+"""A record's key, a hash of its cleaned values, the block that it is in, and its row among those accepted."""
 
-DUPLICATE, SUPERSEDED = "duplicate", "superseded"
+LOSER = np.dtype([("part", "u4"), ("row", "u4"), ("winner_part", "u4"), ("winner_row", "u4"), ("superseded", "?")])
+"""A record that gives way, the one that it gives way to, and whether it said something else."""
 
 
 class KeyStore:
-    """Keys on disk, in buckets that each fit into memory.
+    """Keys on disk, in buckets that each fit into memory. Several processes may add to one store.
 
     Args:
-        folder: An empty folder for the buckets.
-        source_bytes: Size of the file, to choose the number of buckets.
+        folder: A folder for the buckets, the store's own.
+        source_bytes: Size of the source, to choose the number of buckets.
     """
 
     def __init__(self, folder: Path, source_bytes: int) -> None:
         self._folder = folder
         self._buckets = 1 + source_bytes // BUCKET_BYTES
-        self._parts = 0
 
-    def add(self, keys: pl.DataFrame) -> None:
-        """Keep the keys of one block: columns of `KEY_SCHEMA`."""
-        for bucket in range(self._buckets):
-            part = keys if self._buckets == 1 else keys.filter(pl.col("key") % self._buckets == bucket)
-            part.select(*KEY_SCHEMA).write_ipc(self._folder / f"{bucket}-{self._parts}.arrow")
-        self._parts += 1
+    def add(self, part: int, keys: NDArray[np.int64], contents: NDArray[np.uint64]) -> None:
+        """Keep the keys of one block, in the order of its accepted records."""
+        entries = np.empty(len(keys), KEY)
+        entries["key"], entries["content"], entries["part"] = keys, contents, part
+        entries["row"] = np.arange(len(keys))
+        bucket = keys % self._buckets
+        order = np.argsort(bucket, kind="stable")
+        cuts = np.searchsorted(bucket[order], np.arange(self._buckets + 1))
+        for number in range(self._buckets):
+            with (self._folder / f"keys-{number}-{os.getpid()}").open("ab") as file:
+                entries[order[cuts[number] : cuts[number + 1]]].tofile(file)
 
-    def find_losers(self) -> pl.DataFrame:
-        """Find the records that give way.
+    def find_losers(self) -> NDArray[np.void]:
+        """Find the records that give way, and forget the keys.
 
         Returns:
-            Columns `record`, `fate` (`duplicate` or `superseded`), `line`, `offset`, `length` and
-            `winner_line`, ordered by record.
+            An array of `LOSER`, in the order of the file.
         """
-        losers = [self._losers_in(bucket) for bucket in range(self._buckets)]
-        return pl.concat(losers).sort("record")
+        losers = np.concatenate([_losers_among(entries) for entries in self._read_buckets()])
+        return losers[np.lexsort((losers["row"], losers["part"]))]
 
-    def _losers_in(self, bucket: int) -> pl.DataFrame:
-        paths = [self._folder / f"{bucket}-{part}.arrow" for part in range(self._parts)]
-        keys = pl.concat([pl.DataFrame(schema=KEY_SCHEMA), *(pl.read_ipc(path) for path in paths)])
-        repeated = keys.filter(pl.col("key").is_duplicated()).sort("record")
-        for path in paths:
-            path.unlink()
-        return (
-            repeated.with_columns(
-                winner=pl.col("record").last().over("key"),
-                winner_line=pl.col("line").last().over("key"),
-                same=pl.col("content") == pl.col("content").last().over("key"),
-            )
-            .filter(pl.col("record") != pl.col("winner"))
-            .select(
-                "record",
-                pl.when("same").then(pl.lit(DUPLICATE)).otherwise(pl.lit(SUPERSEDED)).alias("fate"),
-                "line",
-                "offset",
-                "length",
-                "winner_line",
-            )
-        )
+    def _read_buckets(self) -> Iterator[NDArray[np.void]]:
+        for number in range(self._buckets):
+            paths = sorted(self._folder.glob(f"keys-{number}-*"))
+            yield np.concatenate([np.empty(0, KEY), *(np.fromfile(path, KEY) for path in paths)])
+            for path in paths:
+                path.unlink()
+
+
+def _losers_among(entries: NDArray[np.void]) -> NDArray[np.void]:
+    repeated = entries[pl.Series(entries["key"]).is_duplicated().to_numpy()]
+    repeated = repeated[np.lexsort((repeated["row"], repeated["part"], repeated["key"]))]
+    keys = repeated["key"]
+    # The winner of each record is the last one of its run of equal keys.
+    winner = repeated[np.searchsorted(keys, keys, "right") - 1]
+    losers = np.empty(len(repeated), LOSER)
+    for name in ("part", "row"):
+        losers[name], losers[f"winner_{name}"] = repeated[name], winner[name]
+    losers["superseded"] = repeated["content"] != winner["content"]
+    return losers[(losers["part"] != losers["winner_part"]) | (losers["row"] != losers["winner_row"])]

@@ -54,13 +54,14 @@ def _read_whole(words: str) -> int | None:
     return number if _skeleton(words) in _spellings(number) else None
 
 
-def _spellings(number: int) -> set[str]:
+@lru_cache(maxsize=65536)
+def _spellings(number: int) -> frozenset[str]:
     spellings = {_skeleton(num2words(number, lang="en"))}
     hundreds, rest = divmod(number, 100)
     if 10 < hundreds < 100 and hundreds % 10:  # noqa: PLR2004 - "twelve hundred", "nineteen hundred and five"
         tail = f" {num2words(rest, lang='en')}" if rest else ""
         spellings.add(_skeleton(f"{num2words(hundreds, lang='en')} hundred{tail}"))
-    return spellings
+    return frozenset(spellings)
 
 
 def _normalise(text: str) -> str:

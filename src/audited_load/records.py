@@ -3,37 +3,56 @@
 A record is broken when it can't be split into the header's number of fields without a guess: a quote that is
 stray or never closed, too few or too many fields, a NUL, bytes that are not UTF-8. A broken record is one
 physical line, and reading goes on at the next.
+
+Whole blocks are looked at as arrays. A line whose quotes are well-formed by themselves is a record wherever
+it stands; only the other lines with quotes (the odd ones) are looked at one by one.
 """
 
 from __future__ import annotations
 
+import codecs
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audited_load.errors import UnusableFileError
 
 MAX_RECORD_BYTES = 2**20
 """A quoted field that has not ended after this many bytes counts as never closed."""
 
-BLANK = "blank"
+MAX_LINE_BYTES = 2**26
+"""A line longer than this is no line of a CSV."""
+
+GOOD = ""
+_FAULTS = (GOOD, "nul_byte", "undecodable_bytes", "stray_quote", "unclosed_quote", "too_few_fields", "too_many_fields")
+_CODE = {fault: code for code, fault in enumerate(_FAULTS)}
+_NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _QUOTED = rb'"(?:[^"]|"")*+"'
+
+Positions: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Record:
-    """Where a record lies within its block.
+class OddRecord:
+    """A record with quotes that a look at its own line doesn't explain.
 
     Attributes:
-        start: First byte.
+        start: First byte in the block.
         end: First byte after its line end.
-        line: Lines of the block before it.
-        fault: Why it is broken (`too_few_fields`, …), `blank` for an empty line, or None.
+        fields: How many fields it has; 0 if it can't be split.
+        fault: Why it can't be split, or nothing.
     """
 
     start: int
     end: int
-    line: int
-    fault: str | None
+    fields: int
+    fault: str
 
 
 @dataclass(frozen=True)
@@ -41,16 +60,63 @@ class Block:
     """Whole records, cut from the file.
 
     Attributes:
-        data: Their bytes; the last line may lack its newline at the end of the file.
-        quoted: Records that hold a quote, in order.
+        data: Their bytes; a line end is added if the file's last line has none.
+        odd: The odd records among them, in order.
         offset: Bytes before it.
         first_line: Line of the file on which it starts, from 1.
+        first_record: Number of its first record in the file, from 1.
     """
 
     data: bytes
-    quoted: tuple[Record, ...]
+    odd: tuple[OddRecord, ...]
     offset: int
     first_line: int
+    first_record: int
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a block, in order; empty lines are none.
+
+    Attributes:
+        starts: First byte of each.
+        ends: First byte after its line end.
+        lines: Lines of the block before it.
+        faults: Codes of `name_fault`; 0 for a good record.
+        blank_lines: How many empty lines were left out.
+    """
+
+    starts: Positions
+    ends: Positions
+    lines: Positions
+    faults: NDArray[np.int8]
+    blank_lines: int
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The physical lines of some bytes; what follows the last line end is left out.
+
+    Attributes:
+        array: All bytes.
+        starts: First byte of each line.
+        ends: First byte after its line end.
+        quotes: Where the quotes are.
+        quote_lines: On which line each of them is.
+        opens: Whether it opens a quoted part of its line, when they are taken in pairs.
+    """
+
+    array: NDArray[np.uint8]
+    starts: Positions
+    ends: Positions
+    quotes: Positions
+    quote_lines: Positions
+    opens: NDArray[np.bool_]
+
+
+def name_fault(code: int) -> str:
+    """Name the fault with a code: `too_few_fields`, …"""
+    return _FAULTS[code]
 
 
 def cut_blocks(
@@ -67,83 +133,164 @@ def cut_blocks(
 
     Yields:
         Blocks that join up to the whole input.
+
+    Raises:
+        UnusableFileError: A line is longer than 64 MiB.
     """
-    rest = b""
-    for chunk in chunks:
+    rest, first_record = b"", 1
+    for chunk, final in _mark_last(chunks):
         data = rest + chunk
-        quoted, end = _scan(data, delimiter, fields, final=False)
+        if final and data and not data.endswith(b"\n"):
+            data += b"\n"
+        lines = _find_lines(data)
+        odd, end = _judge_odd(data, lines, delimiter, fields, final=final)
         rest = data[end:]
+        if len(rest) > MAX_LINE_BYTES:
+            raise UnusableFileError(
+                f"Line {first_line + int(np.searchsorted(lines.ends, end, 'right'))} is longer than"
+                f" {MAX_LINE_BYTES // 2**20} MiB.",
+                "This is no CSV, or its line ends were lost: fetch it again. Nothing was loaded.",
+            )
         if end:
-            block = Block(data[:end], quoted, offset, first_line)
+            block = Block(data[:end], odd, offset, first_line, first_record)
             yield block
-            offset += end
-            first_line += block.data.count(b"\n")
-    if rest:
-        quoted, _ = _scan(rest, delimiter, fields, final=True)
-        yield Block(rest, quoted, offset, first_line)
+            starts, _, _ = _unite(lines, odd)
+            count = int(np.searchsorted(lines.ends, end, "right"))
+            first_record += int(np.searchsorted(starts, end))
+            offset, first_line = offset + end, first_line + count
 
 
-def is_tidy(block: Block, delimiter: str, fields: int) -> bool:
-    """Tell whether every line of a block is one record, as far as counting can tell.
-
-    The number of delimiters is right in all; a line with too many and one with too few could cancel out,
-    which the parser notices.
-    """
-    data = block.data
-    if block.quoted or b"\0" in data or _has_blank_line(data) or not _decodes(data):
-        return False
-    lines = data.count(b"\n") + (not data.endswith(b"\n"))
-    return data.count(delimiter.encode()) == lines * (fields - 1)
-
-
-def list_records(block: Block, delimiter: str, fields: int) -> Iterator[Record]:
-    """List every record of a block, in order, with its place and its fault."""
-    data, mark, decodes = block.data, delimiter.encode(), _decodes(block.data)
-    quoted = {record.start: record for record in block.quoted}
-    position = line = 0
-    while position < len(data):
-        record = quoted.get(position)
-        if record is None:
-            newline = data.find(b"\n", position)
-            end = len(data) if newline < 0 else newline + 1
-            content = data[position:end].rstrip(b"\r\n")
-            fault = BLANK if not content else _count_fault(content.count(mark) + 1, fields)
-            record = Record(position, end, line, fault)
-        content = data[record.start : record.end]
-        if b"\0" in content:
-            record = Record(record.start, record.end, line, "nul_byte")
-        elif not decodes and not _decodes(content):
-            record = Record(record.start, record.end, line, "undecodable_bytes")
-        elif record.line != line:
-            record = Record(record.start, record.end, line, record.fault)
-        yield record
-        line += content.count(b"\n")
-        position = record.end
+def find_records(block: Block, delimiter: str, fields: int) -> Records:
+    """Find every record of a block, in order, with its place and its fault."""
+    lines = _find_lines(block.data)
+    starts, ends, blank_lines = _unite(lines, block.odd)
+    found = _count_fields(lines, delimiter)[np.searchsorted(lines.starts, starts)]
+    faults = np.zeros(len(starts), np.int8)
+    places = np.searchsorted(starts, [odd.start for odd in block.odd])
+    for place, odd in zip(places, block.odd, strict=True):
+        found[place], faults[place] = odd.fields or fields, _CODE[odd.fault]
+    faults[found < fields] = _CODE["too_few_fields"]
+    faults[found > fields] = _CODE["too_many_fields"]
+    faults[np.searchsorted(ends, _undecodable(block.data), "right")] = _CODE["undecodable_bytes"]
+    if b"\0" in block.data:
+        faults[np.searchsorted(ends, np.flatnonzero(lines.array == 0), "right")] = _CODE["nul_byte"]
+    return Records(starts, ends, np.searchsorted(lines.starts, starts), faults, blank_lines)
 
 
-def _scan(data: bytes, delimiter: str, fields: int, *, final: bool) -> tuple[tuple[Record, ...], int]:
-    """Find the records with quotes, and the end of the last whole record."""
-    quoted: list[Record] = []
-    pattern = _grammar(delimiter)
-    position = 0
-    while (quote := data.find(b'"', position)) >= 0:
-        start = data.rfind(b"\n", position, quote) + 1 or position
-        newline = data.find(b"\n", quote)
-        line_end = len(data) if newline < 0 else newline + 1
+def _mark_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
+    before: bytes | None = None
+    for chunk in chunks:
+        if before is not None:
+            yield before, False
+        before = chunk
+    if before is not None:
+        yield before, True
+
+
+def _find_lines(data: bytes) -> _Lines:
+    array = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(array == _NEWLINE) + 1
+    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
+    none = np.empty(0, np.int64)
+    if not len(ends) or b'"' not in data:
+        return _Lines(array, starts, ends, none, none, none == 0)
+    quotes = np.flatnonzero(array == _QUOTE)
+    quotes = quotes[quotes < ends[-1]]
+    lines, numbers = np.searchsorted(ends, quotes, "right"), np.arange(len(quotes))
+    is_first = np.append(True, lines[1:] != lines[:-1])[: len(quotes)]
+    rank = numbers - np.maximum.accumulate(np.where(is_first, numbers, 0))
+    return _Lines(array, starts, ends, quotes, lines, rank % 2 == 0)
+
+
+def _judge_odd(
+    data: bytes, lines: _Lines, delimiter: str, fields: int, *, final: bool
+) -> tuple[tuple[OddRecord, ...], int]:
+    """Judge the records that start on odd lines, and find the end of the last whole record."""
+    odd: list[OddRecord] = []
+    pattern, position = _grammar(delimiter), 0
+    for line in _odd_lines(lines, delimiter):
+        start, line_end = int(lines.starts[line]), int(lines.ends[line])
+        if start < position:
+            continue
         match = pattern.match(data, start, start + MAX_RECORD_BYTES)
         whole = match is not None and data[match.end() - 1 : match.end()] == b"\n"
         if not whole and not final and len(data) - start < MAX_RECORD_BYTES:
-            return tuple(quoted), start
-        end = line_end
-        fault: str | None = "unclosed_quote" if _quote_is_open(data[start:line_end], delimiter) else "stray_quote"
-        if match is not None and (whole or match.end() == len(data)):
-            found = _count_fields(match[1], delimiter)
+            return tuple(odd), start
+        text = data[start:line_end]
+        record = OddRecord(start, line_end, 0, "unclosed_quote" if _quote_is_open(text, delimiter) else "stray_quote")
+        if match is not None and whole:
+            found = re.sub(_QUOTED, b"", match[1]).count(delimiter.encode()) + 1
             if found == fields or match.end() <= line_end:
-                end, fault = match.end(), _count_fault(found, fields)
-        quoted.append(Record(start, end, 0, fault))
-        position = end
-    end = len(data) if final else data.rfind(b"\n", position) + 1 or position
-    return tuple(quoted), end
+                record = OddRecord(start, match.end(), found, GOOD)
+        odd.append(record)
+        position = record.end
+    return tuple(odd), int(lines.ends[-1]) if len(lines.ends) else 0
+
+
+def _odd_lines(lines: _Lines, delimiter: str) -> list[int]:
+    """Tell the lines whose quotes, taken in pairs, don't each open and close a field."""
+    quotes, array, line = lines.quotes, lines.array, lines.quote_lines
+    if not len(quotes):
+        return []
+    mark, last = ord(delimiter), len(array) - 1
+    before, after = np.where(quotes > 0, array[quotes - 1], _NEWLINE), array[quotes + 1]
+    line_ends = (after == _RETURN) & (array[np.minimum(quotes + 2, last)] == _NEWLINE)
+    can_open = (before == mark) | (before == _NEWLINE) | (before == _QUOTE)
+    can_close = (after == mark) | (after == _NEWLINE) | (after == _QUOTE) | line_ends
+    # The last quote of a line closes; if it opens, the line has an odd number of them.
+    is_last = np.append(line[1:] != line[:-1], True)
+    bad = np.where(lines.opens, ~can_open | is_last, ~can_close)
+    return [int(number) for number in np.unique(line[bad])]
+
+
+def _count_fields(lines: _Lines, delimiter: str) -> Positions:
+    """Count the fields of every line; a delimiter between two quotes doesn't count."""
+    marks = np.flatnonzero(lines.array == ord(delimiter))
+    found = np.diff(np.searchsorted(marks, lines.ends), prepend=0) + 1
+    if len(lines.quotes):
+        before = np.searchsorted(marks, lines.quotes)
+        np.subtract.at(found, lines.quote_lines, np.where(lines.opens, -before, before))
+    return found
+
+
+def _unite(lines: _Lines, odd: tuple[OddRecord, ...]) -> tuple[Positions, Positions, int]:
+    """Make records of lines: leave out the empty ones, and unite those that one record spans."""
+    lengths = lines.ends - lines.starts
+    blank = (lengths == 1) | ((lengths == 2) & (lines.array[lines.starts] == _RETURN))  # noqa: PLR2004 - \r\n
+    starts, ends = lines.starts, lines.ends
+    if odd:
+        first = np.searchsorted(starts, [record.start for record in odd])
+        steps = np.zeros(len(starts) + 1, np.int64)
+        steps[first + 1] += 1
+        np.subtract.at(steps, np.searchsorted(starts, [record.end for record in odd]), 1)
+        own = np.cumsum(steps)[:-1] == 0
+        ends = ends.copy()
+        ends[first] = [record.end for record in odd]
+        starts, ends, blank = starts[own], ends[own], blank[own]
+    blank_lines = int(blank.sum())
+    return (starts[~blank], ends[~blank], blank_lines) if blank_lines else (starts, ends, 0)
+
+
+def _undecodable(data: bytes) -> list[int]:
+    """Find bytes that are no UTF-8, at least one in each line that has any."""
+    if data.isascii():
+        return []
+    _found.positions = []
+    data.decode(errors="note_position")
+    return _found.positions  # type: ignore[no-any-return]
+
+
+_found = threading.local()
+
+
+def _note_position(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    _found.positions.append(error.start)
+    return "", error.end
+
+
+codecs.register_error("note_position", _note_position)
 
 
 @lru_cache(maxsize=8)
@@ -154,29 +301,7 @@ def _grammar(delimiter: str) -> re.Pattern[bytes]:
     return re.compile(rb"(" + value + rb"(?:" + mark + value + rb")*+)\r?(?:\n|\Z)")
 
 
-def _count_fields(record: bytes, delimiter: str) -> int:
-    return re.sub(_QUOTED, b"", record).count(delimiter.encode()) + 1
-
-
 def _quote_is_open(line: bytes, delimiter: str) -> bool:
     """Tell whether a field of the line starts with a quote that the line doesn't close."""
     outside = re.sub(_QUOTED, b"", line)
     return re.search(rb"(?:^|" + re.escape(delimiter.encode()) + rb')"', outside) is not None
-
-
-def _count_fault(found: int, fields: int) -> str | None:
-    return None if found == fields else "too_few_fields" if found < fields else "too_many_fields"
-
-
-def _has_blank_line(data: bytes) -> bool:
-    return data.startswith((b"\n", b"\r\n")) or b"\n\n" in data or b"\n\r\n" in data
-
-
-def _decodes(data: bytes) -> bool:
-    if data.isascii():
-        return True
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -7,9 +7,9 @@ Bytes that are no UTF-8, and NUL, are written as `\\xNN`.
 from __future__ import annotations
 
 import csv
+import io
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from audited_load.blocks import Reject
@@ -18,26 +18,20 @@ HEADER = ("source_record", "source_line", "byte_offset", "reasons", "raw_record"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
 
 
-@contextmanager
-def write_rejects(path: Path) -> Iterator[Callable[[Iterable[Reject]], None]]:
-    """Open a rejected file for writing; call what it gives with the rejects, in order."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-
-        def write(rejects: Iterable[Reject]) -> None:
-            writer.writerows(
-                (
-                    reject.record,
-                    reject.line,
-                    reject.offset,
-                    "; ".join(reject.reasons),
-                    guard_formula(show_bytes(reject.raw)),
-                )
-                for reject in rejects
-            )
-
-        yield write
+def format_rejects(rejects: Iterable[Reject]) -> str:
+    """Format rejects as lines of a rejected file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        (
+            reject.record,
+            reject.line,
+            reject.offset,
+            "; ".join(reject.reasons),
+            guard_formula(show_bytes(reject.raw)),
+        )
+        for reject in rejects
+    )
+    return text.getvalue()
 
 
 def read_rejects(path: Path) -> Iterator[Reject]:

@@ -14,12 +14,12 @@ import hashlib
 import io
 import re
 import stat
-import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import zstandard
 
@@ -42,7 +42,7 @@ class Source:
     Attributes:
         path: Where it is.
         bytes: Its size on disk.
-        sha256: Of the bytes on disk.
+        identity: Changes when the file is written to or replaced.
         compression: "gzip", "zstd" or None.
         encoding: "utf-8", "utf-8-sig", "utf-16-le", "utf-16-be" or "windows-1252".
         delimiter: Between fields.
@@ -54,7 +54,7 @@ class Source:
 
     path: Path
     bytes: int
-    sha256: str
+    identity: tuple[int, ...]
     compression: str | None
     encoding: str
     delimiter: str
@@ -101,14 +101,13 @@ def inspect_file(path: Path, expected: list[str]) -> Source:
     Raises:
         UnusableFileError: There is no such file, or it can't hold records.
     """
-    size = _check_regular(path)
+    size, identity = _check_regular(path)
     with path.open("rb") as file:
         magic = file.read(4)
     compression = "gzip" if magic[:2] == b"\x1f\x8b" else "zstd" if magic == b"\x28\xb5\x2f\xfd" else None
-    digest = hash_file(path)
-    encoding = _find_encoding(path, compression)
+    encoding = _find_encoding(_raw_chunks(path, compression, size, _NoDigest()))
     head = b""
-    for chunk in _decoded(path, compression, encoding):
+    for chunk in _decoded(_raw_chunks(path, compression, size, _NoDigest()), path, encoding):
         head += chunk
         if len(head) >= HEADER_BYTES:
             break
@@ -117,11 +116,15 @@ def inspect_file(path: Path, expected: list[str]) -> Source:
     start = skipped.end() if skipped else 0
     delimiter, header, end = _read_header(path, head, start, newline, expected)
     lines = head[:end].count(newline.encode())
-    return Source(path, size, digest, compression, encoding, delimiter, newline, header, end, lines + 1)
+    return Source(path, size, identity, compression, encoding, delimiter, newline, header, end, lines + 1)
 
 
-def read_chunks(source: Source) -> Iterator[bytes]:
+def read_chunks(source: Source, digest: Digest | None = None) -> Iterator[bytes]:
     r"""Read the records' bytes, header left out, as UTF-8 with "\n" between lines.
+
+    Args:
+        source: The file.
+        digest: Gets every byte of the file, as it lies on disk.
 
     Yields:
         Chunks of up to 8 MiB, cut anywhere.
@@ -130,7 +133,8 @@ def read_chunks(source: Source) -> Iterator[bytes]:
         UnusableFileError: The file can't be decompressed or decoded to its end.
     """
     skip = source.body_offset
-    for chunk in _decoded(source.path, source.compression, source.encoding, source.bytes):
+    raw = _raw_chunks(source.path, source.compression, source.bytes, digest or _NoDigest())
+    for chunk in _decoded(raw, source.path, source.encoding):
         if skip >= len(chunk):
             skip -= len(chunk)
             continue
@@ -145,7 +149,21 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_regular(path: Path) -> int:
+def has_changed(source: Source, sha256: str) -> bool:
+    """Tell whether the file is no longer the one that was read.
+
+    Args:
+        source: The file, as it was found.
+        sha256: Of the bytes that were read.
+    """
+    try:
+        return _check_regular(source.path)[1] != source.identity or hash_file(source.path) != sha256
+    except (UnusableFileError, OSError):
+        return True
+
+
+def _check_regular(path: Path) -> tuple[int, tuple[int, ...]]:
+    """Give the size of a regular file, and what tells it from others and from its later self."""
     remedy = "Check the path and the supplier's delivery. Nothing was loaded."
     try:
         status = path.stat()
@@ -157,47 +175,82 @@ def _check_regular(path: Path) -> int:
         raise UnusableFileError(f"{path}: not a regular file.", remedy)
     if status.st_size == 0:
         raise UnusableFileError(f"{path}: the file is empty.", remedy)
-    return status.st_size
+    return status.st_size, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class Digest(Protocol):
+    """What takes bytes and sums them up, such as hashlib's objects."""
+
+    def update(self, data: bytes, /) -> object:
+        """Take more bytes."""
+
+
+class _NoDigest:
+    def update(self, data: bytes, /) -> None:
+        """Forget the bytes."""
+
+
+class _HashedFile(io.RawIOBase):
+    """A file whose bytes go to a digest as they are read."""
+
+    def __init__(self, file: IO[bytes], digest: Digest) -> None:
+        self._file, self._digest = file, digest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        view = memoryview(buffer)
+        chunk = self._file.read(len(view))
+        self._digest.update(chunk)
+        view[: len(chunk)] = chunk
+        return len(chunk)
 
 
 @contextmanager
-def _open(path: Path, compression: str | None) -> Iterator[IO[bytes]]:
-    with path.open("rb") as raw:
+def _open(path: Path, compression: str | None, digest: Digest) -> Iterator[IO[bytes]]:
+    with path.open("rb") as file:
+        raw = io.BufferedReader(_HashedFile(file, digest), 2**20)
         if compression == "gzip":
             with gzip.GzipFile(fileobj=raw) as expanded:
                 yield expanded  # type: ignore[misc]
-        elif compression == "zstd":
-            with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as stream:
-                yield io.BufferedReader(stream, CHUNK_BYTES)
         else:
-            yield raw
+            with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False) as stream:
+                yield io.BufferedReader(stream, CHUNK_BYTES)
+        # What the decompressor left unread belongs to the file, too.
+        while raw.read(2**20):
+            pass
 
 
-def _raw_chunks(path: Path, compression: str | None, size: int | None = None) -> Iterator[bytes]:
+def _raw_chunks(path: Path, compression: str | None, size: int, digest: Digest) -> Iterator[bytes]:
     """Read the file, decompressed; never past `size` bytes of a plain file, which may grow meanwhile."""
-    limit = path.stat().st_size * MAX_EXPANSION + HEADER_BYTES if compression else None
-    total = 0
     try:
-        with _open(path, compression) as file:
-            bound = size if size is not None and compression is None else sys.maxsize
-            while chunk := file.read(min(CHUNK_BYTES, bound - total)):
-                total += len(chunk)
-                if limit is not None and total > limit:
+        if compression is None:
+            with path.open("rb") as file:
+                while chunk := file.read(min(CHUNK_BYTES, size)):
+                    size -= len(chunk)
+                    digest.update(chunk)
+                    yield chunk
+            return
+        limit = size * MAX_EXPANSION + HEADER_BYTES
+        with _open(path, compression, digest) as expanded:
+            while chunk := expanded.read(CHUNK_BYTES):
+                limit -= len(chunk)
+                if limit < 0:
                     raise UnusableFileError(
                         f"{path.name}: expands to more than {MAX_EXPANSION} times its size.",
                         "Deliver it uncompressed if it is genuine. Nothing was loaded.",
                     )
                 yield chunk
-    except (EOFError, gzip.BadGzipFile, zstandard.ZstdError, OSError) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError, OSError) as error:
         raise UnusableFileError(
             f"{path.name}: can't be read to its end: {error}.",
             "The delivery is damaged or incomplete: fetch it again. Nothing was loaded.",
         ) from error
 
 
-def _decoded(path: Path, compression: str | None, encoding: str, size: int | None = None) -> Iterator[bytes]:
+def _decoded(chunks: Iterator[bytes], path: Path, encoding: str) -> Iterator[bytes]:
     """Give the text as UTF-8, without a byte order mark."""
-    chunks = _raw_chunks(path, compression, size)
     if encoding in {"utf-8", "utf-8-sig"}:
         first = next(chunks, b"")
         yield first.removeprefix(codecs.BOM_UTF8)
@@ -226,11 +279,11 @@ def _c1(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("cp1252_or_c1", _c1)
 
 
-def _find_encoding(path: Path, compression: str | None) -> str:
+def _find_encoding(chunks: Iterator[bytes]) -> str:
     """Tell the encoding: by its mark, else UTF-8, else Windows-1252 if nothing in it looks like UTF-8."""
     invalid = multibyte = False
     decoder = codecs.getincrementaldecoder("utf-8")()
-    for number, chunk in enumerate(_raw_chunks(path, compression)):
+    for number, chunk in enumerate(chunks):
         if number == 0:
             for mark, name in _BOMS.items():
                 if chunk.startswith(mark):

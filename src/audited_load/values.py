@@ -7,13 +7,15 @@ rules, so that a clever rule costs by the variety of the dirt, not by the number
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import polars as pl
 
 from audited_load.columns import Amount, CalendarDate, Column, Rule, Text, WholeNumber
 
 SHOWN_CHARACTERS = 80
+SAMPLED = 10_000
 SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
 
@@ -23,13 +25,13 @@ class CleanedColumn:
 
     Attributes:
         values: Typed values, null where there is none or where it was refused.
-        reasons: For each row the reason of its refusal, or null.
+        reasons: Row and reason of each refusal.
         refused: Values refused, by `column:refusal`.
         changed: Values changed, by `column:rule`.
     """
 
     values: pl.Series
-    reasons: pl.Series | None
+    reasons: list[tuple[int, str]]
     refused: Counter[str]
     changed: Counter[str]
 
@@ -44,57 +46,99 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
     Returns:
         Values and reasons in the order of the texts.
     """
-    changed: Counter[str] = Counter()
-    trimmed = texts.str.strip_chars(SPACES) if isinstance(column.kind, Text) else texts.str.strip_chars()
-    if trims := int((trimmed != texts).sum()):
-        changed[f"{column.name}:trim"] = trims
-    values = _cast(trimmed, column)
-    open_rows = values.is_null() & (trimmed != "")
-    reasons: pl.Series | None = None
+    if _repeats(texts):
+        cleaned = _clean_by_distinct(texts, column)
+    else:
+        values = _cast(texts, column)
+        rows = (values.is_null() & texts.is_not_null()).arg_true()
+        rest = _clean_by_distinct(texts.gather(rows), column)
+        reasons = [(int(rows[row]), reason) for row, reason in rest.reasons]
+        cleaned = CleanedColumn(values.rename(column.name).scatter(rows, rest.values), reasons, rest.refused, rest.changed)
+    return _require(cleaned, column) if column.required else cleaned
+
+
+def _repeats(texts: pl.Series) -> bool:
+    """Tell from a sample whether a column holds the same texts again and again."""
+    sample = texts.gather_every(max(1, len(texts) // SAMPLED))
+    return sample.n_unique() * 2 < len(sample)
+
+
+def _clean_by_distinct(texts: pl.Series, column: Column) -> CleanedColumn:
+    """Put each distinct text through the rules once."""
+    codes, distinct = _encode(texts)
+    counts = pl.Series("count", np.bincount(codes.drop_nulls().to_numpy(), minlength=len(distinct)))
+    solved, changed = _solve(distinct, counts, column)
+    values = solved["value"].gather(codes)
+    bad = solved.with_row_index("code").filter(pl.col("refusal").is_not_null())
     refused: Counter[str] = Counter()
-    if open_rows.any():
-        solved, rule_counts = _solve(trimmed.filter(open_rows).value_counts(), column)
-        changed.update(rule_counts)
-        looked_up = trimmed.rename("text").to_frame().join(solved, on="text", how="left", maintain_order="left")
-        values = values.fill_null(looked_up["value"])
-        for refusal, number in solved.drop_nulls("refusal").select("refusal", "count").iter_rows():
+    reasons: list[tuple[int, str]] = []
+    if bad.height:
+        for refusal, number in bad.select("refusal", "count").iter_rows():
             refused[f"{column.name}:{refusal}"] += number
-        if refused:
-            reasons = looked_up["reason"]
-    if column.required:
-        missing = values.is_null() & (reasons.is_null() if reasons is not None else True)
-        if missing.any():
-            refused[f"{column.name}:missing"] = int(missing.sum())
-            reason = pl.Series([f"{column.name}: missing: a value is required"], dtype=pl.String)
-            blank = pl.Series([None], dtype=pl.String)
-            reasons = (reasons if reasons is not None else blank.new_from_index(0, len(values))).zip_with(
-                ~missing, reason.new_from_index(0, len(values))
-            )
+        why = dict(bad.select("code", _reason(column)).iter_rows())
+        rows = codes.is_in(bad["code"].implode()).arg_true()
+        reasons = [(row, why[code]) for row, code in zip(rows, codes.gather(rows), strict=True)]
     return CleanedColumn(values.rename(column.name), reasons, refused, changed)
 
 
-def _solve(counted: pl.DataFrame, column: Column) -> tuple[pl.DataFrame, Counter[str]]:
-    """Put distinct texts through the rules: text, count, value, reason, refusal."""
-    frame = counted.rename({counted.columns[0]: "text"}).with_columns(now=pl.col("text"))
-    is_null = frame["text"].str.to_lowercase().is_in(list(column.null_tokens))
+def _encode(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Number the distinct texts from 0: the number of each text, null for null, and the texts."""
+    codes = texts.cast(pl.Categorical(pl.Categories.random())).to_physical()
+    known = codes.is_not_null().arg_true().to_numpy()
+    numbers = codes.drop_nulls().to_numpy()
+    first = np.empty(int(numbers.max()) + 1 if len(numbers) else 0, np.uint32)
+    first[numbers] = known
+    return codes, texts.gather(pl.Series(first))
+
+
+def _require(cleaned: CleanedColumn, column: Column) -> CleanedColumn:
+    """Refuse the rows without a value that have no other reason."""
+    missing = cleaned.values.is_null()
+    missing.scatter([row for row, _ in cleaned.reasons], False)
+    blanks = missing.arg_true().to_list()
+    if not blanks:
+        return cleaned
+    reason = f"{column.name}: missing: a value is required"
+    refused = cleaned.refused + Counter({f"{column.name}:missing": len(blanks)})
+    return replace(cleaned, reasons=cleaned.reasons + [(row, reason) for row in blanks], refused=refused)
+
+
+def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.DataFrame, Counter[str]]:
+    """Read distinct texts: a frame of text, count, value and refusal; and how many values each rule changed."""
+    trimmed = texts.str.strip_chars(SPACES) if isinstance(column.kind, Text) else texts.str.strip_chars()
+    values = _cast(trimmed, column)
+    frame = pl.DataFrame({"text": trimmed, "count": counts, "value": values})
+    frame = frame.with_columns(refusal=pl.lit(None, pl.String))
+    changed: Counter[str] = Counter()
+    _count(changed, f"{column.name}:trim", counts, trimmed != texts)
+    rows = (values.is_null() & (trimmed != "")).arg_true()
+    if not len(rows):
+        return frame, changed
+    now = opened = trimmed.gather(rows)
+    numbers = counts.gather(rows)
+    is_null = opened.str.to_lowercase().is_in(list(column.null_tokens))
     applied = {"null_token": is_null}
     for rule in column.rules:
-        rewritten = _rewrite(frame["now"], rule, skip=is_null)
-        applied[rule.name] = rewritten != frame["now"]
-        frame = frame.with_columns(now=rewritten)
+        rewritten = _rewrite(now, rule, skip=is_null)
+        applied[rule.name] = rewritten != now
+        now = rewritten
     if isinstance(column.kind, Text):
-        composed = frame["now"].str.normalize("NFC")
-        applied["unicode_nfc"] = composed != frame["now"]
-        frame = frame.with_columns(now=composed)
-    value = _cast(frame["now"], column).zip_with(~is_null, pl.Series([None], dtype=pl.Null).cast(_dtype(column)))
-    refused = value.is_null() & ~is_null
-    frame = frame.with_columns(value=value).with_columns(_refusal(column, refused).alias("refusal"))
-    frame = frame.with_columns(_reason(column).alias("reason"))
-    counts: Counter[str] = Counter()
+        composed = now.str.normalize("NFC")
+        applied["unicode_nfc"] = composed != now
+        now = composed
+    found = _cast(now, column).zip_with(~is_null, pl.Series([None], dtype=pl.Null).cast(_dtype(column)))
+    refused = found.is_null() & ~is_null
     for name, mask in applied.items():
-        if number := int(frame["count"].filter(mask & ~refused).sum()):
-            counts[f"{column.name}:{name}"] += number
-    return frame.select("text", "count", "value", "reason", "refusal"), counts
+        _count(changed, f"{column.name}:{name}", numbers, mask & ~refused)
+    refusals = pl.select(_refusal(column, opened, refused)).to_series()
+    return frame.with_columns(
+        frame["value"].scatter(rows, found), frame["refusal"].scatter(rows, refusals)
+    ), changed
+
+
+def _count(changed: Counter[str], name: str, counts: pl.Series, mask: pl.Series) -> None:
+    if number := int(counts.filter(mask).sum()):
+        changed[name] += number
 
 
 def _rewrite(texts: pl.Series, rule: Rule, *, skip: pl.Series) -> pl.Series:
@@ -139,15 +183,19 @@ def _cast(texts: pl.Series, column: Column) -> pl.Series:
             good = (date.dt.to_string("%Y-%m-%d") == texts) & (date.dt.year() >= 1)
             return date.zip_with(good, blank)
         case Text(maximum):
-            odd = r"\p{Cc}|\p{Zs}{2,}|[\p{Zs}--\x20]"
+            odd = r"\p{Cc}|\p{Zs}{2,}|[\p{Zs}--\x20]|^ | $"
             good = (texts != "") & (texts.str.len_chars() <= maximum) & ~texts.str.contains(odd)
-            return texts.zip_with(good & (texts.str.normalize("NFC") == texts), blank)
+            wide = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
+            if len(wide):
+                written = texts.gather(wide)
+                good.scatter(wide, good.gather(wide) & (written.str.normalize("NFC") == written))
+            return texts.zip_with(good, blank)
 
 
-def _refusal(column: Column, refused: pl.Series) -> pl.Expr:
+def _refusal(column: Column, texts: pl.Series, refused: pl.Series) -> pl.Expr:
     expression: pl.Expr = pl.lit(None, dtype=pl.String)
     for refusal in reversed(column.refusals):
-        explains = pl.col("text").str.contains(refusal.pattern)
+        explains = pl.lit(texts).str.contains(refusal.pattern)
         expression = pl.when(explains).then(pl.lit(refusal.name)).otherwise(expression)
     return pl.when(pl.lit(refused)).then(expression.fill_null("unreadable"))
 

@@ -55,6 +55,21 @@ EXPONENT = Refusal(
 )
 
 
+def remove_commas(text: str) -> str:
+    """Take the commas out of an amount: "1,234.50" is 1234.50."""
+    return text.replace(",", "")
+
+
+def put_year_first(text: str) -> str | None:
+    """Turn day-month-year, with one separator throughout, into year-month-day."""
+    return f"{text[6:]}-{text[3:5]}-{text[:2]}" if text[2] == text[5] else None
+
+
+def separate_by_hyphens(text: str) -> str | None:
+    """Put hyphens into a year-month-day that has another separator, one and the same throughout."""
+    return text.replace(text[4], "-") if text[4] == text[7] else None
+
+
 def letter_prefix(letter: str, name: str) -> Rule:
     """Build the rule for ids that carry one letter in front, in either case."""
     both = f"[{letter.lower()}{letter.upper()}]"
@@ -103,7 +118,7 @@ def amount(name: str) -> Column:
                 "thousands",
                 # Only with a decimal point or a second group: `1,234` alone may be 1.234 elsewhere.
                 r"^-?\d{1,3}(?:,\d{3})+\.\d{1,4}$|^-?\d{1,3}(?:,\d{3}){2,}$",
-                lambda text: text.replace(",", ""),
+                remove_commas,
                 (("1,234.50", "1234.50"), ("1,234,567", "1234567")),
             ),
             LEADING_ZEROS,
@@ -153,13 +168,13 @@ TRANSACTION_DATE = Column(
         Rule(
             "day_first",
             r"^(\d{2})([-/.])(\d{2})([-/.])(\d{4})$",
-            lambda text: f"{text[6:]}-{text[3:5]}-{text[:2]}" if text[2] == text[5] else None,
+            put_year_first,
             (("11-07-2023", "2023-07-11"), ("11/07/2023", "2023-07-11"), ("11.07.2023", "2023-07-11")),
         ),
         Rule(
             "separator",
             r"^\d{4}([/.])\d{2}([/.])\d{2}$",
-            lambda text: text.replace(text[4], "-") if text[4] == text[7] else None,
+            separate_by_hyphens,
             (("2023/07/11", "2023-07-11"), ("2023.07.11", "2023-07-11")),
         ),
     ),
