@@ -10,6 +10,7 @@ import io
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -42,8 +43,7 @@ class Layout:
     positions: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Reject:
+class Reject(NamedTuple):
     """A record that was refused: where it was, why, and its bytes without the line end."""
 
     record: int
@@ -119,7 +119,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         places=_places(block, records, accepted, data),
         keys=values[layout.feed.key].to_numpy(),
         contents=values.hash_rows(seed=0).to_numpy(),
-        rejects=[_reject(block, records, row, why) for row, why in sorted(reasons.items())],
+        rejects=_rejects(block, records, reasons),
         read=len(records.starts),
         blank_lines=records.blank_lines,
         refused=refused,
@@ -189,22 +189,32 @@ def _places(block: Block, records: Records, rows: NDArray[np.int64], data: bytes
     places = np.empty(len(rows), PLACE)
     places["record"] = block.first_record + rows
     places["line"] = block.first_line + records.lines[rows]
-    places["offset"] = block.offset + records.starts[rows]
+    places["offset"] = block.offset + records.starts[rows].astype(np.int64)
     places["length"] = records.ends[rows] - records.starts[rows]
     # No accepted value holds a line end: each line is a record.
     places["csv_end"] = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
     return places
 
 
-def _reject(block: Block, records: Records, row: int, reasons: list[str]) -> Reject:
-    start, end = int(records.starts[row]), int(records.ends[row])
-    return Reject(
-        block.first_record + row,
-        block.first_line + int(records.lines[row]),
-        block.offset + start,
-        tuple(reasons),
-        block.data[start:end].rstrip(b"\r\n"),
+def _rejects(block: Block, records: Records, reasons: dict[int, list[str]]) -> list[Reject]:
+    rows = np.array(sorted(reasons), np.int64)
+    places = zip(
+        rows.tolist(),
+        (block.first_line + records.lines[rows]).tolist(),
+        records.starts[rows].tolist(),
+        records.ends[rows].tolist(),
+        strict=True,
     )
+    return [
+        Reject(
+            block.first_record + row,
+            line,
+            block.offset + start,
+            tuple(reasons[row]),
+            block.data[start:end].rstrip(b"\r\n"),
+        )
+        for row, line, start, end in places
+    ]
 
 
 def _sum(values: pl.DataFrame, total: ControlTotal) -> Decimal:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 BUCKET_BYTES = 128 * 2**20
@@ -66,7 +65,9 @@ class KeyStore:
 
 
 def _losers_among(entries: NDArray[np.void]) -> NDArray[np.void]:
-    repeated = entries[pl.Series(entries["key"]).is_duplicated().to_numpy()]
+    sorted_keys = np.sort(entries["key"])
+    again = np.unique(sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]])
+    repeated = entries[np.isin(entries["key"], again)]
     repeated = repeated[np.lexsort((repeated["row"], repeated["part"], repeated["key"]))]
     keys = repeated["key"]
     # The winner of each record is the last one of its run of equal keys.

@@ -35,7 +35,7 @@ _CODE = {fault: code for code, fault in enumerate(_FAULTS)}
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _QUOTED = rb'"(?:[^"]|"")*+"'
 
-Positions: TypeAlias = NDArray[np.int64]
+Positions: TypeAlias = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,39 @@ class OddRecord:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """The physical lines of some bytes; what follows the last line end is left out.
+
+    Attributes:
+        ends: First byte after each line's end.
+        quotes: Where the quotes are.
+        quote_lines: On which line each of them is.
+        opens: Whether it opens a quoted part of its line, when they are taken in pairs.
+    """
+
+    ends: Positions
+    quotes: Positions
+    quote_lines: Positions
+    opens: NDArray[np.bool_]
+
+    @property
+    def starts(self) -> Positions:
+        """First byte of each line."""
+        return np.concatenate([np.zeros(1, self.ends.dtype), self.ends])[:-1]
+
+    def until(self, end: int) -> Lines:
+        """Leave out the lines that start at `end` or later."""
+        lines, quotes = np.searchsorted(self.ends, end, "right"), np.searchsorted(self.quotes, end)
+        return Lines(self.ends[:lines], self.quotes[:quotes], self.quote_lines[:quotes], self.opens[:quotes])
+
+
+@dataclass(frozen=True)
 class Block:
     """Whole records, cut from the file.
 
     Attributes:
         data: Their bytes; a line end is added if the file's last line has none.
+        lines: Its lines.
         odd: The odd records among them, in order.
         offset: Bytes before it.
         first_line: Line of the file on which it starts, from 1.
@@ -68,6 +96,7 @@ class Block:
     """
 
     data: bytes
+    lines: Lines
     odd: tuple[OddRecord, ...]
     offset: int
     first_line: int
@@ -91,27 +120,6 @@ class Records:
     lines: Positions
     faults: NDArray[np.int8]
     blank_lines: int
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """The physical lines of some bytes; what follows the last line end is left out.
-
-    Attributes:
-        array: All bytes.
-        starts: First byte of each line.
-        ends: First byte after its line end.
-        quotes: Where the quotes are.
-        quote_lines: On which line each of them is.
-        opens: Whether it opens a quoted part of its line, when they are taken in pairs.
-    """
-
-    array: NDArray[np.uint8]
-    starts: Positions
-    ends: Positions
-    quotes: Positions
-    quote_lines: Positions
-    opens: NDArray[np.bool_]
 
 
 def name_fault(code: int) -> str:
@@ -145,36 +153,32 @@ def cut_blocks(
         lines = _find_lines(data)
         odd, end = _judge_odd(data, lines, delimiter, fields, final=final)
         rest = data[end:]
+        lines = lines.until(end)
         if len(rest) > MAX_LINE_BYTES:
             raise UnusableFileError(
-                f"Line {first_line + int(np.searchsorted(lines.ends, end, 'right'))} is longer than"
-                f" {MAX_LINE_BYTES // 2**20} MiB.",
+                f"Line {first_line + len(lines.ends)} is longer than {MAX_LINE_BYTES // 2**20} MiB.",
                 "This is no CSV, or its line ends were lost: fetch it again. Nothing was loaded.",
             )
         if end:
-            block = Block(data[:end], odd, offset, first_line, first_record)
+            block = Block(data[:end], lines, odd, offset, first_line, first_record)
             yield block
-            starts, _, _ = _unite(lines, odd)
-            count = int(np.searchsorted(lines.ends, end, "right"))
-            first_record += int(np.searchsorted(starts, end))
-            offset, first_line = offset + end, first_line + count
+            offset, first_line = offset + end, first_line + len(lines.ends)
+            first_record += len(_unite(block)[0])
 
 
 def find_records(block: Block, delimiter: str, fields: int) -> Records:
     """Find every record of a block, in order, with its place and its fault."""
-    lines = _find_lines(block.data)
-    starts, ends, blank_lines = _unite(lines, block.odd)
-    found = _count_fields(lines, delimiter)[np.searchsorted(lines.starts, starts)]
+    numbers, ends, blank_lines = _unite(block)
+    starts, found = block.lines.starts[numbers], _count_fields(block, delimiter)[numbers]
     faults = np.zeros(len(starts), np.int8)
-    places = np.searchsorted(starts, [odd.start for odd in block.odd])
-    for place, odd in zip(places, block.odd, strict=True):
+    for place, odd in zip(np.searchsorted(starts, [odd.start for odd in block.odd]), block.odd, strict=True):
         found[place], faults[place] = odd.fields or fields, _CODE[odd.fault]
     faults[found < fields] = _CODE["too_few_fields"]
     faults[found > fields] = _CODE["too_many_fields"]
     faults[np.searchsorted(ends, _undecodable(block.data), "right")] = _CODE["undecodable_bytes"]
-    if b"\0" in block.data:
-        faults[np.searchsorted(ends, np.flatnonzero(lines.array == 0), "right")] = _CODE["nul_byte"]
-    return Records(starts, ends, np.searchsorted(lines.starts, starts), faults, blank_lines)
+    nuls = [match.start() for match in re.finditer(b"\0", block.data)]
+    faults[np.searchsorted(ends, nuls, "right")] = _CODE["nul_byte"]
+    return Records(starts, ends, numbers, faults, blank_lines)
 
 
 def _mark_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -187,29 +191,27 @@ def _mark_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
         yield before, True
 
 
-def _find_lines(data: bytes) -> _Lines:
+def _find_lines(data: bytes) -> Lines:
     array = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(array == _NEWLINE) + 1
-    starts = np.concatenate([[0], ends[:-1]]) if len(ends) else ends
-    none = np.empty(0, np.int64)
+    ends = (np.flatnonzero(array == _NEWLINE) + 1).astype(np.int32)
+    none = np.empty(0, np.int32)
     if not len(ends) or b'"' not in data:
-        return _Lines(array, starts, ends, none, none, none == 0)
-    quotes = np.flatnonzero(array == _QUOTE)
-    quotes = quotes[quotes < ends[-1]]
-    lines, numbers = np.searchsorted(ends, quotes, "right"), np.arange(len(quotes))
+        return Lines(ends, none, none, none == 0)
+    quotes = np.flatnonzero(array[: ends[-1]] == _QUOTE).astype(np.int32)
+    lines, numbers = np.searchsorted(ends, quotes, "right").astype(np.int32), np.arange(len(quotes))
     is_first = np.append(True, lines[1:] != lines[:-1])[: len(quotes)]
     rank = numbers - np.maximum.accumulate(np.where(is_first, numbers, 0))
-    return _Lines(array, starts, ends, quotes, lines, rank % 2 == 0)
+    return Lines(ends, quotes, lines, rank % 2 == 0)
 
 
 def _judge_odd(
-    data: bytes, lines: _Lines, delimiter: str, fields: int, *, final: bool
+    data: bytes, lines: Lines, delimiter: str, fields: int, *, final: bool
 ) -> tuple[tuple[OddRecord, ...], int]:
     """Judge the records that start on odd lines, and find the end of the last whole record."""
     odd: list[OddRecord] = []
     pattern, position = _grammar(delimiter), 0
-    for line in _odd_lines(lines, delimiter):
-        start, line_end = int(lines.starts[line]), int(lines.ends[line])
+    for line in _odd_lines(data, lines, delimiter):
+        start, line_end = int(lines.ends[line - 1]) if line else 0, int(lines.ends[line])
         if start < position:
             continue
         match = pattern.match(data, start, start + MAX_RECORD_BYTES)
@@ -227,9 +229,9 @@ def _judge_odd(
     return tuple(odd), int(lines.ends[-1]) if len(lines.ends) else 0
 
 
-def _odd_lines(lines: _Lines, delimiter: str) -> list[int]:
+def _odd_lines(data: bytes, lines: Lines, delimiter: str) -> list[int]:
     """Tell the lines whose quotes, taken in pairs, don't each open and close a field."""
-    quotes, array, line = lines.quotes, lines.array, lines.quote_lines
+    quotes, line, array = lines.quotes, lines.quote_lines, np.frombuffer(data, np.uint8)
     if not len(quotes):
         return []
     mark, last = ord(delimiter), len(array) - 1
@@ -243,32 +245,35 @@ def _odd_lines(lines: _Lines, delimiter: str) -> list[int]:
     return [int(number) for number in np.unique(line[bad])]
 
 
-def _count_fields(lines: _Lines, delimiter: str) -> Positions:
+def _count_fields(block: Block, delimiter: str) -> Positions:
     """Count the fields of every line; a delimiter between two quotes doesn't count."""
-    marks = np.flatnonzero(lines.array == ord(delimiter))
+    lines = block.lines
+    marks = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord(delimiter)).astype(np.int32)
     found = np.diff(np.searchsorted(marks, lines.ends), prepend=0) + 1
     if len(lines.quotes):
         before = np.searchsorted(marks, lines.quotes)
         np.subtract.at(found, lines.quote_lines, np.where(lines.opens, -before, before))
-    return found
+    return found.astype(np.int32)
 
 
-def _unite(lines: _Lines, odd: tuple[OddRecord, ...]) -> tuple[Positions, Positions, int]:
-    """Make records of lines: leave out the empty ones, and unite those that one record spans."""
-    lengths = lines.ends - lines.starts
-    blank = (lengths == 1) | ((lengths == 2) & (lines.array[lines.starts] == _RETURN))  # noqa: PLR2004 - \r\n
-    starts, ends = lines.starts, lines.ends
+def _unite(block: Block) -> tuple[Positions, Positions, int]:
+    """Make records of lines: their first lines' numbers, their ends, and how many lines are empty."""
+    starts, ends, odd = block.lines.starts, block.lines.ends, block.odd
+    lengths = ends - starts
+    array = np.frombuffer(block.data, np.uint8)
+    blank = (lengths == 1) | ((lengths == 2) & (array[starts] == _RETURN))  # noqa: PLR2004 - \r\n
+    kept = ~blank
     if odd:
         first = np.searchsorted(starts, [record.start for record in odd])
-        steps = np.zeros(len(starts) + 1, np.int64)
+        steps = np.zeros(len(ends) + 1, np.int64)
         steps[first + 1] += 1
         np.subtract.at(steps, np.searchsorted(starts, [record.end for record in odd]), 1)
         own = np.cumsum(steps)[:-1] == 0
         ends = ends.copy()
         ends[first] = [record.end for record in odd]
-        starts, ends, blank = starts[own], ends[own], blank[own]
-    blank_lines = int(blank.sum())
-    return (starts[~blank], ends[~blank], blank_lines) if blank_lines else (starts, ends, 0)
+        blank, kept = blank & own, kept & own
+    numbers = np.flatnonzero(kept)
+    return numbers, ends[numbers], int(blank.sum())
 
 
 def _undecodable(data: bytes) -> list[int]:

@@ -15,7 +15,7 @@ import polars as pl
 from audited_load.columns import Amount, CalendarDate, Column, Rule, Text, WholeNumber
 
 SHOWN_CHARACTERS = 80
-SAMPLED = 10_000
+SAMPLED = 4000
 SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
 
@@ -60,7 +60,7 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
 def _repeats(texts: pl.Series) -> bool:
     """Tell from a sample whether a column holds the same texts again and again."""
     sample = texts.gather_every(max(1, len(texts) // SAMPLED))
-    return sample.n_unique() * 2 < len(sample)
+    return sample.n_unique() < 0.75 * len(sample)
 
 
 def _clean_by_distinct(texts: pl.Series, column: Column) -> CleanedColumn:
@@ -130,9 +130,10 @@ def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.Data
     refused = found.is_null() & ~is_null
     for name, mask in applied.items():
         _count(changed, f"{column.name}:{name}", numbers, mask & ~refused)
-    refusals = pl.select(_refusal(column, opened, refused)).to_series()
+    bad = refused.arg_true()
+    refusals = opened.gather(bad).to_frame("text").select(_refusal(column)).to_series()
     return frame.with_columns(
-        frame["value"].scatter(rows, found), frame["refusal"].scatter(rows, refusals)
+        frame["value"].scatter(rows, found), frame["refusal"].scatter(rows.gather(bad), refusals)
     ), changed
 
 
@@ -142,16 +143,16 @@ def _count(changed: Counter[str], name: str, counts: pl.Series, mask: pl.Series)
 
 
 def _rewrite(texts: pl.Series, rule: Rule, *, skip: pl.Series) -> pl.Series:
-    matching = texts.str.contains(rule.pattern) & ~skip
-    if not matching.any():
+    # Looking is five times cheaper than replacing, and most texts need no replacing.
+    rows = (texts.str.contains(rule.pattern) & ~skip).arg_true()
+    if not len(rows):
         return texts
+    matching = texts.gather(rows)
     if isinstance(rule.rewrite, str):
-        return texts.str.replace_all(rule.pattern, rule.rewrite).zip_with(matching, texts)
-    rewritten = [
-        text if not applies else (rule.rewrite(text) or text)
-        for text, applies in zip(texts.to_list(), matching.to_list(), strict=True)
-    ]
-    return pl.Series(texts.name, rewritten, dtype=pl.String)
+        rewritten = matching.str.replace_all(rule.pattern, rule.rewrite)
+    else:
+        rewritten = pl.Series([rule.rewrite(text) or text for text in matching.to_list()], dtype=pl.String)
+    return texts.clone().scatter(rows, rewritten)
 
 
 def _dtype(column: Column) -> pl.DataType:
@@ -192,12 +193,12 @@ def _cast(texts: pl.Series, column: Column) -> pl.Series:
             return texts.zip_with(good, blank)
 
 
-def _refusal(column: Column, texts: pl.Series, refused: pl.Series) -> pl.Expr:
-    expression: pl.Expr = pl.lit(None, dtype=pl.String)
+def _refusal(column: Column) -> pl.Expr:
+    expression: pl.Expr = pl.lit("unreadable")
     for refusal in reversed(column.refusals):
-        explains = pl.lit(texts).str.contains(refusal.pattern)
+        explains = pl.col("text").str.contains(refusal.pattern)
         expression = pl.when(explains).then(pl.lit(refusal.name)).otherwise(expression)
-    return pl.when(pl.lit(refused)).then(expression.fill_null("unreadable"))
+    return expression
 
 
 def _reason(column: Column) -> pl.Expr:
