@@ -187,8 +187,8 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
         _make_database(admin, database, "postgres")
         admin.execute(sql.SQL("grant connect on database {} to loader, transformer, reader").format(name))
         admin.execute(sql.SQL("grant create on database {} to loader, transformer").format(name))
-        # dbt runs unit tests in temporary tables.
-        admin.execute(sql.SQL("grant temporary on database {} to transformer").format(name))
+        # dbt runs unit tests in temporary tables, and rejects come in through one.
+        admin.execute(sql.SQL("grant temporary on database {} to loader, transformer").format(name))
     with psycopg.connect(runtime.dsn("postgres", database), autocommit=True) as admin:
         admin.execute("revoke all on schema public from public")
         admin.execute("create schema if not exists analytics_dbt_staging authorization transformer")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from audited_load.clean import clean_file
+from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.lease import held_lease, release_lease
-from audited_load.warehouse.load import Load, connect, copy_cleaned, empty_incoming, register_load
+from audited_load.warehouse.load import Load, connect, empty_incoming, register_load
 from audited_load.warehouse.publish import Published, audit_and_publish
 from audited_load.warehouse.tables import Tables, create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -33,7 +34,7 @@ def fill(dsn: str, load: Load) -> None:
     with connect(dsn) as connection, held_lease(connection, TABLES, load.run_id, 1):
         if load.generation is not None:
             empty_incoming(connection, TABLES, load)
-            copy_cleaned(connection, TABLES, load)
+            copy_cleaned(connection, dsn, TABLES, load)
 
 
 def publish(dsn: str, load: Load, *, force: bool = False) -> Published:

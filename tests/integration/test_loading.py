@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.warehouse.load import connect, copy_cleaned, empty_incoming
+from audited_load.warehouse.copy import copy_cleaned
+from audited_load.warehouse.load import connect, empty_incoming
 from integration.loading import TABLES, fill, load_file, prepare, publish, write_csv
 
 Dsn = Callable[[str], str]
@@ -176,7 +177,7 @@ def test_a_table_that_another_run_made_is_not_filled(dsn: Dsn, tmp_path: Path) -
     with connect(loader) as connection:
         empty_incoming(connection, TABLES, replace(load, load_id=load.load_id + 1))
         with pytest.raises(RefusedError, match="Clear the run"):
-            copy_cleaned(connection, TABLES, load)
+            copy_cleaned(connection, loader, TABLES, load)
 
 
 def test_a_server_that_is_away_is_worth_a_retry() -> None:

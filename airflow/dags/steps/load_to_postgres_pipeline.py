@@ -14,8 +14,9 @@ from psycopg.conninfo import make_conninfo
 from audited_load import __version__
 from audited_load.columns import fingerprint
 from audited_load.report import CleanReport
+from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
-from audited_load.warehouse.load import Load, connect, copy_cleaned, empty_incoming, register_load
+from audited_load.warehouse.load import Load, connect, empty_incoming, register_load
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.tables import Tables, create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -95,7 +96,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
                 log.info("[%s] The same file is visible already: nothing to load", parent_group)
                 return upstream_output
             with kept_lease(dsn, TABLES, load.run_id):
-                rows, seconds = copy_cleaned(connection, TABLES, load)
+                rows, seconds = copy_cleaned(connection, dsn, TABLES, load)
         rate = rows / seconds if seconds else 0
         log.info("[%s] Loaded %s rows in %.2f s (%.0f rows/s)", parent_group, rows, seconds, rate)
         return upstream_output

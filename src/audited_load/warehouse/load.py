@@ -1,4 +1,4 @@
-"""A cleaned file → the incoming table: register the load, empty the table, copy.
+"""The accounting of a cleaned file → a row in the ledger and an empty incoming table.
 
 Each function can be killed anywhere and called again.
 """
@@ -6,23 +6,18 @@ Each function can be killed anywhere and called again.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from audited_load.blocks import SOURCE_RECORD
 from audited_load.errors import BadDataError, PipelineError, RefusedError, UnavailableError
-from audited_load.rejects import read_rejects
 from audited_load.report import CleanReport
 from audited_load.warehouse.tables import Tables
 
-COPY_BYTES = 2**20
 _COPIED_TO_LEDGER = (
     "sha256",
     "bytes",
@@ -33,9 +28,6 @@ _COPIED_TO_LEDGER = (
     "superseded",
     "encoding",
     "delimiter",
-)
-_COPY_REJECTED = (
-    "copy {rejected} (load_id, source_record, source_line, byte_offset, reasons, raw_record) from stdin"
 )
 _EMPTY_INCOMING = (
     "drop table if exists {incoming}",
@@ -171,46 +163,15 @@ def empty_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -
             connection.execute(tables.fill(statement, **parts))
 
 
-def copy_cleaned(connection: psycopg.Connection, tables: Tables, load: Load) -> tuple[int, float]:
-    """Copy the cleaned file into the incoming table, and the rejects into the quarantine.
-
-    Args:
-        connection: In autocommit mode.
-        tables: Their names.
-        load: The load, whose incoming table was made before.
-
-    Returns:
-        Rows in the incoming table, and the seconds that it took.
-
-    Raises:
-        RefusedError: The incoming table is another load's.
-    """
-    started = time.monotonic()
-    names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, SOURCE_RECORD]))
-    with connection.transaction(), connection.cursor() as cursor:
-        require_incoming(connection, tables, load)
-        cursor.execute(tables.fill("truncate {incoming}"))
-        statement = tables.fill("copy {incoming} ({names}) from stdin (format csv, header match)", names=names)
-        with cursor.copy(statement) as copy, Path(load.report.cleaned_file).open("rb") as file:
-            while chunk := file.read(COPY_BYTES):
-                copy.write(chunk)
-        rows = cursor.rowcount
-        cursor.execute(tables.fill("delete from {rejected} where load_id = %s"), (load.load_id,))
-        with cursor.copy(tables.fill(_COPY_REJECTED)) as copy:
-            for reject in read_rejects(Path(load.report.rejected_file)):
-                place = (load.load_id, reject.record, reject.line, reject.offset)
-                copy.write_row((*place, "; ".join(reject.reasons), reject.raw.decode()))
-    return rows, time.monotonic() - started
-
-
 def require_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
     """Check that the incoming table was made for this load.
 
     Raises:
         RefusedError: It was not; another run may have taken over.
     """
-    relation = f'"{tables.schema}"."{tables.feed.name}_incoming"'
-    found = connection.execute("select obj_description(to_regclass(%s), 'pg_class')", (relation,)).fetchone()
+    found = connection.execute(
+        "select obj_description(to_regclass(%s), 'pg_class')", (tables.relation("_incoming"),)
+    ).fetchone()
     if found is None or found[0] != stamp_of(load):
         raise RefusedError(
             f"The incoming table is not the one that run {load.run_id} made (load {load.load_id}).",

@@ -43,6 +43,10 @@ class Tables:
         """Name the feed's table with a suffix, such as `_incoming`."""
         return sql.Identifier(self.schema, f"{self.feed.name}{suffix}")
 
+    def relation(self, suffix: str = "") -> str:
+        """Name the feed's table with a suffix, quoted, for a cast to `regclass`."""
+        return f'"{self.schema}"."{self.feed.name}{suffix}"'
+
     def other(self, name: str) -> sql.Identifier:
         """Name another table of the schema, such as `loads`."""
         return sql.Identifier(self.schema, name)

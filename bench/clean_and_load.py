@@ -1,0 +1,165 @@
+"""Cleaning and loading against `psql \\copy` of the clean file and against pandas: ratios, from one run.
+
+Usage: `make bench`, or `python bench/clean_and_load.py --rows 10000000 --rounds 3`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import psutil
+import psycopg
+from machine import describe_machine
+from server import running_server
+
+from customer_pipeline.postgres_server import package_folder
+from customer_pipeline.sample import write_sample
+from customer_pipeline.settings import Runtime
+
+COLUMNS = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax,source_record"
+REFERENCE_TABLE = """
+    create table reference (
+        transaction_id bigint not null, customer_id bigint, transaction_date date not null,
+        product_id bigint not null, product_name text, quantity integer,
+        price numeric(18, 4), tax numeric(18, 4), loaded_at timestamptz default now(),
+        load_id bigint default 1, generation bigint default 1, source_record bigint not null
+    )
+"""
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A program's wall time in seconds, and the peak of the memory of it and its children in bytes."""
+
+    seconds: float
+    peak: int
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000, help="records of the large file")
+    parser.add_argument("--small", type=int, default=1_000_000, help="records of the small file")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each program runs")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="customer-pipeline-bench-") as name, running_server() as runtime:
+        folder = Path(name)
+        folder.chmod(0o755)
+        print(describe_machine(), flush=True)
+        large = measure(folder, runtime, arguments.rows, arguments.rounds)
+        small = measure(folder, runtime, arguments.small, arguments.rounds)
+        pandas = [run_client("pandas", folder / f"{arguments.small}.csv", folder, runtime) for _ in range(2)]
+    report(arguments, large, small, pandas)
+
+
+def measure(folder: Path, runtime: Runtime, rows: int, rounds: int) -> dict[str, list[Timing]]:
+    """Run reference, cleaning and loading in turn, so that a noisy neighbour meets all of them."""
+    dirty = folder / f"{rows}.csv"
+    with dirty.open("wb") as file:
+        write_sample(file, rows, seed=7)
+    timings: dict[str, list[Timing]] = {"clean": [], "load": [], "copy": []}
+    for _ in range(rounds):
+        timings["clean"].append(run_client("clean", dirty, folder, runtime))
+        timings["load"].append(run_client("load", dirty, folder, runtime))
+        timings["copy"].append(run_copy(folder / "customer_transactions_cleaned.csv", runtime))
+        shown = {name: f"{values[-1].seconds:.1f} s" for name, values in timings.items()}
+        print(f"{rows} records: {shown}", flush=True)
+    return timings
+
+
+def run_client(step: str, dirty: Path, folder: Path, runtime: Runtime) -> Timing:
+    """Run one step in a process of its own, as a task does; its start and imports don't count."""
+    command = [sys.executable, str(HERE / "client.py"), step, str(dirty), str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(runtime.dsn("loader") + "\n")
+        process.stdin.close()
+        peak = Peak(process.pid)
+        seconds = float(process.stdout.read())
+    if process.returncode:
+        raise SystemExit(f"{step} failed")
+    return Timing(seconds, peak.stop())
+
+
+def run_copy(cleaned: Path, runtime: Runtime) -> Timing:
+    """Copy the clean file with psql into a table of the same kind, over one connection."""
+    dsn = runtime.dsn("loader")
+    psql = package_folder() / "pginstall" / "bin" / "psql"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("create schema if not exists bench")
+        connection.execute("set search_path to bench")
+        connection.execute("drop table if exists reference")
+        connection.execute(REFERENCE_TABLE)
+    statement = f"\\copy bench.reference ({COLUMNS}) from '{cleaned}' (format csv, header match)"
+    started = time.monotonic()
+    subprocess.run([psql, dsn, "--quiet", "--command", statement], check=True)
+    return Timing(time.monotonic() - started, 0)
+
+
+class Peak:
+    """Watches the memory of a process and its children, shared pages counted once."""
+
+    def __init__(self, pid: int) -> None:
+        self._process, self._peak, self._done = psutil.Process(pid), 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Stop watching, and give the peak in bytes."""
+        self._done.set()
+        self._thread.join()
+        return self._peak
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.2):
+            total = 0
+            try:
+                for process in (self._process, *self._process.children(recursive=True)):
+                    total += process.memory_full_info().pss
+            except psutil.Error:
+                continue
+            self._peak = max(self._peak, total)
+
+
+def report(
+    arguments: argparse.Namespace,
+    large: dict[str, list[Timing]],
+    small: dict[str, list[Timing]],
+    pandas: list[Timing],
+) -> None:
+    """Print the ratios as a table in Markdown."""
+    reference = seconds(large["copy"])
+    memory = {name: max(t.peak for step in ("clean", "load") for t in runs[step]) for name, runs in
+              (("large", large), ("small", small))}
+    ours = seconds(small["clean"]) + seconds(small["load"])
+    rows = [
+        (f"`psql \\copy` of the clean file, {arguments.rows} records", f"1.00 ({reference:.1f} s)"),
+        ("cleaning", f"{seconds(large['clean']) / reference:.2f}"),
+        ("loading (COPY over two connections)", f"{seconds(large['load']) / reference:.2f}"),
+        ("cleaning plus loading", f"{(seconds(large['clean']) + seconds(large['load'])) / reference:.2f}"),
+        (f"pandas, `apply`, COPY, against ours ({arguments.small} records)", f"{seconds(pandas) / ours:.1f}"),
+        (f"peak memory of all processes, {arguments.rows} records", f"{memory['large'] / 2**20:.0f} MiB"),
+        (f"peak memory against that at {arguments.small} records", f"{memory['large'] / memory['small']:.2f}"),
+    ]
+    print("\n| what | ratio |\n|---|---|")
+    for what, figure in rows:
+        print(f"| {what} | {figure} |")
+
+
+def seconds(timings: list[Timing]) -> float:
+    """Give the median wall time."""
+    return median(timing.seconds for timing in timings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The cleaned file → the incoming table, over two connections; the rejected file → the quarantine.
+
+The parts are transactions of their own: nobody reads the incoming table before its audit, and a copy that was
+killed between them is begun again from an empty table.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from audited_load.blocks import SOURCE_RECORD
+from audited_load.errors import RefusedError
+from audited_load.warehouse.load import Load, connect, require_incoming
+from audited_load.warehouse.tables import Tables
+
+COPY_BYTES = 2**20
+BYTES_PER_CONNECTION = 2**25
+"""A smaller file gains nothing from a second connection."""
+CONNECTIONS = 2
+"""More gained nothing where the server had two processors."""
+
+_REJECTS = (
+    "create temporary table rejects (source_record bigint, source_line bigint, byte_offset bigint,"
+    " reasons text, raw_record text) on commit drop",
+    "delete from {rejected} where load_id = {load_id}",
+)
+# The apostrophe is the file's guard against formulas, and no part of the record.
+_KEEP_REJECTS = (
+    "insert into {rejected} (load_id, source_record, source_line, byte_offset, reasons, raw_record)"
+    " select {load_id}, source_record, source_line, byte_offset, reasons,"
+    " case when starts_with(raw_record, '''') then substr(raw_record, 2) else coalesce(raw_record, '') end"
+    " from rejects"
+)
+
+
+def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, load: Load) -> tuple[int, float]:
+    """Copy the cleaned file into the incoming table, and the rejects into the quarantine.
+
+    Another attempt at the same load waits until this one has ended.
+
+    Args:
+        connection: In autocommit mode.
+        dsn: Connection string, for the connections beside it.
+        tables: Their names.
+        load: The load, whose incoming table was made before.
+
+    Returns:
+        Rows in the incoming table, and the seconds that it took.
+
+    Raises:
+        RefusedError: The incoming table is another load's, or the file has other columns.
+    """
+    started = time.monotonic()
+    path = Path(load.report.cleaned_file)
+    cuts = _cut_file(path, [*tables.feed.names, SOURCE_RECORD])
+    with connection.transaction():
+        incoming = tables.relation("_incoming")
+        connection.execute("select pg_advisory_xact_lock('pg_class'::regclass::int, %s::regclass::int)", (incoming,))
+        require_incoming(connection, tables, load)
+        with connect(dsn) as other:
+            other.execute(tables.fill("truncate {incoming}"))
+        with ThreadPoolExecutor(CONNECTIONS) as threads:
+            copies = [threads.submit(_copy_span, dsn, tables, path, start, end) for start, end in pairwise(cuts)]
+            _copy_rejects(connection, tables, load)
+        rows = sum(copy.result() for copy in copies)
+    return rows, time.monotonic() - started
+
+
+def _cut_file(path: Path, names: list[str]) -> list[int]:
+    """Cut a cleaned file between records: where the parts begin, and where the last one ends."""
+    size = path.stat().st_size
+    parts = min(CONNECTIONS, 1 + size // BYTES_PER_CONNECTION)
+    with path.open("rb") as file:
+        header = file.readline()
+        if header.decode().strip() != ",".join(names):
+            raise RefusedError(
+                f"{path.name} has other columns than the table: {header.decode().strip()[:200]}.",
+                "Clear the run from its first task on, so that the file is cleaned anew.",
+            )
+        cuts = [file.tell()]
+        for part in range(1, parts):
+            file.seek(size * part // parts)
+            file.readline()  # no accepted value holds a line end
+            cuts.append(file.tell())
+    return [*cuts, size]
+
+
+def _copy_span(dsn: str, tables: Tables, path: Path, start: int, end: int) -> int:
+    names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, SOURCE_RECORD]))
+    statement = tables.fill("copy {incoming} ({names}) from stdin (format csv)", names=names)
+    with connect(dsn) as connection, connection.cursor() as cursor, path.open("rb") as file:
+        file.seek(start)
+        with cursor.copy(statement) as copy:
+            while start < end and (chunk := file.read(min(COPY_BYTES, end - start))):
+                start += len(chunk)
+                copy.write(chunk)
+        return cursor.rowcount
+
+
+def _copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
+    load_id = sql.Literal(load.load_id)
+    with connection.cursor() as cursor:
+        for statement in _REJECTS:
+            cursor.execute(tables.fill(statement, load_id=load_id))
+        with cursor.copy("copy rejects from stdin (format csv, header match)") as copy:
+            with Path(load.report.rejected_file).open("rb") as file:
+                while chunk := file.read(COPY_BYTES):
+                    copy.write(chunk)
+        cursor.execute(tables.fill(_KEEP_REJECTS, load_id=load_id))
