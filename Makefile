@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile lint format docs lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile lint format docs bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -14,6 +14,7 @@ help: ## Show this list
 .venv/ready: requirements.lock pyproject.toml
 	@echo "Setting up .venv (once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .ci/uv.lock
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock \
 	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -84,6 +85,9 @@ format: .venv/ready ## Format Python and SQL
 
 docs: .venv/ready ## Make the pages that come from code
 	@$(BIN)/python -m customer_pipeline.rules_page
+
+bench: .venv/ready ## Time cleaning and loading against psql and pandas (ten minutes, 6 GB of disk)
+	@$(BIN)/python bench/clean_and_load.py
 
 lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import IO
 
 import psutil
 import psycopg
@@ -79,16 +80,23 @@ def measure(folder: Path, runtime: Runtime, rows: int, rounds: int) -> dict[str,
 def run_client(step: str, dirty: Path, folder: Path, runtime: Runtime) -> Timing:
     """Run one step in a process of its own, as a task does; its start and imports don't count."""
     command = [sys.executable, str(HERE / "client.py"), step, str(dirty), str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(runtime.dsn("loader") + "\n")
-        process.stdin.close()
+    with (
+        tempfile.TemporaryFile("w+") as stdin,
+        subprocess.Popen(
+            command, stdin=_filled(stdin, runtime.dsn("loader")), stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
         peak = Peak(process.pid)
-        seconds = float(process.stdout.read())
+        printed, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"{step} failed")
-    return Timing(seconds, peak.stop())
+    return Timing(float(printed), peak.stop())
+
+
+def _filled(file: IO[str], text: str) -> IO[str]:
+    file.write(text + "\n")
+    file.seek(0)
+    return file
 
 
 def run_copy(cleaned: Path, runtime: Runtime) -> Timing:
@@ -139,8 +147,10 @@ def report(
 ) -> None:
     """Print the ratios as a table in Markdown."""
     reference = seconds(large["copy"])
-    memory = {name: max(t.peak for step in ("clean", "load") for t in runs[step]) for name, runs in
-              (("large", large), ("small", small))}
+    memory = {
+        name: max(t.peak for step in ("clean", "load") for t in runs[step])
+        for name, runs in (("large", large), ("small", small))
+    }
     ours = seconds(small["clean"]) + seconds(small["load"])
     rows = [
         (f"`psql \\copy` of the clean file, {arguments.rows} records", f"1.00 ({reference:.1f} s)"),

@@ -1,4 +1,4 @@
-"""One step of cleaning and loading, timed: `client.py clean|load|pandas FILE FOLDER`, connection string on stdin."""
+"""One step, timed: `client.py clean|load|pandas FILE FOLDER`, with the connection string on standard input."""
 
 from __future__ import annotations
 

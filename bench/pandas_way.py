@@ -14,7 +14,9 @@ import psycopg
 
 from audited_load.number_words import read_number_words
 
-COLUMNS = ["transaction_id", "customer_id", "transaction_date", "product_id", "product_name", "quantity", "price", "tax"]
+WHOLE = ("transaction_id", "customer_id", "product_id", "quantity")
+AMOUNTS = ("price", "tax")
+COLUMNS = [*WHOLE[:2], "transaction_date", "product_id", "product_name", "quantity", *AMOUNTS]
 TABLE = """
     create temporary table cleaned (
         transaction_id bigint, customer_id bigint, transaction_date date, product_id bigint,
@@ -31,11 +33,11 @@ def clean_and_copy(dirty: Path, folder: Path, dsn: str) -> float:
     """
     started = time.monotonic()
     frame = pd.read_csv(dirty, dtype=str, on_bad_lines="skip", encoding_errors="replace", keep_default_na=False)
-    for column in ("transaction_id", "customer_id", "product_id", "quantity"):
+    for column in WHOLE:
         frame[column] = frame[column].apply(to_whole)
     frame["transaction_date"] = frame["transaction_date"].apply(to_date)
     frame["product_name"] = frame["product_name"].apply(lambda text: " ".join(text.replace("\0", "").split()))
-    for column in ("price", "tax"):
+    for column in AMOUNTS:
         frame[column] = frame[column].apply(to_amount)
     out = folder / "pandas.csv"
     frame[COLUMNS].to_csv(out, index=False)
@@ -70,9 +72,10 @@ def to_amount(text: str) -> Decimal | None:
 
 def to_date(text: str) -> str | None:
     """Read a date, or give up."""
+    tidy = text.strip()[:10].replace("/", "-").replace(".", "-")
     for layout in ("%Y-%m-%d", "%d-%m-%Y"):
         try:
-            return time.strftime("%Y-%m-%d", time.strptime(text.strip()[:10].replace("/", "-").replace(".", "-"), layout))
+            return time.strftime("%Y-%m-%d", time.strptime(tidy, layout))
         except ValueError:
             continue
     return None

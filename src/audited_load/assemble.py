@@ -86,9 +86,7 @@ def _split_lines(files: PartFiles, rows: NDArray[np.uint32]) -> tuple[bytes, byt
     return b"".join(pieces[::2]), b"".join(pieces[1::2])
 
 
-def _find_places(
-    folder: Path, parts: int, part: NDArray[np.uint32], row: NDArray[np.uint32]
-) -> NDArray[np.void]:
+def _find_places(folder: Path, parts: int, part: NDArray[np.uint32], row: NDArray[np.uint32]) -> NDArray[np.void]:
     """Look up the places of records, in the given order."""
     order = np.argsort(part, kind="stable")
     cuts = np.searchsorted(part[order], np.arange(parts + 1))

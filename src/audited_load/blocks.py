@@ -112,7 +112,9 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         is_good = ~np.isin(good, list(reasons))
         accepted, values = good[is_good], values.filter(pl.Series(is_good))
     out = io.BytesIO()
-    values.with_columns(pl.Series(SOURCE_RECORD, block.first_record + accepted)).write_csv(out, include_header=False)
+    values.with_columns(pl.Series(SOURCE_RECORD, block.first_record + accepted)).write_csv(
+        out, include_header=False
+    )
     data = out.getvalue()
     return CleanedBlock(
         csv=data,
@@ -138,7 +140,9 @@ def sum_totals(lines: bytes, feed: Feed) -> dict[str, Decimal]:
         schema_overrides=[pl.String] * (len(feed.names) + 1),
     )
     columns = {column.name: column for column in feed.columns}
-    values = pl.DataFrame([clean_column(texts[name], columns[name]).values for name in feed.names if name in factors])
+    values = pl.DataFrame(
+        [clean_column(texts[name], columns[name]).values for name in feed.names if name in factors]
+    )
     return {total.name: _sum(values, total) for total in feed.totals}
 
 
@@ -188,7 +192,7 @@ def _parse_one_by_one(raw: list[bytes], layout: Layout) -> pl.DataFrame:
 def _places(block: Block, records: Records, rows: NDArray[np.int64], data: bytes) -> NDArray[np.void]:
     places = np.empty(len(rows), PLACE)
     places["record"] = block.first_record + rows
-    places["line"] = block.first_line + records.lines[rows]
+    places["line"] = block.first_line + records.lines[rows].astype(np.int64)
     places["offset"] = block.offset + records.starts[rows].astype(np.int64)
     places["length"] = records.ends[rows] - records.starts[rows]
     # No accepted value holds a line end: each line is a record.
@@ -200,7 +204,7 @@ def _rejects(block: Block, records: Records, reasons: dict[int, list[str]]) -> l
     rows = np.array(sorted(reasons), np.int64)
     places = zip(
         rows.tolist(),
-        (block.first_line + records.lines[rows]).tolist(),
+        (block.first_line + records.lines[rows].astype(np.int64)).tolist(),
         records.starts[rows].tolist(),
         records.ends[rows].tolist(),
         strict=True,

@@ -132,7 +132,10 @@ def _work_folder(out: Path, source_bytes: int) -> Iterator[Path]:
                 f"{out}: {free // 2**20} MiB free, {needed // 2**20} MiB needed to clean the file.",
                 "Make room on that disk, then run it again.",
             )
-        with tempfile.TemporaryDirectory(prefix=_WORK, dir=out) as folder, (Path(folder) / "lock").open("w") as lock:
+        with (
+            tempfile.TemporaryDirectory(prefix=_WORK, dir=out) as folder,
+            (Path(folder) / "lock").open("w") as lock,
+        ):
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield Path(folder)
     except OSError as error:

@@ -33,14 +33,14 @@ class KeyStore:
 
     def __init__(self, folder: Path, source_bytes: int) -> None:
         self._folder = folder
-        self._buckets = 1 + source_bytes // BUCKET_BYTES
+        self._buckets = min(1 + source_bytes // BUCKET_BYTES, 2**16)
 
     def add(self, part: int, keys: NDArray[np.int64], contents: NDArray[np.uint64]) -> None:
         """Keep the keys of one block, in the order of its accepted records."""
         entries = np.empty(len(keys), KEY)
         entries["key"], entries["content"], entries["part"] = keys, contents, part
         entries["row"] = np.arange(len(keys))
-        bucket = keys % self._buckets
+        bucket = (keys % self._buckets).astype(np.uint16)  # which numpy sorts without comparing
         order = np.argsort(bucket, kind="stable")
         cuts = np.searchsorted(bucket[order], np.arange(self._buckets + 1))
         for number in range(self._buckets):
@@ -76,4 +76,5 @@ def _losers_among(entries: NDArray[np.void]) -> NDArray[np.void]:
     for name in ("part", "row"):
         losers[name], losers[f"winner_{name}"] = repeated[name], winner[name]
     losers["superseded"] = repeated["content"] != winner["content"]
-    return losers[(losers["part"] != losers["winner_part"]) | (losers["row"] != losers["winner_row"])]
+    is_loser = (losers["part"] != losers["winner_part"]) | (losers["row"] != losers["winner_row"])
+    return np.asarray(losers[is_loser])

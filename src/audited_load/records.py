@@ -30,7 +30,15 @@ MAX_LINE_BYTES = 2**26
 """A line longer than this is no line of a CSV."""
 
 GOOD = ""
-_FAULTS = (GOOD, "nul_byte", "undecodable_bytes", "stray_quote", "unclosed_quote", "too_few_fields", "too_many_fields")
+_FAULTS = (
+    GOOD,
+    "nul_byte",
+    "undecodable_bytes",
+    "stray_quote",
+    "unclosed_quote",
+    "too_few_fields",
+    "too_many_fields",
+)
 _CODE = {fault: code for code, fault in enumerate(_FAULTS)}
 _NEWLINE, _RETURN, _QUOTE = 10, 13, 34
 _QUOTED = rb'"(?:[^"]|"")*+"'
@@ -123,7 +131,7 @@ class Records:
 
 
 def name_fault(code: int) -> str:
-    """Name the fault with a code: `too_few_fields`, …"""
+    """Name the fault that has a code, such as `too_few_fields`."""
     return _FAULTS[code]
 
 
@@ -219,7 +227,9 @@ def _judge_odd(
         if not whole and not final and len(data) - start < MAX_RECORD_BYTES:
             return tuple(odd), start
         text = data[start:line_end]
-        record = OddRecord(start, line_end, 0, "unclosed_quote" if _quote_is_open(text, delimiter) else "stray_quote")
+        record = OddRecord(
+            start, line_end, 0, "unclosed_quote" if _quote_is_open(text, delimiter) else "stray_quote"
+        )
         if match is not None and whole:
             found = re.sub(_QUOTED, b"", match[1]).count(delimiter.encode()) + 1
             if found == fields or match.end() <= line_end:
@@ -273,7 +283,7 @@ def _unite(block: Block) -> tuple[Positions, Positions, int]:
         ends[first] = [record.end for record in odd]
         blank, kept = blank & own, kept & own
     numbers = np.flatnonzero(kept)
-    return numbers, ends[numbers], int(blank.sum())
+    return numbers.astype(np.int32), ends[numbers], int(blank.sum())
 
 
 def _undecodable(data: bytes) -> list[int]:

@@ -53,7 +53,9 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
         rows = (values.is_null() & texts.is_not_null()).arg_true()
         rest = _clean_by_distinct(texts.gather(rows), column)
         reasons = [(int(rows[row]), reason) for row, reason in rest.reasons]
-        cleaned = CleanedColumn(values.rename(column.name).scatter(rows, rest.values), reasons, rest.refused, rest.changed)
+        cleaned = CleanedColumn(
+            values.rename(column.name).scatter(rows, rest.values), reasons, rest.refused, rest.changed
+        )
     return _require(cleaned, column) if column.required else cleaned
 
 

@@ -6,7 +6,6 @@ killed between them is begun again from an empty table.
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -62,7 +61,9 @@ def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, load:
     cuts = _cut_file(path, [*tables.feed.names, SOURCE_RECORD])
     with connection.transaction():
         incoming = tables.relation("_incoming")
-        connection.execute("select pg_advisory_xact_lock('pg_class'::regclass::int, %s::regclass::int)", (incoming,))
+        connection.execute(
+            "select pg_advisory_xact_lock('pg_class'::regclass::int, %s::regclass::int)", (incoming,)
+        )
         require_incoming(connection, tables, load)
         with connect(dsn) as other:
             other.execute(tables.fill("truncate {incoming}"))
@@ -109,8 +110,8 @@ def _copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) ->
     with connection.cursor() as cursor:
         for statement in _REJECTS:
             cursor.execute(tables.fill(statement, load_id=load_id))
-        with cursor.copy("copy rejects from stdin (format csv, header match)") as copy:
-            with Path(load.report.rejected_file).open("rb") as file:
-                while chunk := file.read(COPY_BYTES):
-                    copy.write(chunk)
+        statement = "copy rejects from stdin (format csv, header match)"
+        with Path(load.report.rejected_file).open("rb") as file, cursor.copy(statement) as copy:
+            while chunk := file.read(COPY_BYTES):
+                copy.write(chunk)
         cursor.execute(tables.fill(_KEEP_REJECTS, load_id=load_id))
