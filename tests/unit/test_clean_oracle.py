@@ -1,0 +1,77 @@
+"""Every accepted value, and every refusal, is the one that a second, independent cleaner finds.
+
+`oracle.py` was written from the design alone. Where the two differ one of them is wrong.
+"""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from audited_load.report import CleanReport
+from cleaning import HEADER, SAMPLE, accepted_values, clean, refusing_columns, superseded_records
+from customer_pipeline.sample import write_sample
+from dirty_cells import CELLS, GOOD, cells, identifiers, write_csv
+from oracle import COLUMNS, judge_cell, judge_file
+
+
+def assert_oracle_agrees(report: CleanReport, content: bytes) -> None:
+    refused = refusing_columns(report)
+    expected = judge_file(content, refused)
+    assert refused == expected.refused
+    assert accepted_values(report) == expected.accepted
+    assert superseded_records(report) == expected.superseded
+    assert (report.read, report.duplicates) == (expected.read, len(expected.duplicates))
+    assert {name: Decimal(total) for name, total in report.totals.items()} == expected.totals()
+
+
+def test_the_oracle_agrees_on_the_sample(tmp_path: Path) -> None:
+    assert_oracle_agrees(clean(tmp_path / "file.csv", SAMPLE.read_bytes()), SAMPLE.read_bytes())
+
+
+@pytest.mark.parametrize(("seed", "dirt"), [(1, 0.0), (2, 0.03), (3, 0.3), (4, 0.9), (5, 1.0)])
+def test_the_oracle_agrees_on_generated_files(tmp_path: Path, seed: int, dirt: float) -> None:
+    out = io.BytesIO()
+    write_sample(out, 3000, seed, dirt)
+    assert_oracle_agrees(clean(tmp_path / "file.csv", out.getvalue()), out.getvalue())
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(cells(), min_size=20, max_size=60))
+def test_the_oracle_agrees_on_any_cells(tmp_path: Path, rows: list[dict[str, str]]) -> None:
+    content = HEADER + write_csv(
+        [[str(number), *(row[name] for name in COLUMNS[1:])] for number, row in enumerate(rows, start=1)]
+    )
+    assert_oracle_agrees(clean(tmp_path / "file.csv", content), content.encode())
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.one_of(identifiers("T"), st.sampled_from(["1", "T1", "01", "1.0"])), min_size=5, max_size=40))
+def test_the_oracle_agrees_on_any_keys(tmp_path: Path, keys: list[str]) -> None:
+    """Keys that repeat, in all their styles, make duplicates and superseded records."""
+    good = [GOOD[name] for name in COLUMNS[1:]]
+    rows = [[key, *good[:-1], str(place % 3)] for place, key in enumerate(keys)]
+    content = HEADER + write_csv(rows)
+    assert_oracle_agrees(clean(tmp_path / "file.csv", content), content.encode())
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*'",,,""\n\n', "\r\n", "1", "5", "2024-01-02", "a", "é", " "]), max_size=24).map("".join),
+        max_size=8,
+    )
+)
+@example(['1,5,2024-01-02,7,"a\n\n', "b,2,1.10,0.05\n"])
+def test_the_oracle_agrees_on_where_records_end(tmp_path: Path, junk: list[str]) -> None:
+    rows = [
+        f'{number},5,2024-01-02,7,{name},2,1.10,0.05\n'
+        for number, name in enumerate(["Thing", '"a, ""b"""', '"a\n\nb"', "Café", '""'])
+    ]
+    content = HEADER + "".join(part + row for part, row in zip([*junk, *[""] * 5], rows * 2, strict=False))
+    assert_oracle_agrees(clean(tmp_path / "file.csv", content), content.encode())
