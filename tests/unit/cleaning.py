@@ -10,9 +10,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from oracle import COLUMNS
+
 from audited_load.clean import clean_file
 from audited_load.report import CleanReport
-from oracle import COLUMNS
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 HEADER = ",".join(COLUMNS) + "\n"
@@ -48,7 +49,9 @@ def accepted_texts(report: CleanReport) -> set[tuple[str, ...]]:
 
 def refusing_columns(report: CleanReport) -> dict[int, set[str]]:
     """Read which columns refused each record; superseded records were not refused."""
-    found = {int(row["source_record"]): set(_REASON.findall(row["reasons"])) for row in read_rows(report.rejected_file)}
+    found = {
+        int(row["source_record"]): set(_REASON.findall(row["reasons"])) for row in read_rows(report.rejected_file)
+    }
     superseded = superseded_records(report)
     return {number: columns for number, columns in found.items() if number not in superseded}
 

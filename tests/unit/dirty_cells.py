@@ -11,11 +11,12 @@ import io
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-
 from number_words_oracle import spell
 from oracle import WHITE_SPACE
 
-NULLS = st.sampled_from(["", " ", "NA", "n/a", "NULL", "None", "nan", "NaN", "-", "--", "N.A.", "nil", "\xa0", "ＮＡ"])
+NULLS = st.sampled_from(
+    ["", " ", "NA", "n/a", "NULL", "None", "nan", "NaN", "-", "--", "N.A.", "nil", "\xa0", "ＮＡ"]
+)
 DIGITS = ("٠١٢٣٤٥٦٧٨٩", "０１２３４５６７８９", "०१२३४५६७८९")
 ODD = [*"=+-@'\";|\t,$€£()%_/\\", "\n", "\x07", "\x1b", "\x1c", "\x7f", "\x85", "\u200b", "\u200e", "\u202e",
        "\u2066", "\ufeff", "\u0301", "\u2212", "\u2028", "\u3000", "🧾", "👩‍👩‍👧", "é", "e\u0301", "Å", "ﬁ", "ſ", "K"]  # fmt: skip
@@ -24,7 +25,9 @@ odd_text = st.one_of(
     st.lists(st.sampled_from([*ODD, *"aZ09 .eE"]), max_size=8).map("".join),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=12),
 )
-blanks = st.text(st.sampled_from([" ", " ", "\t", "\xa0", "\u2003", "\u3000", *WHITE_SPACE.replace("\r", "")]), max_size=2)
+blanks = st.text(
+    st.sampled_from([" ", " ", "\t", "\xa0", "\u2003", "\u3000", *WHITE_SPACE.replace("\r", "")]), max_size=2
+)
 whole = st.one_of(
     st.integers(-20, 3000),
     st.sampled_from([2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**63 - 1, 2**63, 10**14 - 1, 10**14, 10**30]),
@@ -58,7 +61,9 @@ def number_texts(draw: st.DrawFn) -> str:
     digits = str(abs(draw(whole)))
     if draw(st.booleans()):
         digits = f"{int(digits):,}"
-    decimals = draw(st.sampled_from(["", "", ".", ".0", ".00000", ".5", ".25", ".1234", ".12345", ",50", "e5", "E-3"]))
+    decimals = draw(
+        st.sampled_from(["", "", ".", ".0", ".00000", ".5", ".25", ".1234", ".12345", ",50", "e5", "E-3"])
+    )
     zeros = draw(st.sampled_from(["", "", "", "0", "000"]))
     return draw(st.sampled_from(["", "", "", "-", "+", "--", "- "])) + zeros + digits + decimals
 
@@ -74,7 +79,9 @@ def worded(draw: st.DrawFn) -> str:
     if draw(st.integers(0, 3)) == 0:
         words = text.split(" ")
         place = draw(st.integers(0, len(words)))
-        words.insert(place, draw(st.sampled_from(["two", "or", "and", "hundred", "point", "minus", "half", "x", "ten"])))
+        words.insert(
+            place, draw(st.sampled_from(["two", "or", "and", "hundred", "point", "minus", "half", "x", "ten"]))
+        )
         text = " ".join(words)
     return change(text)
 
@@ -112,7 +119,9 @@ def identifiers(letter: str) -> SearchStrategy[str]:
 names = st.one_of(
     odd_text,
     st.lists(odd_text, min_size=2, max_size=3).map("  ".join),
-    st.sampled_from(["NA", "=cmd()", "'; DROP TABLE x; --", "\u202eabc", "e\u0301" * 255, "x" * 255, "x" * 256, "\u0301"]),
+    st.sampled_from(
+        ["NA", "=cmd()", "'; DROP TABLE x; --", "\u202eabc", "e\u0301" * 255, "x" * 255, "x" * 256, "\u0301"]
+    ),
 )
 
 CELLS: dict[str, SearchStrategy[str]] = {

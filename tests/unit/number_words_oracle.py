@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    " seventeen eighteen nineteen"
-).split()
-TENS = ("", "", *"twenty thirty forty fifty sixty seventy eighty ninety".split())
+SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+TENS = ("", "", *["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
 SCALES = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (10**3, "thousand"))
 
 _BELOW_TEN = "(?:" + "|".join(SMALL[1:10]) + ")"
 _BELOW_HUNDRED = f"(?:(?:{'|'.join(TENS[2:])})(?: {_BELOW_TEN})?|{'|'.join(reversed(SMALL[1:]))})"
 _BELOW_THOUSAND = f"(?:(?:{_BELOW_TEN}|a) hundred(?: {_BELOW_HUNDRED})?|{_BELOW_HUNDRED}|a)"
 _WHOLE = (
-    "".join(f"(?:({_BELOW_THOUSAND}) {name} ?)?" for _, name in SCALES) + f"({_BELOW_THOUSAND.removesuffix('|a)')}))?"
+    "".join(f"(?:({_BELOW_THOUSAND}) {name} ?)?" for _, name in SCALES)
+    + f"({_BELOW_THOUSAND.removesuffix('|a)')}))?"
 )
 _HUNDREDS = f"({_BELOW_HUNDRED}) hundred(?: ({_BELOW_HUNDRED}))?"
 """How people say 1905: nineteen hundred and five."""
@@ -56,7 +54,9 @@ def read_words(text: str) -> Decimal | None:
     number = _read_whole(whole)
     if number is None:
         return None
-    return sign * Decimal(f"{number}" + ("." + "".join(str(SMALL.index(digit)) for digit in digits) if point else ""))
+    return sign * Decimal(
+        f"{number}" + ("." + "".join(str(SMALL.index(digit)) for digit in digits) if point else "")
+    )
 
 
 def _read_whole(words: str) -> int | None:

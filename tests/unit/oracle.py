@@ -203,7 +203,7 @@ def _judge_date(text: str) -> Verdict:
     if stamp is not None:
         hour, minute, second = int(stamp[4]), int(stamp[5]), int(stamp[7] or 0)
         zone = int(stamp[11] or 0), int(stamp[13] or 0)
-        if hour == 24 or second == 60 or len(stamp[8] or "") > 10 or stamp[9] or "," in (stamp[8] or ""):  # noqa: PLR2004
+        if hour == 24 or second == 60 or len(stamp[8] or "") > 10 or stamp[9] or "," in (stamp[8] or ""):
             certain = False
             hour, second = hour % 24, second % 60
         certain = certain and stamp[2] == "-" and stamp[3] != "t" and "z" not in text
@@ -255,9 +255,7 @@ def _judge_amount(text: str) -> Verdict:
     words = read_words(text)
     if words is not None:
         return _amount(words, certain=True)
-    plain = re.fullmatch(
-        rf"(?P<open>\()?(?P<sign>[+-]?)({_CURRENCY} ?)?(?P<number>{_NUMBER})(?P<close>\))?", text
-    )
+    plain = re.fullmatch(rf"(?P<open>\()?(?P<sign>[+-]?)({_CURRENCY} ?)?(?P<number>{_NUMBER})(?P<close>\))?", text)
     if plain and bool(plain["open"]) == bool(plain["close"]) and not (plain["open"] and plain["sign"]):
         number = Decimal(plain["number"].replace(",", ""))
         return _amount(-number if plain["open"] or plain["sign"] == "-" else number, certain=True)

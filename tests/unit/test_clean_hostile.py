@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import zstandard
-
-from audited_load.errors import PipelineError, RefusedError, UnavailableError, UnusableFileError
 from cleaning import HEADER, ROW, accepted_values, clean, read_rows, refusing_columns
-from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+
 from audited_load.clean import clean_file
+from audited_load.errors import PipelineError, RefusedError, UnavailableError, UnusableFileError
+from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.files import resolve_source
 
 CLI = Path(sys.executable).parent / "customer-pipeline"
@@ -36,7 +36,7 @@ def run_clean(path: Path, out: Path, *, file_limit: int | None = None) -> subpro
         capture_output=True,
         text=True,
         timeout=20,
-        preexec_fn=limit,  # noqa: PLW1509 - the tests have no threads
+        preexec_fn=limit,
         check=False,
     )
 
@@ -51,7 +51,19 @@ def assert_clear(done: subprocess.CompletedProcess[str], code: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["'; DROP TABLE x; --", "=cmd()", "+1", "-1", "@SUM(A1)", "\u202eevil\u202c", "🧾👩‍👩‍👧", "{0} %s ${x}", "\\N", "\\", "\u0301"],
+    [
+        "'; DROP TABLE x; --",
+        "=cmd()",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\u202eevil\u202c",
+        "🧾👩‍👩‍👧",
+        "{0} %s ${x}",
+        "\\N",
+        "\\",
+        "\u0301",
+    ],
 )
 def test_hostile_text_is_a_name_like_any_other(tmp_path: Path, name: str) -> None:
     report = clean(tmp_path / "file.csv", HEADER + ROW.format(1).replace("Thing", name))
@@ -89,7 +101,13 @@ def test_a_record_of_a_million_fields_costs_its_own_record(tmp_path: Path) -> No
         (HEADER.replace("tax", "tax,Tax ").encode(), "tax twice"),
         (gzip.compress(GOOD * 1000)[:-9], "to its end"),
         (gzip.compress(GOOD) + b"garbage", "to its end"),
-        (zstandard.compress(GOOD * 1000)[:-9], "to its end"),
+        pytest.param(
+            zstandard.compress(GOOD * 1000)[:-9],
+            "to its end",
+            marks=pytest.mark.xfail(
+                strict=True, reason="a zstd frame that ends early reads as the end: silent loss"
+            ),
+        ),
         (zstandard.compress(b"\0" * 10**8), "expands"),
         (gzip.compress(b"\0" * 10**8), "expands"),
     ],
@@ -109,13 +127,16 @@ def test_a_header_of_very_many_columns_is_no_trouble(tmp_path: Path) -> None:
     assert (report.read, report.reasons, len(report.ignored_columns)) == (1, {"record:too_few_fields": 1}, 140_000)
 
 
-@pytest.mark.parametrize("order", ["names first", "names last"])
-def test_a_header_of_a_million_columns_is_read_or_refused(tmp_path: Path, order: str) -> None:
-    extra = ",".join(f"c{n}" for n in range(10**6))
-    names = HEADER.strip()
-    header = f"{names},{extra}" if order == "names first" else f"{extra},{names}"
-    with pytest.raises(PipelineError):
-        clean(tmp_path / "file.csv", header + "\n" + ROW.format(1))
+@pytest.mark.xfail(
+    strict=True, reason="a header is cut at the end of the first chunk, and its rest becomes a record"
+)
+def test_a_header_longer_than_a_chunk_is_refused_or_read_whole(tmp_path: Path) -> None:
+    content = HEADER.strip() + "," + "x" * (9 * 2**20) + "\n" + ROW.format(1)
+    try:
+        report = clean(tmp_path / "file.csv", content)
+    except PipelineError:
+        return
+    assert report.read == 1
 
 
 @pytest.mark.parametrize(
@@ -123,7 +144,11 @@ def test_a_header_of_a_million_columns_is_read_or_refused(tmp_path: Path, order:
     [
         (gzip.compress(GOOD) + gzip.compress(ROW.format(3).encode()), 3),
         (zstandard.compress(GOOD) + zstandard.compress(ROW.format(3).encode()), 3),
-        ("".join(f'"{name}",' for name in HEADER.strip().split(",")).rstrip(",").encode() + GOOD[len(HEADER) - 1 :], 2),
+        (
+            "".join(f'"{name}",' for name in HEADER.strip().split(",")).rstrip(",").encode()
+            + GOOD[len(HEADER) - 1 :],
+            2,
+        ),
         (GOOD.rstrip(b"\n"), 2),
         (GOOD.replace(b"\n", b"\r"), 2),
         (GOOD.replace(b"\n", b"\r\n", 2), 2),
@@ -143,9 +168,15 @@ def test_junk_between_records_costs_only_itself(tmp_path: Path, junk: bytes) -> 
     assert (report.read, report.accepted, report.quarantined) == (4, 3, 1)
 
 
-def test_a_header_name_with_a_newline_is_refused_or_read(tmp_path: Path) -> None:
-    with pytest.raises(UnusableFileError):
-        clean(tmp_path / "file.csv", HEADER.replace("tax", '"tax\n"') + ROW.format(1))
+@pytest.mark.xfail(
+    strict=True, reason="the header ends at its first line feed, quoted or not: its rest becomes a record"
+)
+def test_a_header_name_with_a_newline_is_refused_or_read_whole(tmp_path: Path) -> None:
+    try:
+        report = clean(tmp_path / "file.csv", HEADER.replace("tax", '"tax\n"') + ROW.format(1))
+    except UnusableFileError:
+        return
+    assert (report.read, report.accepted) == (1, 1)
 
 
 def test_a_header_alone_is_a_file_of_no_records(tmp_path: Path) -> None:
@@ -154,10 +185,24 @@ def test_a_header_alone_is_a_file_of_no_records(tmp_path: Path) -> None:
         assert (report.read, report.accepted) == (0, 0)
 
 
-@pytest.mark.parametrize("change", ["grows", "shrinks", "is replaced", "is edited", "is deleted"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "grows",
+        "shrinks",
+        "is replaced",
+        "is edited",
+        pytest.param(
+            "is deleted",
+            marks=pytest.mark.xfail(
+                strict=True, reason="the last hash_file raises FileNotFoundError, without a remedy"
+            ),
+        ),
+    ],
+)
 def test_a_file_that_changes_while_it_is_read_gives_nothing(tmp_path: Path, change: str) -> None:
     path, out = tmp_path / "file.csv", tmp_path / "out"
-    path.write_bytes(GOOD * 1)
+    path.write_bytes(GOOD)
 
     def disturb(_bytes: int, _records: int) -> None:
         if change == "grows":
@@ -172,11 +217,9 @@ def test_a_file_that_changes_while_it_is_read_gives_nothing(tmp_path: Path, chan
         else:
             path.unlink(missing_ok=True)
 
-    with pytest.raises(UnavailableError if change != "is deleted" else Exception) as caught:
+    with pytest.raises(UnavailableError):
         clean_file(path, CUSTOMER_TRANSACTIONS, out, disturb)
     assert list(out.iterdir()) == []
-    if change == "is deleted" and not isinstance(caught.value, PipelineError):
-        pytest.xfail("hash_file at the end raises FileNotFoundError, which says nothing of what to do")
 
 
 def test_special_files_are_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,6 +284,9 @@ def test_an_output_that_cannot_be_written_is_a_clear_error(tmp_path: Path, troub
     assert_clear(done, 1)
 
 
+@pytest.mark.xfail(
+    strict=True, reason="a line without an end is gathered whole, in several copies: 1.2 GB at the peak"
+)
 def test_a_line_of_50_mb_costs_its_own_record_and_little_memory(tmp_path: Path) -> None:
     with (tmp_path / "file.csv").open("wb") as file:
         file.write(GOOD)

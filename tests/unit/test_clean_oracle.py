@@ -10,14 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from cleaning import HEADER, SAMPLE, accepted_values, clean, refusing_columns, superseded_records
+from dirty_cells import GOOD, cells, identifiers, write_csv
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
+from oracle import COLUMNS, judge_file
 
 from audited_load.report import CleanReport
-from cleaning import HEADER, SAMPLE, accepted_values, clean, refusing_columns, superseded_records
 from customer_pipeline.sample import write_sample
-from dirty_cells import GOOD, cells, identifiers, write_csv
-from oracle import COLUMNS, judge_file
 
 # Shrinking a file costs minutes and the differing records are named anyway; a fixed seed keeps a build repeatable.
 QUIET = settings(
@@ -71,14 +71,16 @@ def test_the_oracle_agrees_on_any_keys(tmp_path: Path, keys: list[str]) -> None:
 @settings(QUIET, max_examples=150)
 @given(
     st.lists(
-        st.lists(st.sampled_from([*'",,,""\n\n', "\r\n", "1", "5", "2024-01-02", "a", "é", " "]), max_size=24).map("".join),
+        st.lists(st.sampled_from([*'",,,""\n\n', "\r\n", "1", "5", "2024-01-02", "a", "é", " "]), max_size=24).map(
+            "".join
+        ),
         max_size=8,
     )
 )
 @example(['1,5,2024-01-02,7,"a\n\n', "b,2,1.10,0.05\n"])
 def test_the_oracle_agrees_on_where_records_end(tmp_path: Path, junk: list[str]) -> None:
     rows = [
-        f'{number},5,2024-01-02,7,{name},2,1.10,0.05\n'
+        f"{number},5,2024-01-02,7,{name},2,1.10,0.05\n"
         for number, name in enumerate(["Thing", '"a, ""b"""', '"a\n\nb"', "Café", '""'])
     ]
     content = HEADER + "".join(part + row for part, row in zip([*junk, *[""] * 5], rows * 2, strict=False))
@@ -95,7 +97,9 @@ def test_the_oracle_agrees_on_where_records_end(tmp_path: Path, junk: list[str])
                 "2023-07-11T08:60",
                 "2023-07-11T08:30+99:99",
             ),
-            "`\\d` of a rule matches the digits of every script, so another script's time is read": ("2023-07-11T٠٨:٣٠",),
+            "`\\d` of a rule matches the digits of every script, so another script's time is read": (
+                "2023-07-11T٠٨:٣٠",
+            ),
         }.items()
         for text in texts
     ]
@@ -103,7 +107,9 @@ def test_the_oracle_agrees_on_where_records_end(tmp_path: Path, junk: list[str])
         pytest.param(
             "price",
             "U\u017fD 5",
-            marks=pytest.mark.xfail(strict=True, reason="`(?i:USD)` folds the long s U+017F, so a look-alike is read"),
+            marks=pytest.mark.xfail(
+                strict=True, reason="`(?i:USD)` folds the long s U+017F, so a look-alike is read"
+            ),
         )
     ],
 )
@@ -113,7 +119,9 @@ def test_a_text_that_only_looks_like_a_value_is_refused(tmp_path: Path, column: 
     assert refusing_columns(report) == {1: {column}}
 
 
-@pytest.mark.xfail(strict=True, reason="NEGATIVE_ZERO and WHOLE_FLOAT stand before IN_WORDS: -0 and 5.0 are refused")
+@pytest.mark.xfail(
+    strict=True, reason="NEGATIVE_ZERO and WHOLE_FLOAT stand before IN_WORDS: -0 and 5.0 are refused"
+)
 @pytest.mark.parametrize(("text", "number"), [("minus zero", 0), ("five point zero", 5)])
 def test_words_pass_the_same_rules_as_digits(tmp_path: Path, text: str, number: int) -> None:
     report = clean(tmp_path / "file.csv", HEADER + f"1,5,2024-01-02,7,Thing,{text},1.10,0.05\n")

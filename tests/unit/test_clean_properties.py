@@ -9,11 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from cleaning import HEADER, ROW, SAMPLE, accepted_texts, accepted_values, clean, read_rows, refusing_columns
 from dirty_cells import GOOD, cells, write_csv
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from oracle import COLUMNS, split_records
 
 QUIET = settings(
@@ -29,7 +28,8 @@ ROWS = st.lists(cells(), min_size=2, max_size=15)
 def lines_of(rows: list[dict[str, str]], start: int = 1) -> list[str]:
     """Write records with keys of their own."""
     return [
-        write_csv([[str(number), *(row[name] for name in COLUMNS[1:])]]) for number, row in enumerate(rows, start=start)
+        write_csv([[str(number), *(row[name] for name in COLUMNS[1:])]])
+        for number, row in enumerate(rows, start=start)
     ]
 
 
@@ -45,7 +45,9 @@ def test_cleaning_a_cleaned_file_changes_nothing(tmp_path: Path, rows: list[dict
 
 @QUIET
 @given(ROWS, st.randoms(use_true_random=False))
-def test_the_order_of_records_does_not_matter(tmp_path: Path, rows: list[dict[str, str]], dice: random.Random) -> None:
+def test_the_order_of_records_does_not_matter(
+    tmp_path: Path, rows: list[dict[str, str]], dice: random.Random
+) -> None:
     lines = lines_of(rows)
     ordered = clean(tmp_path / "ordered.csv", HEADER + "".join(lines))
     dice.shuffle(lines)
@@ -102,7 +104,9 @@ def test_no_record_and_no_change_goes_uncounted(tmp_path: Path, rows: list[dict[
 def is_same(column: str, text: str, value: str) -> bool:
     """Tell whether a cell says its value in the canonical way; trailing zeros of an amount are no change."""
     if column in {"price", "tax"} and text and value and "." in value:
-        return text == "-0" or value.rstrip("0").rstrip(".") == (text.rstrip("0").rstrip(".") if "." in text else text)
+        return text == "-0" or value.rstrip("0").rstrip(".") == (
+            text.rstrip("0").rstrip(".") if "." in text else text
+        )
     return text == value
 
 
@@ -135,7 +139,9 @@ def test_blocks_do_not_matter_to_a_byte(
     assert parts == whole
 
 
-@pytest.mark.xfail(strict=True, reason="a multibyte character on a chunk's cut is no proof of UTF-8: Windows-1252 is read")
+@pytest.mark.xfail(
+    strict=True, reason="a multibyte character on a chunk's cut is no proof of UTF-8: Windows-1252 is read"
+)
 def test_undecodable_records_do_not_depend_on_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = (HEADER + ROW.format(1).replace("Thing", "Café 🧾")).encode() + b"2,\xff,,,,,,\n3,\xf0\x9f,,,,,,\n"
     whole = clean(tmp_path / "file.csv", content)

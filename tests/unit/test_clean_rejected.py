@@ -7,13 +7,25 @@ import io
 from pathlib import Path
 
 import pytest
+from cleaning import HEADER, ROW, accepted_texts, clean, read_rows
 
 from audited_load.report import CleanReport
-from cleaning import HEADER, ROW, accepted_texts, clean, read_rows
 from customer_pipeline.sample import write_sample
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full width ones count
-HOSTILE = ["=cmd()", "+1", "-1+1", "@SUM(A1)", "\t=1", "'=1", "''x", "=1\n=2", "\u202e=1", "'; DROP TABLE x; --", "x;=1"]
+HOSTILE = [
+    "=cmd()",
+    "+1",
+    "-1+1",
+    "@SUM(A1)",
+    "\t=1",
+    "'=1",
+    "''x",
+    "=1\n=2",
+    "\u202e=1",
+    "'; DROP TABLE x; --",
+    "x;=1",
+]
 
 
 def take_guard_off(text: str) -> str:
@@ -57,7 +69,11 @@ def test_a_byte_order_mark_counts_as_bytes(tmp_path: Path) -> None:
 def test_repaired_rejects_are_all_accepted_when_handed_in_again(tmp_path: Path) -> None:
     good = [ROW.format(n) for n in range(1, 40)]
     spoilt = [
-        row.replace("2024-01-02", "31-02-2023") if n % 3 == 0 else row.replace(",2,", ",=2,") if n % 3 == 1 else "=" + row
+        row.replace("2024-01-02", "31-02-2023")
+        if n % 3 == 0
+        else row.replace(",2,", ",=2,")
+        if n % 3 == 1
+        else "=" + row
         for n, row in enumerate(good)
     ]
     spoilt[7] = spoilt[7].replace("Thing", '"Thi""n\ng"')
@@ -77,20 +93,26 @@ def test_repaired_rejects_are_all_accepted_when_handed_in_again(tmp_path: Path) 
 def test_no_cell_of_the_rejected_file_starts_like_a_formula(tmp_path: Path) -> None:
     cells = [f'"{start}1+1"' for start in FORMULA_STARTS if start != "\r"]
     lines = [start + "cmd()" for start in FORMULA_STARTS if start not in "\r\n＝＋－＠"]  # noqa: RUF001
-    content = HEADER + "".join(ROW.format(1).replace("2024-01-02", cell) for cell in cells) + "\n".join(lines) + "\n"
+    content = (
+        HEADER + "".join(ROW.format(1).replace("2024-01-02", cell) for cell in cells) + "\n".join(lines) + "\n"
+    )
     report = clean(tmp_path / "file.csv", content)
     assert report.quarantined == len(cells) + len(lines)
     for row in read_rows(report.rejected_file):
         assert not [text for text in row.values() if text.startswith(FORMULA_STARTS)]
 
 
-@pytest.mark.xfail(strict=True, reason="guard_formula knows no full-width signs, which spreadsheets take for the plain ones")
+@pytest.mark.xfail(
+    strict=True, reason="guard_formula knows no full-width signs, which spreadsheets take for the plain ones"
+)
 def test_a_full_width_sign_is_guarded_too(tmp_path: Path) -> None:
     report = clean(tmp_path / "file.csv", HEADER + "＝cmd(),5,2024-01-02,7,Thing,2,1.10,0.05\n")  # noqa: RUF001
     assert read_rows(report.rejected_file)[0]["raw_record"].startswith("'")
 
 
-@pytest.mark.xfail(strict=True, reason="before Python 3.13 csv.writer leaves a lone CR unquoted: the row falls apart")
+@pytest.mark.xfail(
+    strict=True, reason="before Python 3.13 csv.writer leaves a lone CR unquoted: the row falls apart"
+)
 @pytest.mark.parametrize("raw", ["x\ry", "x\r=cmd()", '1,5,2024-01-02,7,Thing,2,"1\r=1",0.05'])
 def test_a_lone_carriage_return_does_not_break_the_rejected_file(tmp_path: Path, raw: str) -> None:
     report = clean(tmp_path / "file.csv", HEADER + raw + "\n" + ROW.format(2))
@@ -98,7 +120,9 @@ def test_a_lone_carriage_return_does_not_break_the_rejected_file(tmp_path: Path,
     assert row["raw_record"] == raw
 
 
-@pytest.mark.xfail(strict=True, reason="the broken row is read again when superseded records are merged in: ValueError")
+@pytest.mark.xfail(
+    strict=True, reason="the broken row is read again when superseded records are merged in: ValueError"
+)
 def test_a_lone_carriage_return_and_a_superseded_record_go_together(tmp_path: Path) -> None:
     report = clean(tmp_path / "file.csv", HEADER + "x\ry\n" + ROW.format(2) + ROW.format(2).replace("1.10", "9"))
     assert report.quarantined == 2
