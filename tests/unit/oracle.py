@@ -3,8 +3,8 @@
 Bytes of a UTF-8 file with commas → the verdict on each of its records. It uses `re`, `decimal`, `datetime` and
 `unicodedata`, and nothing of `audited_load`.
 
-Some texts are in no rule and no refusal of the design ("$5$"). Then either fate is right, but not every value: such a
-`Verdict` has `certain=False`.
+Some texts are in no rule and no refusal of the design ("$5$"). Then either fate is right, but not every value: such
+a `Verdict` has `certain=False`.
 """
 
 from __future__ import annotations

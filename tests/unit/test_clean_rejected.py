@@ -1,4 +1,4 @@
-"""The rejected file: each record can be found in the source, repaired and handed in again; a spreadsheet runs nothing."""
+"""The rejected file: each record can be found, repaired and handed in again; a spreadsheet runs nothing."""
 
 from __future__ import annotations
 
