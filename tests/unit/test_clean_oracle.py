@@ -1,0 +1,128 @@
+"""Every accepted value, and every refusal, is the one that a second, independent cleaner finds.
+
+`oracle.py` was written from the design alone. Where the two differ one of them is wrong.
+"""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from cleaning import HEADER, SAMPLE, accepted_values, clean, refusing_columns, superseded_records
+from dirty_cells import GOOD, cells, identifiers, write_csv
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+from oracle import COLUMNS, judge_file
+
+from audited_load.report import CleanReport
+from customer_pipeline.sample import write_sample
+
+# Shrinking a file costs minutes and the differing records are named anyway; a fixed seed keeps a build repeatable.
+QUIET = settings(
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def assert_oracle_agrees(report: CleanReport, content: bytes) -> None:
+    refused = refusing_columns(report)
+    expected = judge_file(content, refused)
+    assert refused == expected.refused
+    assert accepted_values(report) == expected.accepted
+    assert superseded_records(report) == expected.superseded
+    assert (report.read, report.duplicates) == (expected.read, len(expected.duplicates))
+    assert {name: Decimal(total) for name, total in report.totals.items()} == expected.totals()
+
+
+def test_the_oracle_agrees_on_the_sample(tmp_path: Path) -> None:
+    assert_oracle_agrees(clean(tmp_path / "file.csv", SAMPLE.read_bytes()), SAMPLE.read_bytes())
+
+
+@pytest.mark.parametrize(("seed", "dirt"), [(1, 0.0), (2, 0.03), (3, 0.3), (4, 0.9), (5, 1.0)])
+def test_the_oracle_agrees_on_generated_files(tmp_path: Path, seed: int, dirt: float) -> None:
+    out = io.BytesIO()
+    write_sample(out, 3000, seed, dirt)
+    assert_oracle_agrees(clean(tmp_path / "file.csv", out.getvalue()), out.getvalue())
+
+
+@settings(QUIET, max_examples=80)
+@given(st.lists(cells(), min_size=5, max_size=25))
+def test_the_oracle_agrees_on_any_cells(tmp_path: Path, rows: list[dict[str, str]]) -> None:
+    content = HEADER + write_csv(
+        [[str(number), *(row[name] for name in COLUMNS[1:])] for number, row in enumerate(rows, start=1)]
+    )
+    assert_oracle_agrees(clean(tmp_path / "file.csv", content), content.encode())
+
+
+@settings(QUIET, max_examples=50)
+@given(st.lists(st.one_of(identifiers("T"), st.sampled_from(["1", "T1", "01", "1.0"])), min_size=5, max_size=40))
+def test_the_oracle_agrees_on_any_keys(tmp_path: Path, keys: list[str]) -> None:
+    """Keys that repeat, in all their styles, make duplicates and superseded records."""
+    good = [GOOD[name] for name in COLUMNS[1:]]
+    rows = [[key, *good[:-1], str(place % 3)] for place, key in enumerate(keys)]
+    content = HEADER + write_csv(rows)
+    assert_oracle_agrees(clean(tmp_path / "file.csv", content), content.encode())
+
+
+@settings(QUIET, max_examples=150)
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*'",,,""\n\n', "\r\n", "1", "5", "2024-01-02", "a", "é", " "]), max_size=24).map(
+            "".join
+        ),
+        max_size=8,
+    )
+)
+@example(['1,5,2024-01-02,7,"a\n\n', "b,2,1.10,0.05\n"])
+def test_the_oracle_agrees_on_where_records_end(tmp_path: Path, junk: list[str]) -> None:
+    rows = [
+        f"{number},5,2024-01-02,7,{name},2,1.10,0.05\n"
+        for number, name in enumerate(["Thing", '"a, ""b"""', '"a\n\nb"', "Café", '""'])
+    ]
+    content = HEADER + "".join(part + row for part, row in zip([*junk, *[""] * 5], rows * 2, strict=False))
+    assert_oracle_agrees(clean(tmp_path / "file.csv", content), content.encode())
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        pytest.param("transaction_date", text, marks=pytest.mark.xfail(strict=True, reason=why))
+        for why, texts in {
+            "the rule `timestamp` counts the digits of the time and does not look at them": (
+                "2023-07-11T25:61:61Z",
+                "2023-07-11T08:60",
+                "2023-07-11T08:30+99:99",
+            ),
+            "`\\d` of a rule matches the digits of every script, so another script's time is read": (
+                "2023-07-11T\u0660\u0668:\u0663\u0660",
+            ),
+        }.items()
+        for text in texts
+    ]
+    + [
+        pytest.param(
+            "price",
+            "U\u017fD 5",
+            marks=pytest.mark.xfail(
+                strict=True, reason="`(?i:USD)` folds the long s U+017F, so a look-alike is read"
+            ),
+        )
+    ],
+)
+def test_a_text_that_only_looks_like_a_value_is_refused(tmp_path: Path, column: str, text: str) -> None:
+    cells = {**GOOD, "transaction_id": "1", column: text}
+    report = clean(tmp_path / "file.csv", HEADER + write_csv([[cells[name] for name in COLUMNS]]))
+    assert refusing_columns(report) == {1: {column}}
+
+
+@pytest.mark.xfail(
+    strict=True, reason="NEGATIVE_ZERO and WHOLE_FLOAT stand before IN_WORDS: -0 and 5.0 are refused"
+)
+@pytest.mark.parametrize(("text", "number"), [("minus zero", 0), ("five point zero", 5)])
+def test_words_pass_the_same_rules_as_digits(tmp_path: Path, text: str, number: int) -> None:
+    report = clean(tmp_path / "file.csv", HEADER + f"1,5,2024-01-02,7,Thing,{text},1.10,0.05\n")
+    assert accepted_values(report)[1][5] == number
