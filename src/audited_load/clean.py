@@ -26,6 +26,8 @@ from audited_load.workers import make_parts
 Progress = Callable[[int, int], None]
 """Called with the bytes and the records read so far."""
 
+SHOWN_COLUMNS = 50
+
 _WORK = ".cleaning-"
 
 
@@ -108,10 +110,16 @@ def _report(
         reasons=dict(sorted(tally.refused.items())),
         rules=dict(sorted(tally.changed.items())),
         totals={name: str(value) for name, value in tally.totals.items()},
-        ignored_columns=[name for name in source.header if normalise_name(name) not in known],
+        ignored_columns=_shorten([name for name in source.header if normalise_name(name) not in known]),
         cleaned_file=str(files[0]),
         rejected_file=str(files[1]),
     )
+
+
+def _shorten(names: list[str]) -> list[str]:
+    """Name a few of very many columns."""
+    shown = [name[:60] for name in names[:SHOWN_COLUMNS]]
+    return shown if len(names) <= SHOWN_COLUMNS else [*shown, f"and {len(names) - SHOWN_COLUMNS} more"]
 
 
 @contextmanager

@@ -15,13 +15,14 @@ from pathlib import Path
 from audited_load.blocks import Reject
 
 HEADER = ("source_record", "source_line", "byte_offset", "reasons", "raw_record")
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "'")
+_FORMULA_STARTS = (*"=+-@＝＋－＠", "\t", "\r", "'")  # noqa: RUF001 - spreadsheets take the wide ones, too
 
 
 def format_rejects(rejects: Iterable[Reject]) -> str:
     """Format rejects as lines of a rejected file."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
+    # All text in quotes: a lone carriage return would end the line otherwise.
+    csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC).writerows(
         (
             reject.record,
             reject.line,

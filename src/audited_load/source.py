@@ -16,7 +16,6 @@ import re
 import stat
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -29,6 +28,9 @@ CHUNK_BYTES = 8 * 2**20
 HEADER_BYTES = 2**20
 MAX_EXPANSION = 200
 """Decompressed bytes per compressed byte above which a file is taken for a decompression bomb."""
+
+_ZSTD_BYTES = 2**12
+"""Compressed bytes that are expanded at a time: even of a bomb they make no more than memory holds."""
 
 _DELIMITERS = (",", ";", "\t", "|")
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
@@ -112,8 +114,7 @@ def inspect_file(path: Path, expected: list[str]) -> Source:
         if len(head) >= HEADER_BYTES:
             break
     newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
-    skipped = re.match(rb"[\r\n]*", head)
-    start = skipped.end() if skipped else 0
+    start = len(head) - len(head.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n"))
     delimiter, header, end = _read_header(path, head, start, newline, expected)
     lines = head[:end].count(newline.encode())
     return Source(path, size, identity, compression, encoding, delimiter, newline, header, end, lines + 1)
@@ -207,34 +208,43 @@ class _HashedFile(io.RawIOBase):
         return len(chunk)
 
 
-@contextmanager
-def _open(path: Path, compression: str | None, digest: Digest) -> Iterator[IO[bytes]]:
-    with path.open("rb") as file:
-        raw = io.BufferedReader(_HashedFile(file, digest), 2**20)
-        if compression == "gzip":
-            with gzip.GzipFile(fileobj=raw) as expanded:
-                yield expanded  # type: ignore[misc]
-        else:
-            with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False) as stream:
-                yield io.BufferedReader(stream, CHUNK_BYTES)
-        # What the decompressor left unread belongs to the file, too.
-        while raw.read(2**20):
-            pass
+def _expand_gzip(file: IO[bytes]) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=file) as expanded:
+        while chunk := expanded.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _expand_zstd(file: IO[bytes]) -> Iterator[bytes]:
+    """Expand frame by frame: the library's stream takes a frame that was cut off for a whole one."""
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    gathered, size = [], 0
+    while piece := file.read(_ZSTD_BYTES):
+        while piece:
+            if frame.eof:
+                frame = zstandard.ZstdDecompressor().decompressobj()
+            gathered.append(frame.decompress(piece))
+            size += len(gathered[-1])
+            piece = frame.unused_data
+        if size >= CHUNK_BYTES:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if not frame.eof:
+        raise EOFError("the last frame has no end")
+    yield b"".join(gathered)
 
 
 def _raw_chunks(path: Path, compression: str | None, size: int, digest: Digest) -> Iterator[bytes]:
     """Read the file, decompressed; never past `size` bytes of a plain file, which may grow meanwhile."""
     try:
-        if compression is None:
-            with path.open("rb") as file:
+        with path.open("rb") as file:
+            if compression is None:
                 while chunk := file.read(min(CHUNK_BYTES, size)):
                     size -= len(chunk)
                     digest.update(chunk)
                     yield chunk
-            return
-        limit = size * MAX_EXPANSION + HEADER_BYTES
-        with _open(path, compression, digest) as expanded:
-            while chunk := expanded.read(CHUNK_BYTES):
+                return
+            raw, limit = io.BufferedReader(_HashedFile(file, digest), 2**20), size * MAX_EXPANSION + HEADER_BYTES
+            for chunk in (_expand_gzip if compression == "gzip" else _expand_zstd)(raw):
                 limit -= len(chunk)
                 if limit < 0:
                     raise UnusableFileError(
@@ -242,6 +252,9 @@ def _raw_chunks(path: Path, compression: str | None, size: int, digest: Digest) 
                         "Deliver it uncompressed if it is genuine. Nothing was loaded.",
                     )
                 yield chunk
+            # What the decompressor left unread belongs to the file, too.
+            while raw.read(2**20):
+                pass
     except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError, OSError) as error:
         raise UnusableFileError(
             f"{path.name}: can't be read to its end: {error}.",
@@ -250,10 +263,8 @@ def _raw_chunks(path: Path, compression: str | None, size: int, digest: Digest) 
 
 
 def _decoded(chunks: Iterator[bytes], path: Path, encoding: str) -> Iterator[bytes]:
-    """Give the text as UTF-8, without a byte order mark."""
+    """Give the text as UTF-8; a byte order mark stays if it was UTF-8 before, so that offsets are the file's."""
     if encoding in {"utf-8", "utf-8-sig"}:
-        first = next(chunks, b"")
-        yield first.removeprefix(codecs.BOM_UTF8)
         yield from chunks
         return
     # Windows-1252 leaves five bytes undefined; they pass as control characters, which a rule refuses.
@@ -282,6 +293,7 @@ codecs.register_error("cp1252_or_c1", _c1)
 def _find_encoding(chunks: Iterator[bytes]) -> str:
     """Tell the encoding: by its mark, else UTF-8, else Windows-1252 if nothing in it looks like UTF-8."""
     invalid = multibyte = False
+    before = b""
     decoder = codecs.getincrementaldecoder("utf-8")()
     for number, chunk in enumerate(chunks):
         if number == 0:
@@ -290,7 +302,9 @@ def _find_encoding(chunks: Iterator[bytes]) -> str:
                     return name
         if chunk.isascii() and not decoder.getstate()[0]:
             continue
-        multibyte = multibyte or _MULTIBYTE.search(chunk) is not None
+        # A character may lie across the cut.
+        multibyte = multibyte or _MULTIBYTE.search(before + chunk) is not None
+        before = chunk[-3:]
         try:
             decoder.decode(chunk)
         except UnicodeDecodeError:
@@ -305,9 +319,13 @@ def _read_header(
     path: Path, head: bytes, start: int, newline: str, expected: list[str]
 ) -> tuple[str, tuple[str, ...], int]:
     """Read the first line; the delimiter is the one that finds most of the expected names."""
-    end = head.find(newline.encode(), start)
-    end = len(head) if end < 0 else end + 1
+    end = head.find(newline.encode(), start) + 1 or len(head)
     line = head[start:end].decode(errors="replace").strip("\r\n")
+    if end - start > HEADER_BYTES or line.count('"') % 2:
+        raise UnusableFileError(
+            f"{path.name}: the header is longer than {HEADER_BYTES // 2**10} KiB, or has a line end within quotes.",
+            "Ask the supplier for a header of one line. Nothing was loaded.",
+        )
     if not line.strip():
         raise UnusableFileError(
             f"{path.name}: no header found.", "Check the supplier's delivery. Nothing was loaded."

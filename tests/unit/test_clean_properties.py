@@ -139,9 +139,6 @@ def test_blocks_do_not_matter_to_a_byte(
     assert parts == whole
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a multibyte character on a chunk's cut is no proof of UTF-8: Windows-1252 is read"
-)
 def test_undecodable_records_do_not_depend_on_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = (HEADER + ROW.format(1).replace("Thing", "Café 🧾")).encode() + b"2,\xff,,,,,,\n3,\xf0\x9f,,,,,,\n"
     whole = clean(tmp_path / "file.csv", content)

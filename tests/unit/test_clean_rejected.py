@@ -60,7 +60,6 @@ def test_hostile_rejects_are_where_the_file_says_they_are(tmp_path: Path, newlin
     assert_rejects_are_in_the_file(report, content)
 
 
-@pytest.mark.xfail(strict=True, reason="byte_offset is counted after the byte order mark, so it is 3 too small")
 def test_a_byte_order_mark_counts_as_bytes(tmp_path: Path) -> None:
     content = b"\xef\xbb\xbf" + (HEADER + ROW.format("x")).encode()
     assert_rejects_are_in_the_file(clean(tmp_path / "file.csv", content), content)
@@ -102,17 +101,11 @@ def test_no_cell_of_the_rejected_file_starts_like_a_formula(tmp_path: Path) -> N
         assert not [text for text in row.values() if text.startswith(FORMULA_STARTS)]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="guard_formula knows no full-width signs, which spreadsheets take for the plain ones"
-)
 def test_a_full_width_sign_is_guarded_too(tmp_path: Path) -> None:
     report = clean(tmp_path / "file.csv", HEADER + "＝cmd(),5,2024-01-02,7,Thing,2,1.10,0.05\n")  # noqa: RUF001
     assert read_rows(report.rejected_file)[0]["raw_record"].startswith("'")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="before Python 3.13 csv.writer leaves a lone CR unquoted: the row falls apart"
-)
 @pytest.mark.parametrize("raw", ["x\ry", "x\r=cmd()", '1,5,2024-01-02,7,Thing,2,"1\r=1",0.05'])
 def test_a_lone_carriage_return_does_not_break_the_rejected_file(tmp_path: Path, raw: str) -> None:
     report = clean(tmp_path / "file.csv", HEADER + raw + "\n" + ROW.format(2))
@@ -120,9 +113,6 @@ def test_a_lone_carriage_return_does_not_break_the_rejected_file(tmp_path: Path,
     assert row["raw_record"] == raw
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the broken row is read again when superseded records are merged in: ValueError"
-)
 def test_a_lone_carriage_return_and_a_superseded_record_go_together(tmp_path: Path) -> None:
     report = clean(tmp_path / "file.csv", HEADER + "x\ry\n" + ROW.format(2) + ROW.format(2).replace("1.10", "9"))
     assert report.quarantined == 2

@@ -108,11 +108,11 @@ def amount(name: str) -> Column:
             Rule("parentheses", r"^\(([^()+-]+)\)$", "-${1}", (("(12.30)", "-12.30"), ("($5)", "-$5"))),
             Rule(
                 "currency",
-                r"^([+-]?)\s*(?:\$|US\$|(?i:USD))\s*([+-]?)",
+                r"^([+-]?)\s*(?:\$|US\$|[Uu][Ss][Dd])\s*([+-]?)",
                 "${1}${2}",
                 (("$1,234.50", "1,234.50"), ("USD 5", "5"), ("-$5", "-5")),
             ),
-            Rule("currency_after", r"\s*(?:\$|(?i:USD))$", "", (("5 USD", "5"),)),
+            Rule("currency_after", r"\s*(?:\$|[Uu][Ss][Dd])$", "", (("5 USD", "5"),)),
             PLUS_SIGN,
             Rule(
                 "thousands",
@@ -160,8 +160,8 @@ TRANSACTION_DATE = Column(
     rules=(
         Rule(
             "timestamp",
-            r"^(\d{4}[-/.]\d{2}[-/.]\d{2})[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?"
-            r"\s?(?:Z|z|[+-]\d{2}:?(?:\d{2})?)?$",
+            r"^(\d{4}[-/.]\d{2}[-/.]\d{2})[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]"
+            r"(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?\s?(?:Z|z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?$",
             "${1}",
             (("2023-07-11T08:30:00Z", "2023-07-11"), ("2023-07-11 08:30", "2023-07-11")),
         ),
@@ -212,7 +212,7 @@ QUANTITY = Column(
     WholeNumber(INTEGER_MIN, INTEGER_MAX),
     required=False,
     null_tokens=NULL_TOKENS,
-    rules=(PLUS_SIGN, WHOLE_FLOAT, LEADING_ZEROS, NEGATIVE_ZERO, IN_WORDS),
+    rules=(IN_WORDS, PLUS_SIGN, WHOLE_FLOAT, LEADING_ZEROS, NEGATIVE_ZERO),
     refusals=(
         NOT_FINITE,
         EXPONENT,
