@@ -15,7 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import BinaryIO, cast
@@ -51,7 +51,7 @@ def make_parts(maker: PartMaker, blocks: Iterable[Block]) -> Iterator[tuple[Bloc
     Raises:
         UnavailableError: A worker died.
     """
-    number = min(MAX_WORKERS, len(os.sched_getaffinity(0)), maker.source_bytes // BYTES_PER_WORKER)
+    number = min(MAX_WORKERS, _count_processors(), maker.source_bytes // BYTES_PER_WORKER)
     if number < 2:  # noqa: PLR2004 - one worker is no help
         for part, block in enumerate(blocks):
             yield block, maker.make_part(part, block)
@@ -94,6 +94,11 @@ def serve(work: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
+def _count_processors() -> int:
+    """Count the processors that this process may use, where the system can tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class _Worker:
     """A worker, and the two ends of the lines to it."""
@@ -113,7 +118,12 @@ def _started_worker(maker: PartMaker) -> Iterator[_Worker]:
     ) as process:
         worker = _Worker(cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout))
         pickle.dump(maker, worker.work, pickle.HIGHEST_PROTOCOL)
-        yield worker
+        try:
+            yield worker
+        finally:
+            # A dead worker has been reported already.
+            with suppress(BrokenPipeError):
+                worker.work.close()
 
 
 def _delegate(idle: SimpleQueue[_Worker], part: int, block: Block) -> Tally:
