@@ -6,13 +6,14 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from audited_load.clean import clean_file
 from audited_load.report import CleanReport
 from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.lease import acquire_lease, release_lease
-from audited_load.warehouse.load import connect, empty_incoming, register_load
+from audited_load.warehouse.load import Delivery, connect, empty_incoming, register_load
 from audited_load.warehouse.tables import Tables, create_tables
 from customer_pipeline.feed import load_feed
 
@@ -35,7 +36,8 @@ def load(_dirty: Path, folder: Path, dsn: str) -> float:
     with connect(dsn) as connection:
         create_tables(connection, TABLES, ())
         acquire_lease(connection, TABLES, "bench", 0)
-        registered = register_load(connection, TABLES, report, f"bench {time.time()}", "replace", "bench")
+        delivery = Delivery(f"bench {time.time()}", datetime.now(UTC), "replace", "bench")
+        registered = register_load(connection, TABLES, report, delivery)
         empty_incoming(connection, TABLES, registered)
         started = time.monotonic()
         rows, _ = copy_cleaned(connection, dsn, TABLES, registered)

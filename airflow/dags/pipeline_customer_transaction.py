@@ -35,11 +35,18 @@ dag_definition: dict[str, Any] = {
             title="Source",
             description="The input file: its path inside the data folder.",
         ),
+        "mode": Param(
+            "replace",
+            type="string",
+            enum=["replace", "merge"],
+            title="Mode",
+            description="replace: the file is the whole truth. merge: it holds new and corrected records.",
+        ),
         "force": Param(
             False,
             type="boolean",
             title="Force",
-            description="Publish even if the file holds far fewer records than readers see now.",
+            description="Publish even if the file is far smaller, or older, than what readers see now.",
         ),
     },
 }

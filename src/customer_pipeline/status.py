@@ -14,7 +14,7 @@ from customer_pipeline.airflow_api import DAG_ID, AirflowApi
 from customer_pipeline.settings import HOST, Runtime
 from customer_pipeline.supervisor import SERVICES, Service, processes_of, read_services
 
-_NEWEST = "select source_name, accepted, published_at from cleaned_data.published_load"
+_NEWEST = "select source_name, visible_rows, published_at from cleaned_data.published_load"
 
 
 def print_status(runtime: Runtime) -> int:

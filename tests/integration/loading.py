@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from audited_load.clean import clean_file
 from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.lease import held_lease, release_lease
-from audited_load.warehouse.load import Load, connect, empty_incoming, register_load
+from audited_load.warehouse.load import Delivery, Load, connect, empty_incoming, register_load
 from audited_load.warehouse.publish import Published, audit_and_publish
 from audited_load.warehouse.tables import Tables, create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -22,12 +23,13 @@ def write_csv(path: Path, rows: range, price: str = "1.10") -> Path:
     return path
 
 
-def prepare(dsn: str, file: Path, run_id: str, *, version: str = "v1") -> Load:
+def prepare(dsn: str, file: Path, run_id: str, *, version: str = "v1", mode: str = "replace", day: int = 1) -> Load:
     report = clean_file(file, CUSTOMER_TRANSACTIONS, file.parent / f"out-{run_id}")
     with connect(dsn) as connection:
         create_tables(connection, TABLES, ("transformer", "reader"))
         with held_lease(connection, TABLES, run_id, 1):
-            return register_load(connection, TABLES, report, run_id, "replace", version)
+            delivery = Delivery(run_id, datetime(2025, 12, day, tzinfo=UTC), mode, version)
+            return register_load(connection, TABLES, report, delivery)
 
 
 def fill(dsn: str, load: Load) -> None:
@@ -44,7 +46,9 @@ def publish(dsn: str, load: Load, *, force: bool = False) -> Published:
     return published
 
 
-def load_file(dsn: str, file: Path, run_id: str, *, force: bool = False) -> Published:
-    load = prepare(dsn, file, run_id)
+def load_file(
+    dsn: str, file: Path, run_id: str, *, force: bool = False, mode: str = "replace", day: int = 1
+) -> Published:
+    load = prepare(dsn, file, run_id, mode=mode, day=day)
     fill(dsn, load)
     return publish(dsn, load, force=force)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from airflow.sdk import BaseHook, get_current_context, task
+from airflow.sdk import BaseHook, Context, get_current_context, task
 from psycopg.conninfo import make_conninfo
 
 from audited_load import __version__
@@ -16,7 +17,7 @@ from audited_load.columns import fingerprint
 from audited_load.report import CleanReport
 from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
-from audited_load.warehouse.load import Load, connect, empty_incoming, register_load
+from audited_load.warehouse.load import Delivery, Load, connect, empty_incoming, register_load
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.tables import Tables, create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -40,6 +41,12 @@ def warehouse_dsn() -> str:
         password=found.password or "",
         application_name="pipeline_customer_transaction",
     )
+
+
+def run_date(context: Context) -> datetime:
+    """Give the moment that a run is for, in UTC: its logical date, or when it fired if it has none."""
+    moment = context["dag_run"].logical_date or context["dag_run"].run_after
+    return moment.astimezone(UTC)
 
 
 @contextmanager
@@ -68,13 +75,14 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     @task(task_id="create_cleaned_table")
     def create_cleaned_table(report: dict[str, Any]) -> dict[str, Any]:
         """Make schema, tables and views if absent, take the lease and enter the load into the ledger."""
-        run_id = get_current_context()["run_id"]
+        context = get_current_context()
+        run_id = context["run_id"]
         with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
             create_tables(connection, TABLES, read_settings().readers)
         with leased_connection(parent_group, run_id) as (connection, _):
             version = f"{__version__}+{fingerprint(CUSTOMER_TRANSACTIONS)}"
-            clean_report = CleanReport.from_dict(report)
-            load = register_load(connection, TABLES, clean_report, run_id, "replace", version)
+            delivery = Delivery(run_id, run_date(context), context["params"]["mode"], version)
+            load = register_load(connection, TABLES, CleanReport.from_dict(report), delivery)
         log.info("[%s] Load %s, generation %s", parent_group, load.load_id, load.generation)
         return load.to_dict()
 

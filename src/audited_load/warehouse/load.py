@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -29,16 +30,41 @@ _COPIED_TO_LEDGER = (
     "encoding",
     "delimiter",
 )
+_FIND_LOAD = (
+    "select load_id from {loads}"
+    " where run_id = %(run_id)s and sha256 = %(sha256)s and code_version = %(code_version)s"
+)
+_ENTER_LOAD = (
+    "insert into {loads} ({names}, started_at, status) values ({values}, now(), 'loading') returning load_id"
+)
+# In merge mode a file counts as visible, too, if later ones were merged after it.
+_FIND_VISIBLE = (
+    "select p.generation, exists ("
+    " select 1 from {loads} as l where l.sha256 = %(sha256)s and l.code_version = %(code_version)s"
+    " and l.status = 'published' and l.generation = p.generation"
+    " and (l.load_id = p.load_id or %(mode)s = 'merge')"
+    ") from {published} as p"
+)
+_MARK_UNCHANGED = "update {loads} set status = 'unchanged' where load_id = %s and status = 'loading'"
+_MARK_LOADING = (
+    "update {loads} set status = 'loading', started_at = now(), generation = null, published_at = null,"
+    " previous_load = null, inserted = null, updated = null, unchanged = null, outdated = null, visible_rows = null"
+    " where load_id = %s and status <> 'published'"
+)
 _EMPTY_INCOMING = (
     "drop table if exists {incoming}",
     "create table {incoming} (like {generations} including defaults)",
     "alter table {incoming} alter loaded_at set default now()",
-    "alter table {incoming} alter load_id set default {load_id}",
+    "alter table {incoming} alter load_id set default {load_id}, alter confirmed_by set default {load_id}",
     "alter table {incoming} alter generation set default {number}",
     # The check makes attaching the partition instant.
     "alter table {incoming} add check (generation = {number})",
     "comment on table {incoming} is {stamp}",
 )
+
+
+MODES = ("replace", "merge")
+"""The file is the whole truth; or it holds new and corrected records."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +74,15 @@ class Load:
     Attributes:
         load_id: Its row in the ledger.
         run_id: The run that brings it.
-        generation: The generation that it fills, or None if it needs none.
+        generation: The generation that it fills or merges into, or None if readers see its content already.
+        merges: Whether it goes into a generation that readers see already.
         report: The accounting of its file.
     """
 
     load_id: int
     run_id: str
     generation: int | None
+    merges: bool
     report: CleanReport
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,62 +121,72 @@ def connect(dsn: str) -> Iterator[psycopg.Connection]:
         ) from error
 
 
-def register_load(
-    connection: psycopg.Connection, tables: Tables, report: CleanReport, run_id: str, mode: str, version: str
-) -> Load:
+@dataclass(frozen=True)
+class Delivery:
+    """What a run brings, and how.
+
+    Attributes:
+        run_id: The run.
+        run_date: The day that it is for: of two values for one key in merge mode, that of the later day wins.
+        mode: One of `MODES`.
+        version: Of the code and the rules; the same file under new rules is another load.
+    """
+
+    run_id: str
+    run_date: datetime
+    mode: str
+    version: str
+
+    def __post_init__(self) -> None:
+        """Check the mode.
+
+        Raises:
+            RefusedError: There is no such mode.
+        """
+        if self.mode not in MODES:
+            raise RefusedError(f"There is no mode {self.mode!r}.", f"Use one of {', '.join(MODES)}.")
+
+
+def register_load(connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery) -> Load:
     """Enter a load into the ledger; a retry finds its own row again.
 
     Args:
-        connection: In autocommit mode.
+        connection: In autocommit mode, with the run's lease held.
         tables: Where the ledger lies.
         report: The accounting of its file.
-        run_id: The run that brings it.
-        mode: How it meets what is there, such as "replace".
-        version: Of the code and the rules; the same file under new rules is another load.
+        delivery: What the run is.
 
     Returns:
         The load; without a generation if readers see this very content already.
     """
     row: dict[str, Any] = {
-        "run_id": run_id,
-        "mode": mode,
+        "run_id": delivery.run_id,
+        "run_date": delivery.run_date,
+        "mode": delivery.mode,
         "source_name": report.source,
         **{f"total_{name}": value for name, value in report.totals.items()},
         "rule_counts": json.dumps(report.rules),
         "reason_counts": json.dumps(report.reasons),
-        "code_version": version,
+        "code_version": delivery.version,
     }
     row |= {name: getattr(report, name) for name in _COPIED_TO_LEDGER}
     names = sql.SQL(", ").join(map(sql.Identifier, row))
     values = sql.SQL(", ").join(map(sql.Placeholder, row))
     with connection.transaction():
-        visible = connection.execute(tables.fill("select sha256, code_version from {published_load}")).fetchone()
-        unchanged = visible == (report.sha256, version)
-        load_id, status = _one(
-            connection.execute(
-                tables.fill(
-                    "insert into {loads} ({names}, started_at, status) values ({values}, now(), 'loading')"
-                    " on conflict (run_id, sha256, code_version)"
-                    " do update set started_at = excluded.started_at"
-                    " returning load_id, status",
-                    names=names,
-                    values=values,
-                ),
-                row,
-            )
+        # Not `on conflict`, which would use up a number at each retry.
+        found = connection.execute(tables.fill(_FIND_LOAD), row).fetchone()
+        (load_id,) = found or _one(connection.execute(tables.fill(_ENTER_LOAD, names=names, values=values), row))
+        visible = connection.execute(tables.fill(_FIND_VISIBLE), row).fetchone()
+        if visible and visible[1]:
+            connection.execute(tables.fill(_MARK_UNCHANGED), (load_id,))
+            return Load(load_id, delivery.run_id, None, merges=False, report=report)
+        connection.execute(tables.fill(_MARK_LOADING), (load_id,))
+        if visible and delivery.mode == "merge":
+            return Load(load_id, delivery.run_id, visible[0], merges=True, report=report)
+        (generation,) = _one(
+            connection.execute(tables.fill("select nextval({sequence})", sequence=_sequence(tables)))
         )
-        if unchanged:
-            if status != "published":
-                connection.execute(
-                    tables.fill("update {loads} set status = 'unchanged' where load_id = %s"), (load_id,)
-                )
-            return Load(load_id, run_id, None, report)
-        generation = _one(
-            connection.execute(
-                tables.fill("select nextval({sequence})", sequence=_sequence(tables)),
-            )
-        )[0]
-    return Load(load_id, run_id, generation, report)
+    return Load(load_id, delivery.run_id, generation, merges=False, report=report)
 
 
 def empty_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from audited_load.errors import BadDataError, RefusedError
 from audited_load.warehouse.load import Load, require_incoming
+from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming
 from audited_load.warehouse.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -25,15 +26,15 @@ _PUBLISH = (
     "alter table {incoming} rename to {name}",
     "comment on table {partition} is null",
     "alter table {generations} attach partition {partition} for values in ({number})",
-    "update {loads} set status = 'published', generation = {number}, published_at = now()"
-    " where load_id = {load_id}",
-    "insert into {published} (generation) values ({number})"
-    " on conflict (only_row) do update set generation = excluded.generation",
+    "update {loads} set inserted = accepted, updated = 0, unchanged = 0, outdated = 0,"
+    " visible_rows = accepted, {visible_totals} where load_id = {load_id}",
+    *MAKE_VISIBLE,
 )
 
 _KEPT = """
-    select generation from {loads} where generation is not null
-    order by generation = (select generation from {published}) desc, published_at desc
+    select generation from {loads} where status = 'published'
+    group by generation
+    order by generation = (select generation from {published}) desc, max(published_at) desc
     limit %s
 """
 # One partition at a time can be on its way out, so a pending one comes first.
@@ -80,23 +81,34 @@ def audit_and_publish(
 
     Raises:
         BadDataError: The table and the accounting differ, or a key is there twice.
-        RefusedError: A guard objects, or the incoming table is another load's.
+        RefusedError: A guard objects, readers see another generation than the one to merge into, or the
+            incoming table is another load's.
     """
-    visible = _visible(connection, tables)
-    if visible and (load.generation is None or visible[0] == load.generation):
+    visible = find_visible(connection, tables)
+    if visible and (
+        load.generation is None or (visible.load_id, visible.generation) == (load.load_id, load.generation)
+    ):
         log.info("Load %s is visible already: nothing to publish", load.load_id)
-        return Published(load.load_id, visible[0], load.report.accepted, changed=False)
+        return Published(load.load_id, visible.generation, visible.rows, changed=False)
+    if load.generation is None:
+        raise RefusedError(
+            f"Load {load.load_id} was taken for visible, but readers see nothing of it now.",
+            "Clear the run from `create_cleaned_table` on.",
+        )
     require_incoming(connection, tables, load)
     _add_key(connection, tables, load)
     audit_incoming(connection, tables, load)
-    if visible and not force:
-        _guard_rows(load, visible, min_row_ratio)
     connection.execute(tables.fill("analyze {incoming}"))
-    _publish(connection, tables, load)
-    if load.generation is None:
-        raise AssertionError("a load without a generation was published")
+    if load.merges:
+        rows = merge_incoming(connection, tables, load)
+    else:
+        if visible and not force:
+            _guard_rows(load, visible, min_row_ratio)
+            _guard_date(connection, tables, load, visible)
+        _publish(connection, tables, load)
+        rows = load.report.accepted
     drop_old_generations(connection, tables)
-    return Published(load.load_id, load.generation, load.report.accepted, changed=True)
+    return Published(load.load_id, load.generation, rows, changed=True)
 
 
 def audit_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
@@ -105,11 +117,7 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -
     Raises:
         BadDataError: They differ.
     """
-    sums = []
-    for total in tables.feed.totals:
-        factors = [sql.SQL("{}::numeric").format(sql.Identifier(name)) for name in total.factors]
-        sums.append(sql.SQL("coalesce(sum({}), 0)").format(sql.SQL(" * ").join(factors)))
-    statement = tables.fill("select count(*), {sums} from {incoming}", sums=sql.SQL(", ").join(sums))
+    statement = tables.fill("select count(*), {sums} from {incoming}", sums=tables.sums())
     row = connection.execute(statement).fetchone() or ()
     expected = {"rows": Decimal(load.report.accepted)}
     expected |= {total.name: Decimal(load.report.totals[total.name]) for total in tables.feed.totals}
@@ -151,30 +159,35 @@ def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None
             connection.execute("reset lock_timeout")
 
 
-def _visible(connection: psycopg.Connection, tables: Tables) -> tuple[int, int, str] | None:
-    """Give generation, rows and source of what readers see, if anything."""
-    return connection.execute(
-        tables.fill("select generation, accepted, source_name from {published_load}")
-    ).fetchone()
-
-
 def _add_key(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    constraint = f"{tables.feed.name}_g{load.generation}_key"
-    if connection.execute("select 1 from pg_constraint where conname = %s", (constraint,)).fetchone():
+    has_key = "select 1 from pg_constraint where conrelid = %s::regclass and contype = 'p'"
+    if connection.execute(has_key, (tables.relation("_incoming"),)).fetchone():
         return
+    constraint = sql.Identifier(f"{tables.feed.name}_g{load.generation}_l{load.load_id}_key")
     statement = "alter table {incoming} add constraint {constraint} primary key (generation, {key})"
-    connection.execute(tables.fill(statement, constraint=sql.Identifier(constraint)))
+    connection.execute(tables.fill(statement, constraint=constraint))
 
 
-def _guard_rows(load: Load, visible: tuple[int, int, str], min_row_ratio: float) -> None:
-    _, rows, source = visible
-    same_feed = source == load.report.source or rows >= GUARD_FROM_ROWS
-    if same_feed and load.report.accepted < min_row_ratio * rows:
+def _guard_rows(load: Load, visible: Visible, min_row_ratio: float) -> None:
+    same_feed = visible.source == load.report.source or visible.rows >= GUARD_FROM_ROWS
+    if same_feed and load.report.accepted < min_row_ratio * visible.rows:
         raise RefusedError(
-            f"{load.report.source} holds {load.report.accepted} good records, but readers see {rows} now:"
+            f"{load.report.source} holds {load.report.accepted} good records, but readers see {visible.rows} now:"
             f" fewer than MIN_ROW_RATIO ({min_row_ratio:.0%}) of them.",
             "Check that the delivery is whole. If it is, run it again with the param `force`."
             " The published tables are as they were.",
+        )
+
+
+def _guard_date(connection: psycopg.Connection, tables: Tables, load: Load, visible: Visible) -> None:
+    statement = tables.fill("select run_date from {loads} where load_id = %s")
+    (run_date,) = connection.execute(statement, (load.load_id,)).fetchone() or (visible.run_date,)
+    if run_date < visible.run_date:
+        raise RefusedError(
+            f"This run is for {run_date:%Y-%m-%d %H:%M}, but readers see the load of"
+            f" {visible.run_date:%Y-%m-%d %H:%M}, which is newer.",
+            "If the older file is to replace it nevertheless, run it again with the param `force`; to add what is"
+            " new in it, use the mode `merge`. The published tables are as they were.",
         )
 
 
@@ -182,6 +195,10 @@ def _publish(connection: psycopg.Connection, tables: Tables, load: Load) -> None
     """Make the incoming table a partition and move the pointer: one short transaction, no lock on readers."""
     number = sql.Literal(load.generation)
     name = f"{tables.feed.name}_g{load.generation}"
+    visible_totals = sql.SQL(", ").join(
+        sql.SQL("{} = {}").format(sql.Identifier(f"visible_{total.name}"), sql.Identifier(f"total_{total.name}"))
+        for total in tables.feed.totals
+    )
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
         for statement in _PUBLISH:
@@ -192,5 +209,6 @@ def _publish(connection: psycopg.Connection, tables: Tables, load: Load) -> None
                     partition=sql.Identifier(tables.schema, name),
                     number=number,
                     load_id=sql.Literal(load.load_id),
+                    visible_totals=visible_totals,
                 )
             )

@@ -4,6 +4,7 @@
 <schema>.<feed>_generations   partitioned by generation: one partition a published load
 <schema>.<feed>_incoming      the table that a load fills; becomes a partition when it is published
 <schema>.<feed>               view of the generation that <schema>.published points to: what readers see
+<schema>.<feed>_replaced      old values of the rows that the last merge changed, for its rollback
 <schema>.<feed>_rejected      quarantine, kept across runs
 <schema>.loads                ledger: one row a load
 <schema>.published_load       view: the ledger's row of the load that readers see
@@ -25,6 +26,8 @@ from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, Whole
 
 INTEGER_MAX = 2**31 - 1
 PROVENANCE = ("loaded_at", "load_id", "source_record")
+CONFIRMED_BY = "confirmed_by"
+"""The load that delivered a row last, with the same values or others: it decides whether a late one is too late."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ class Tables:
         """Name another table of the schema, such as `loads`."""
         return sql.Identifier(self.schema, name)
 
+    def sums(self, alias: str = "") -> sql.Composed:
+        """Compose the control totals over rows of the feed, as one column each; `alias` is the rows' table."""
+        before = sql.SQL("{}.").format(sql.Identifier(alias)) if alias else sql.SQL("")
+        totals = []
+        for total in self.feed.totals:
+            factors = [sql.SQL("{}{}::numeric").format(before, sql.Identifier(name)) for name in total.factors]
+            totals.append(sql.SQL("coalesce(sum({}), 0)").format(sql.SQL(" * ").join(factors)))
+        return sql.SQL(", ").join(totals)
+
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
         """Compose a statement; `{view}`, `{generations}`, `{incoming}`, … stand for the names."""
         return sql.SQL(statement).format(
@@ -59,6 +71,7 @@ class Tables:
             generations=self.named("_generations"),
             incoming=self.named("_incoming"),
             rejected=self.named("_rejected"),
+            replaced=self.named("_replaced"),
             loads=self.other("loads"),
             published=self.other("published"),
             published_load=self.other("published_load"),
@@ -81,7 +94,9 @@ def create_tables(connection: psycopg.Connection, tables: Tables, readers: Itera
     """
     columns = sql.SQL(", ").join(_column_sql(column) for column in tables.feed.columns)
     totals = sql.SQL(", ").join(
-        sql.SQL("{} numeric").format(sql.Identifier(f"total_{total.name}")) for total in tables.feed.totals
+        sql.SQL("{} numeric").format(sql.Identifier(f"{of}_{total.name}"))
+        for of in ("total", "visible")
+        for total in tables.feed.totals
     )
     names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, *PROVENANCE]))
     with connection.transaction():
@@ -116,8 +131,9 @@ _STATEMENTS = (
     create table if not exists {loads} (
         load_id bigint generated always as identity primary key,
         run_id text not null,
-        generation bigint unique,
-        mode text not null,
+        run_date timestamptz not null,
+        generation bigint,
+        mode text not null check (mode in ('replace', 'merge')),
         source_name text not null,
         sha256 text not null,
         bytes bigint not null,
@@ -126,6 +142,11 @@ _STATEMENTS = (
         quarantined bigint not null,
         duplicates bigint not null,
         superseded bigint not null,
+        inserted bigint,
+        updated bigint,
+        unchanged bigint,
+        outdated bigint,
+        visible_rows bigint,
         {totals},
         rule_counts jsonb not null,
         reason_counts jsonb not null,
@@ -133,11 +154,13 @@ _STATEMENTS = (
         delimiter text not null,
         started_at timestamptz not null,
         published_at timestamptz,
-        status text not null check (status in ('loading', 'published', 'unchanged')),
+        status text not null check (status in ('loading', 'published', 'unchanged', 'rolled_back')),
+        previous_load bigint references {loads} (load_id),
         code_version text not null,
         unique (run_id, sha256, code_version),
         check (read = accepted + quarantined + duplicates),
-        check ((status = 'published') = (generation is not null and published_at is not null))
+        check (accepted = inserted + updated + unchanged + outdated),
+        check ((status in ('published', 'rolled_back')) = (generation is not null and published_at is not null))
     )
     """,
     """
@@ -146,6 +169,7 @@ _STATEMENTS = (
         loaded_at timestamptz not null,
         load_id bigint not null,
         source_record bigint not null,
+        confirmed_by bigint not null,
         generation bigint not null,
         primary key (generation, {key})
     ) partition by list (generation)
@@ -153,15 +177,28 @@ _STATEMENTS = (
     """
     create table if not exists {published} (
         only_row boolean primary key default true check (only_row),
-        generation bigint not null references {loads} (generation)
+        generation bigint not null,
+        load_id bigint not null references {loads} (load_id),
+        can_roll_back boolean not null default true
+    )
+    """,
+    """
+    create table if not exists {replaced} (
+        {columns},
+        loaded_at timestamptz not null,
+        load_id bigint not null,
+        source_record bigint not null,
+        confirmed_by bigint not null,
+        generation bigint not null,
+        primary key (generation, {key})
     )
     """,
     """
     create table if not exists {rejected} (
         load_id bigint not null references {loads} (load_id),
         source_record bigint not null,
-        source_line bigint not null,
-        byte_offset bigint not null,
+        source_line bigint,
+        byte_offset bigint,
         reasons text not null,
         raw_record text not null,
         primary key (load_id, source_record)
@@ -185,7 +222,7 @@ _STATEMENTS = (
         if to_regclass({published_load_name}) is null then
             create view {published_load} as
             select loads.* from {loads} as loads
-            where loads.generation = (select generation from {published});
+            where loads.load_id = (select load_id from {published});
         end if;
     end $body$
     """,

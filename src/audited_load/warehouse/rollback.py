@@ -1,0 +1,104 @@
+"""The load before the last one → what readers see again. Audited before, and entered into the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from audited_load.errors import BadDataError, RefusedError
+from audited_load.warehouse.tables import Tables
+
+_FIND = """
+    select
+        p.load_id, p.generation, p.can_roll_back,
+        before.load_id, before.generation, before.visible_rows, {totals}
+    from {published} as p
+    inner join {loads} as l on p.load_id = l.load_id
+    left join {loads} as before on l.previous_load = before.load_id
+    for update of p
+"""
+_IS_ATTACHED = "select 1 from pg_inherits where inhrelid = to_regclass(%s) and not inhdetachpending"
+_UNDO_MERGE = (
+    "delete from {partition} where confirmed_by = {load_id}",
+    "insert into {partition} select * from {replaced}",
+    "delete from {replaced}",
+)
+_UNDO = (
+    "update {loads} set status = 'rolled_back' where load_id = {load_id}",
+    "update {published} set generation = {number}, load_id = {previous}, can_roll_back = false",
+)
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """What a rollback did.
+
+    Attributes:
+        load_id: The load that was taken back.
+        visible_load_id: The load that readers see now.
+        rows: Rows that readers see now.
+    """
+
+    load_id: int
+    visible_load_id: int
+    rows: int
+
+
+def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
+    """Let readers see the load before the last one again, in one transaction.
+
+    Args:
+        connection: In autocommit mode, with the lease held.
+        tables: Their names.
+
+    Returns:
+        What was done.
+
+    Raises:
+        RefusedError: Nothing is published, or the load before is no longer kept.
+        BadDataError: What is kept differs from the ledger; readers see what they saw before.
+    """
+    totals = [sql.SQL("before.{}").format(sql.Identifier(f"visible_{total.name}")) for total in tables.feed.totals]
+    with connection.transaction():
+        connection.execute("set local lock_timeout = '10s'")
+        found = connection.execute(tables.fill(_FIND, totals=sql.SQL(", ").join(totals))).fetchone()
+        load_id, generation, can_roll_back, previous, number, *expected = found or (None,) * 6
+        name = f"{tables.feed.name}_g{number}"
+        if not can_roll_back or previous is None or not _is_kept(connection, tables, name):
+            raise RefusedError(
+                "There is no load to go back to: only the one before the last is kept, for one rollback.",
+                "Load the file that you want with `customer-pipeline run FILE`.",
+            )
+        parts: dict[str, sql.Composable] = {
+            "load_id": sql.Literal(load_id),
+            "previous": sql.Literal(previous),
+            "number": sql.Literal(number),
+            "partition": sql.Identifier(tables.schema, name),
+        }
+        if number == generation:
+            for statement in _UNDO_MERGE:
+                connection.execute(tables.fill(statement, **parts))
+        _audit(connection, tables, parts, expected)
+        for statement in _UNDO:
+            connection.execute(tables.fill(statement, **parts))
+    return RolledBack(load_id, previous, expected[0])
+
+
+def _is_kept(connection: psycopg.Connection, tables: Tables, name: str) -> bool:
+    return connection.execute(_IS_ATTACHED, (f'"{tables.schema}"."{name}"',)).fetchone() is not None
+
+
+def _audit(
+    connection: psycopg.Connection, tables: Tables, parts: dict[str, sql.Composable], expected: list[Any]
+) -> None:
+    statement = tables.fill("select count(*), {sums} from {partition}", sums=tables.sums(), **parts)
+    row = connection.execute(statement).fetchone() or ()
+    if list(row) != expected:
+        raise BadDataError(
+            f"What is kept of the load before holds {row[0]} rows, the ledger says {expected[0]}, or a total"
+            " differs.",
+            "Nothing was changed. Load the file again with `customer-pipeline run FILE`.",
+        )
