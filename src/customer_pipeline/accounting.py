@@ -31,8 +31,9 @@ def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
     """Print the accounting of a run that succeeded, and whether the marts tie out to it."""
     with psycopg.connect(runtime.dsn("reader"), row_factory=dict_row) as connection:
         load = connection.execute(_LOAD, (run_id,)).fetchone()
+        seen = connection.execute("select * from cleaned_data.published_load").fetchone()
         marts = connection.execute(_MARTS).fetchone()
-    if load is None or marts is None:
+    if load is None or seen is None or marts is None:
         console.print("The ledger has no load of this run.")
         return
     console.print()
@@ -46,11 +47,16 @@ def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
     _print_counts(console, "Changed, by rule", load["rule_counts"])
     table = Table("", "rows", "quantity", "gross", "tax", title="Tie-out", title_justify="left")
     file = (load["accepted"], load["total_quantity"], load["total_gross"], load["total_tax"])
+    visible = tuple(seen[f"visible_{name}"] for name in ("rows", "quantity", "gross", "tax"))
     fact = (marts["rows"], marts["quantity"], marts["gross"], marts["tax"])
     table.add_row("cleaned file", *map(_number, file))
+    table.add_row("cleaned table", *map(_number, visible))
     table.add_row("fact_transactions", *map(_number, fact))
+    if load["mode"] == "merge":
+        counts = ", ".join(f"{load[name] or 0} {name}" for name in ("inserted", "updated", "unchanged", "outdated"))
+        console.print(f"Merged: {counts}")
     console.print(table)
-    ties = "ties out to the last decimal" if file == fact else "[red]DOES NOT TIE OUT[/]"
+    ties = "ties out to the last decimal" if visible == fact else "[red]DOES NOT TIE OUT[/]"
     console.print(
         f"The star schema {ties}: {marts['customers']} customers, {marts['products']} products,"
         f" {marts['months']} months, revenue {_number(marts['gross'])}."

@@ -10,6 +10,9 @@ from audited_load.columns import Feed
 DAGS = Path(__file__).resolve().parents[2] / "airflow" / "dags"
 
 
+SCHEMA = "cleaned_data"
+
+
 def load_feed() -> Feed:
     """Import the feed; the DAGs' folder is no installed package, so it is put on the path first."""
     if str(DAGS) not in sys.path:

@@ -26,6 +26,13 @@ _LOGINS = ("airflow", "loader", "transformer", "reader")
 SHARED = Path("/var/lib/customer-pipeline")
 """Where PostgreSQL lives if root keeps the clone in a folder that no other user may enter."""
 
+_ROLE_SETTINGS = {
+    "loader": {"statement_timeout": "2h", "lock_timeout": "60s"},
+    "transformer": {"statement_timeout": "2h", "lock_timeout": "60s"},
+    "reader": {"statement_timeout": "10min", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "1h"},
+}
+"""Nothing of ours may wait for ever, and no reader may hold up the dropping of old loads for ever."""
+
 _SETTINGS = {
     "max_connections": "100",
     "work_mem": "64MB",
@@ -173,6 +180,10 @@ def make_roles_and_databases(runtime: Runtime) -> None:
     with psycopg.connect(runtime.dsn("postgres", "postgres"), autocommit=True) as admin:
         for role in _LOGINS:
             _make_role(admin, role, runtime.secrets[role])
+        for role, settings in _ROLE_SETTINGS.items():
+            for name, value in settings.items():
+                statement = sql.SQL("alter role {} set {} = {}")
+                admin.execute(statement.format(sql.Identifier(role), sql.Identifier(name), sql.Literal(value)))
         # A reader of several statements sees one state of the marts.
         admin.execute("alter role reader set default_transaction_isolation = 'repeatable read'")
         admin.execute("revoke all on database postgres, template1 from public")

@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from audited_load.errors import UnavailableError, UnusableFileError
+from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
 from customer_pipeline.services import start_services
@@ -27,7 +28,8 @@ _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the sample")
-    parser.add_argument("--force", action="store_true", help="publish even if far fewer records than before")
+    parser.add_argument("--mode", choices=MODES, default=MODES[0], help="default: replace")
+    parser.add_argument("--force", action="store_true", help="publish even if far fewer records, or older ones")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
     """
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
-    conf: dict[str, Any] = {"force": True} if arguments.force else {}
+    conf: dict[str, Any] = {"mode": arguments.mode} | ({"force": True} if arguments.force else {})
     if arguments.file:
         conf["source"] = bring_in(arguments.file, runtime.data)
     runtime = start_services(runtime)

@@ -68,7 +68,7 @@ def test_every_data_test_of_the_project_runs_in_some_task() -> None:
 
 
 def test_params_describe_themselves(dag: DAG) -> None:
-    for name in ("source", "force"):
+    for name in ("source", "mode", "force"):
         param = dag.params.get_param(name)
         assert param.description
         assert param.schema["type"]

@@ -13,7 +13,7 @@ from audited_load.report import check_threshold
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.files import attempt_folder, remove_old_runs, resolve_source, show_latest, wait_until_settled
 from steps.settings import read_settings
-from steps.task_errors import reported_errors
+from steps.warehouse import leased_connection, make_tables
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,8 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
         """Read the CSV as text, apply the column rules, write both files and account for every record."""
         context = get_current_context()
         source, run_id, attempt = context["params"]["source"], context["run_id"], context["ti"].try_number
-        with reported_errors(parent_group):
+        make_tables(parent_group)
+        with leased_connection(parent_group, run_id):
             settings = read_settings()
             path = resolve_source(settings.data, source)
             wait_until_settled(path)

@@ -3,62 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
-import psycopg
-from airflow.sdk import BaseHook, Context, get_current_context, task
-from psycopg.conninfo import make_conninfo
+from airflow.sdk import get_current_context, task
 
 from audited_load import __version__
 from audited_load.columns import fingerprint
 from audited_load.report import CleanReport
 from audited_load.warehouse.copy import copy_cleaned
-from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
-from audited_load.warehouse.load import Delivery, Load, connect, empty_incoming, register_load
+from audited_load.warehouse.lease import release_lease
+from audited_load.warehouse.load import Delivery, Load, empty_incoming, register_load
 from audited_load.warehouse.publish import audit_and_publish
-from audited_load.warehouse.tables import Tables, create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.settings import CONNECTION_ID, SCHEMA, read_settings
-from steps.task_errors import reported_errors
+from steps.settings import read_settings
+from steps.warehouse import TABLES, leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
-
-TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA)
-LEASE_WAIT_SECONDS = 30
-
-
-def warehouse_dsn() -> str:
-    """Give the connection string of the Airflow connection `postgres_default`."""
-    found = BaseHook.get_connection(CONNECTION_ID)
-    return make_conninfo(
-        host=found.host or "",
-        port=found.port or 5432,
-        dbname=found.schema or "",
-        user=found.login or "",
-        password=found.password or "",
-        application_name="pipeline_customer_transaction",
-    )
-
-
-def run_date(context: Context) -> datetime:
-    """Give the moment that a run is for, in UTC: its logical date, or when it fired if it has none."""
-    moment = context["dag_run"].logical_date or context["dag_run"].run_after
-    return moment.astimezone(UTC)
-
-
-@contextmanager
-def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.Connection, str]]:
-    """Connect for a step of a run, with the run's lease held; gives the connection and its string."""
-    dsn = warehouse_dsn()
-    with (
-        reported_errors(parent_group),
-        connect(dsn) as connection,
-        held_lease(connection, TABLES, run_id, LEASE_WAIT_SECONDS),
-    ):
-        yield connection, dsn
 
 
 def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
@@ -77,8 +37,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         """Make schema, tables and views if absent, take the lease and enter the load into the ledger."""
         context = get_current_context()
         run_id = context["run_id"]
-        with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
-            create_tables(connection, TABLES, read_settings().readers)
+        make_tables(parent_group)
         with leased_connection(parent_group, run_id) as (connection, _):
             version = f"{__version__}+{fingerprint(CUSTOMER_TRANSACTIONS)}"
             delivery = Delivery(run_id, run_date(context), context["params"]["mode"], version)
@@ -103,8 +62,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             if load.generation is None:
                 log.info("[%s] The same file is visible already: nothing to load", parent_group)
                 return upstream_output
-            with kept_lease(dsn, TABLES, load.run_id):
-                rows, seconds = copy_cleaned(connection, dsn, TABLES, load)
+            rows, seconds = copy_cleaned(connection, dsn, TABLES, load)
         rate = rows / seconds if seconds else 0
         log.info("[%s] Loaded %s rows in %.2f s (%.0f rows/s)", parent_group, rows, seconds, rate)
         return upstream_output
@@ -114,11 +72,10 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         """Audit the incoming table against the CleanReport, then publish it."""
         load = Load.from_dict(upstream_output)
         settings, force = read_settings(), bool(get_current_context()["params"]["force"])
-        with leased_connection(parent_group, load.run_id) as (connection, dsn):
-            with kept_lease(dsn, TABLES, load.run_id):
-                published = audit_and_publish(
-                    connection, TABLES, load, min_row_ratio=settings.min_row_ratio, force=force
-                )
+        with leased_connection(parent_group, load.run_id) as (connection, _):
+            published = audit_and_publish(
+                connection, TABLES, load, min_row_ratio=settings.min_row_ratio, force=force
+            )
             release_lease(connection, TABLES, load.run_id)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s generation %s, %s rows", parent_group, word, published.generation, published.rows)

@@ -1,0 +1,59 @@
+"""The warehouse as the tasks see it: its connection, its tables, and the lease of a run from task to task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import psycopg
+from airflow.sdk import BaseHook, Context
+from psycopg.conninfo import make_conninfo
+
+from audited_load.warehouse.lease import held_lease, kept_lease
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.tables import Tables, create_tables
+from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+from steps.settings import CONNECTION_ID, SCHEMA, read_settings
+from steps.task_errors import reported_errors
+
+TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA)
+LEASE_WAIT_SECONDS = 30
+
+
+def run_date(context: Context) -> datetime:
+    """Give the moment that a run is for, in UTC: its logical date, or when it fired if it has none."""
+    moment = context["dag_run"].logical_date or context["dag_run"].run_after
+    return moment.astimezone(UTC)
+
+
+def warehouse_dsn() -> str:
+    """Give the connection string of the Airflow connection `postgres_default`."""
+    found = BaseHook.get_connection(CONNECTION_ID)
+    return make_conninfo(
+        host=found.host or "",
+        port=found.port or 5432,
+        dbname=found.schema or "",
+        user=found.login or "",
+        password=found.password or "",
+        application_name="pipeline_customer_transaction",
+    )
+
+
+@contextmanager
+def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.Connection, str]]:
+    """Connect for a step of a run, with the run's lease held and renewed; gives the connection and its string."""
+    dsn = warehouse_dsn()
+    with (
+        reported_errors(parent_group),
+        connect(dsn) as connection,
+        held_lease(connection, TABLES, run_id, LEASE_WAIT_SECONDS),
+        kept_lease(dsn, TABLES, run_id),
+    ):
+        yield connection, dsn
+
+
+def make_tables(parent_group: str) -> None:
+    """Make schema, tables and views if they are absent."""
+    with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
+        create_tables(connection, TABLES, read_settings().readers)
