@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile lint format docs bench lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile test-faults lint format docs bench lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ run: .venv/ready ## Start what is down, run the pipeline on the sample, print wh
 
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -q
+
+test-faults: .venv/ready ## Kill the load at many points, and see that it recovers (some three minutes)
+	@$(BIN)/python -m pytest -q tests/faults
 
 up: .venv/ready ## Start PostgreSQL and Airflow
 	@$(CLI) up

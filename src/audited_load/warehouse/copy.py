@@ -16,7 +16,7 @@ from psycopg import sql
 
 from audited_load.blocks import SOURCE_RECORD
 from audited_load.errors import RefusedError
-from audited_load.warehouse.load import Load, connect, require_incoming
+from audited_load.warehouse.load import Load, connect, exclusive, require_incoming
 from audited_load.warehouse.tables import Tables
 
 COPY_BYTES = 2**20
@@ -59,11 +59,7 @@ def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, load:
     started = time.monotonic()
     path = Path(load.report.cleaned_file)
     cuts = _cut_file(path, [*tables.feed.names, SOURCE_RECORD])
-    with connection.transaction():
-        incoming = tables.relation("_incoming")
-        connection.execute(
-            "select pg_advisory_xact_lock('pg_class'::regclass::int, %s::regclass::int)", (incoming,)
-        )
+    with exclusive(connection, tables), connection.transaction():
         require_incoming(connection, tables, load)
         with connect(dsn) as other:
             other.execute(tables.fill("truncate {incoming}"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -147,6 +147,22 @@ class Delivery:
             raise RefusedError(f"There is no mode {self.mode!r}.", f"Use one of {', '.join(MODES)}.")
 
 
+@contextmanager
+def exclusive(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
+    """Keep other connections away from the incoming table while the block runs.
+
+    The lease can't do it: a server goes on for a while with what a killed client had asked for.
+    """
+    lock = (tables.relation("_incoming"),)
+    connection.execute("select pg_advisory_lock(hashtext(%s))", lock)
+    try:
+        yield
+    finally:
+        # With the connection, the lock is gone, too.
+        with suppress(psycopg.OperationalError):
+            connection.execute("select pg_advisory_unlock(hashtext(%s))", lock)
+
+
 def register_load(connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery) -> Load:
     """Enter a load into the ledger; a retry finds its own row again.
 
@@ -196,7 +212,7 @@ def empty_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -
         "load_id": sql.Literal(load.load_id),
         "stamp": sql.Literal(stamp_of(load)),
     }
-    with connection.transaction():
+    with exclusive(connection, tables), connection.transaction():
         for statement in _EMPTY_INCOMING:
             connection.execute(tables.fill(statement, **parts))
 

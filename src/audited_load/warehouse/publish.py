@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.errors import BadDataError, RefusedError
-from audited_load.warehouse.load import Load, require_incoming
+from audited_load.warehouse.load import Load, exclusive, require_incoming
 from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming
 from audited_load.warehouse.tables import Tables
 
@@ -84,6 +84,16 @@ def audit_and_publish(
         RefusedError: A guard objects, readers see another generation than the one to merge into, or the
             incoming table is another load's.
     """
+    with exclusive(connection, tables):
+        published = _audit_and_publish(connection, tables, load, min_row_ratio, force=force)
+    if published.changed:
+        drop_old_generations(connection, tables)
+    return published
+
+
+def _audit_and_publish(
+    connection: psycopg.Connection, tables: Tables, load: Load, min_row_ratio: float, *, force: bool
+) -> Published:
     visible = find_visible(connection, tables)
     if visible and (
         load.generation is None or (visible.load_id, visible.generation) == (load.load_id, load.generation)
@@ -107,7 +117,6 @@ def audit_and_publish(
             _guard_date(connection, tables, load, visible)
         _publish(connection, tables, load)
         rows = load.report.accepted
-    drop_old_generations(connection, tables)
     return Published(load.load_id, load.generation, rows, changed=True)
 
 

@@ -1,0 +1,80 @@
+"""One step of a load as a process of its own, as a task is: `driver.py STEP WORK RUN`, connection string on stdin.
+
+What a step hands on lies in the folder WORK, as XCom would keep it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from audited_load import source, workers
+from audited_load.clean import clean_file
+from audited_load.errors import PipelineError
+from audited_load.report import CleanReport
+from audited_load.warehouse import copy
+from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
+from audited_load.warehouse.load import Delivery, Load, connect, empty_incoming, register_load
+from audited_load.warehouse.publish import audit_and_publish
+from audited_load.warehouse.tables import Tables, create_tables
+from customer_pipeline.feed import SCHEMA, load_feed
+
+# Several workers and several connections for a file that is cleaned and copied in a moment.
+source.CHUNK_BYTES, workers.BYTES_PER_WORKER, copy.BYTES_PER_CONNECTION = 2**19, 2**21, 2**22
+
+TABLES = Tables(load_feed(), SCHEMA)
+STEPS = ("clean", "create", "truncate", "load", "validate")
+UNAVAILABLE, TERMINAL = 75, 65
+
+
+def run_step(step: str, work: Path, run: str, dsn: str) -> None:
+    """Run a step of a run."""
+    state = work / f"{run}.json"
+    with connect(dsn) as connection:
+        if step in {"clean", "create"}:
+            create_tables(connection, TABLES, ("transformer", "reader"))
+        with held_lease(connection, TABLES, run, 2), kept_lease(dsn, TABLES, run):
+            if step == "clean":
+                report = clean_file(work / f"{run}.csv", TABLES.feed, work / f"{run}-out")
+                state.write_text(json.dumps(report.to_dict()))
+            elif step == "create":
+                report = CleanReport.from_dict(json.loads(state.read_text()))
+                delivery = Delivery(run, datetime(2025, 12, 4, tzinfo=UTC), mode_of(run), "v1")
+                state.with_suffix(".load").write_text(
+                    json.dumps(register_load(connection, TABLES, report, delivery).to_dict())
+                )
+            else:
+                load = Load.from_dict(json.loads(state.with_suffix(".load").read_text()))
+                if step == "truncate" and load.generation is not None:
+                    empty_incoming(connection, TABLES, load)
+                elif step == "load" and load.generation is not None:
+                    copy.copy_cleaned(connection, dsn, TABLES, load)
+                elif step == "validate":
+                    audit_and_publish(connection, TABLES, load, min_row_ratio=0.5, force=False)
+                    release_lease(connection, TABLES, run)
+
+
+def mode_of(run: str) -> str:
+    """Tell the mode from the run's name."""
+    return "merge" if run.startswith("merge") else "replace"
+
+
+def main() -> None:
+    """Run a step; the exit code tells whether a retry helps."""
+    _, step, work, run = sys.argv
+    try:
+        run_step(step, Path(work), run, sys.stdin.readline().strip())
+    except PipelineError as error:
+        print(error, file=sys.stderr)
+        sys.exit(UNAVAILABLE if type(error).__name__ == "UnavailableError" else TERMINAL)
+    if pause := os.environ.get("FAULT_PAUSE"):
+        Path(pause).touch()
+        time.sleep(3600)  # until the test kills it
+
+
+if __name__ == "__main__":
+    main()
