@@ -12,8 +12,9 @@ from pathlib import Path
 from audited_load.clean import clean_file
 from audited_load.report import CleanReport
 from audited_load.warehouse.copy import copy_cleaned
+from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease
-from audited_load.warehouse.load import Delivery, connect, empty_incoming, register_load
+from audited_load.warehouse.load import Delivery, connect, register_batch
 from audited_load.warehouse.tables import Tables, create_tables
 from customer_pipeline.feed import load_feed
 
@@ -37,7 +38,7 @@ def load(_dirty: Path, folder: Path, dsn: str) -> float:
         create_tables(connection, TABLES, ())
         acquire_lease(connection, TABLES, "bench", 0)
         delivery = Delivery(f"bench {time.time()}", datetime.now(UTC), "replace", "bench")
-        registered = register_load(connection, TABLES, report, delivery)
+        registered = register_batch(connection, TABLES, [report], delivery)
         empty_incoming(connection, TABLES, registered)
         started = time.monotonic()
         rows, _ = copy_cleaned(connection, dsn, TABLES, registered)

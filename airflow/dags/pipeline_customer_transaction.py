@@ -33,7 +33,8 @@ dag_definition: dict[str, Any] = {
             type="string",
             minLength=1,
             title="Source",
-            description="The input file: its path inside the data folder.",
+            description="The input inside the data folder: a file, a folder, or a pattern such as"
+            " incoming/*.csv or incoming/{ds}.csv with the day of the run.",
         ),
         "mode": Param(
             "replace",
@@ -55,7 +56,7 @@ dag_definition: dict[str, Any] = {
 @dag(**dag_definition)
 def clean_customer_transactions() -> None:
     """Clean the file, load it and model it; each group starts when the one before it has succeeded."""
-    with TaskGroup(group_id="Clean-Transactions") as clean_group:
+    with TaskGroup(group_id="Clean-Transactions"):
         cleaned = clean_transactions_pipeline("Clean-Transactions")
 
     with TaskGroup(group_id="Load-To-Postgres") as load_group:
@@ -64,7 +65,8 @@ def clean_customer_transactions() -> None:
     with TaskGroup(group_id="DBT-Transformations") as dbt_group:
         dbt_transformations_pipeline("DBT-Transformations")
 
-    clean_group >> load_group >> dbt_group
+    # Loading waits for `cleaned`, and not for every file: see `every_file_is_cleaned`.
+    load_group >> dbt_group
 
 
 dag_instance = clean_customer_transactions()

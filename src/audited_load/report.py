@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from audited_load.errors import BadDataError
@@ -29,8 +30,8 @@ class CleanReport:
         rules: Values changed, in all records read, by `column:rule`.
         totals: Control totals over the accepted records, as exact decimal text.
         ignored_columns: Columns of the file that nobody asked for; they were not kept.
-        cleaned_file: Path of the accepted records.
-        rejected_file: Path of the quarantined records.
+        cleaned_file: Path of the accepted records; relative to the data folder when it goes from task to task.
+        rejected_file: Path of the quarantined records, alike.
     """
 
     source: str
@@ -67,6 +68,16 @@ class CleanReport:
     def rejected_ratio(self) -> float:
         """Share of the records read that were refused; superseded ones were not."""
         return (self.quarantined - self.superseded) / self.read if self.read else 0.0
+
+    def relative_to(self, folder: Path) -> CleanReport:
+        """Give the report with its places relative to a folder, so that another machine can use it."""
+        places = (Path(place).relative_to(folder).as_posix() for place in (self.cleaned_file, self.rejected_file))
+        return replace(self, cleaned_file=next(places), rejected_file=next(places))
+
+    def within(self, folder: Path) -> CleanReport:
+        """Give the report with its places in a folder of this machine."""
+        places = (str(folder / place) for place in (self.cleaned_file, self.rejected_file))
+        return replace(self, cleaned_file=next(places), rejected_file=next(places))
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values that survive JSON."""

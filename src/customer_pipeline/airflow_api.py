@@ -12,6 +12,7 @@ from audited_load.errors import UnavailableError
 from customer_pipeline.settings import Runtime
 
 DAG_ID = "pipeline_customer_transaction"
+PAGE = 100
 
 
 class AirflowApi:
@@ -79,15 +80,20 @@ class AirflowApi:
         return found if "dag_id" in found else None
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
-        """Give the task instances of a run: `task_id`, `state`, `duration`, `try_number` and more."""
-        answer = self._call("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", params={"limit": 100})
-        found: list[dict[str, Any]] = answer["task_instances"]
-        return found
+        """Give the task instances of a run: `task_id`, `map_index`, `state`, `duration`, `try_number` and more."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = {"limit": PAGE, "offset": len(found), "order_by": "id"}
+            answer = self._call("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", params=page)
+            found += answer["task_instances"]
+            if len(found) >= answer["total_entries"] or not answer["task_instances"]:
+                return found
 
-    def log(self, run_id: str, task_id: str, attempt: int) -> list[dict[str, Any]]:
-        """Give the log of one attempt, event by event."""
-        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
-        answer = self._call("GET", path, params={"full_content": "true"})
+    def log(self, run_id: str, task: dict[str, Any]) -> list[dict[str, Any]]:
+        """Give the log of the last attempt of a task instance, event by event."""
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        params = {"full_content": "true", "map_index": task["map_index"]}
+        answer = self._call("GET", path, params=params)
         return [event for event in answer.get("content", []) if isinstance(event, dict)]
 
     def _call(

@@ -32,7 +32,8 @@ def run(_: argparse.Namespace) -> int:
         finally:
             release_lease(connection, tables, _HOLDER)
     sys.stdout.write(
-        f"Load {done.load_id} is taken back: readers see load {done.visible_load_id} again, {done.rows} rows.\n"
+        f"Taken back: load {', '.join(map(str, done.load_ids))}."
+        f" Readers see load {done.visible_load_id} again, {done.rows} rows.\n"
         "The marts follow with the next run; `customer-pipeline dbt -- build` rebuilds them now.\n"
     )
     return 0

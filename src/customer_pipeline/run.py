@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.warehouse.load import MODES
@@ -22,12 +23,17 @@ from customer_pipeline.settings import Runtime, read_runtime
 
 POLL_SECONDS = 0.5
 BAD_DATA, UNUSABLE_FILE, FAILED, INTERRUPTED = 2, 3, 1, 130
+_MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the sample")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the sample")
+    what.add_argument(
+        "--source", help="several files in the data folder: a folder, or a pattern like 'incoming/*.csv'"
+    )
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="default: replace")
     parser.add_argument("--force", action="store_true", help="publish even if far fewer records, or older ones")
 
@@ -40,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
     conf: dict[str, Any] = {"mode": arguments.mode} | ({"force": True} if arguments.force else {})
+    if arguments.source:
+        conf["source"] = arguments.source
     if arguments.file:
         conf["source"] = bring_in(arguments.file, runtime.data)
     runtime = start_services(runtime)
@@ -59,6 +67,13 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(f"\nLook at it: {runtime.url} (user airflow, password airflow)")
         return 0
     return _explain_failure(runtime, api, run_id, console)
+
+
+def name_task(task: dict[str, Any]) -> str:
+    """Name a task instance; one of several by what it is for."""
+    if task["map_index"] < 0:
+        return str(task["task_id"])
+    return f"{task['task_id']} [{task['rendered_map_index'] or task['map_index']}]"
 
 
 def bring_in(file: Path, data: Path) -> str:
@@ -102,12 +117,12 @@ def _follow(api: AirflowApi, run_id: str, console: Console) -> str:
             state = str(api.run(run_id)["state"])
             tasks = api.tasks(run_id)
             for task in sorted(tasks, key=lambda task: task["end_date"] or ""):
-                key = (task["task_id"], task["try_number"], task["state"])
-                if task["state"] in {*_FINISHED, "up_for_retry"} and key not in told:
+                key = (name_task(task), task["try_number"], task["state"])
+                if task["state"] in {*_FINISHED, "up_for_retry"} - {"upstream_failed"} and key not in told:
                     told.add(key)
-                    mark = "[green]ok[/]" if task["state"] == "success" else f"[red]{task['state']}[/]"
-                    console.print(f"  {task['duration'] or 0:6.1f} s  {task['task_id']}  {mark}")
-            running = [task["task_id"] for task in tasks if task["state"] == "running"]
+                    mark = _MARKS.get(task["state"], f"[red]{task['state']}[/]")
+                    console.print(f"  {task['duration'] or 0:6.1f} s  {escape(name_task(task))}  {mark}")
+            running = [escape(name_task(task)) for task in tasks if task["state"] == "running"]
             done = sum(task["state"] in _FINISHED for task in tasks)
             status.update(f"{done}/{len(tasks)} tasks, {time.monotonic() - started:.0f} s: {', '.join(running)}")
             if state in {"success", "failed"}:
@@ -122,11 +137,15 @@ def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Co
     for task in api.tasks(run_id):
         if task["state"] != "failed":
             continue
-        kind, message = _last_error(api.log(run_id, task["task_id"], task["try_number"]))
-        console.print(f"\n[red]Failed:[/] {task['task_id']} (try {task['try_number']})")
+        kind, message = _last_error(api.log(run_id, task))
+        console.print(f"\n[red]Failed:[/] {escape(name_task(task))} (try {task['try_number']})")
         console.print(message or "(its log names no error)", markup=False)
         logs = runtime.home / "airflow" / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
-        console.print(f"Log: {logs / ('task_id=' + task['task_id'])}/attempt={task['try_number']}.log")
+        place = [
+            f"task_id={task['task_id']}",
+            *([f"map_index={task['map_index']}"] if task["map_index"] >= 0 else []),
+        ]
+        console.print(f"Log: {logs.joinpath(*place)}/attempt={task['try_number']}.log", markup=False)
         code = {"UnusableFileError": UNUSABLE_FILE, "BadDataError": BAD_DATA}.get(kind, code)
     return code
 

@@ -4,7 +4,6 @@ import json
 import pickle
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from airflow.sdk import DAG
@@ -13,19 +12,28 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from steps.dbt_manifest import fresh_manifest
 from steps.dbt_transformations_pipeline import PROJECT
-from steps.files import resolve_source
 from steps.retry_policy import DbtRetryPolicy
 from steps.settings import read_settings
 from steps.task_errors import reported_errors
 
 MODELS = ("stg_customer_transactions", "dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales")
+HELPERS = ("find_source_files", "clean_source_file", "every_file_is_cleaned")
 LOAD = ("create_cleaned_table", "truncate_cleaned_table", "load_cleaned_csv_to_postgres", "validate_postgres_load")
 
 
 def test_the_task_ids_are_those_of_the_specification(dag: DAG) -> None:
     dbt = {f"DBT-Transformations.dbt_models.{model}.{step}" for model in MODELS for step in ("run", "test")}
     load = {f"Load-To-Postgres.{name}" for name in LOAD}
-    assert set(dag.task_ids) == {"Clean-Transactions.clean_and_transform_csv"} | load | dbt
+    helpers = {f"Clean-Transactions.{name}" for name in HELPERS}
+    assert set(dag.task_ids) == {"Clean-Transactions.clean_and_transform_csv"} | helpers | load | dbt
+
+
+def test_a_refused_file_fails_the_run_but_does_not_hold_up_the_others(dag: DAG) -> None:
+    every_file = dag.get_task("Clean-Transactions.every_file_is_cleaned")
+    assert every_file.upstream_task_ids == {"Clean-Transactions.clean_source_file"}
+    assert not every_file.downstream_task_ids  # a leaf, so that it decides about the run
+    assert every_file.trigger_rule == "none_failed"
+    assert dag.get_task("Clean-Transactions.clean_and_transform_csv").trigger_rule == "all_done"
 
 
 def test_the_settings_are_those_of_the_specification(dag: DAG) -> None:
@@ -41,6 +49,8 @@ def test_the_settings_are_those_of_the_specification(dag: DAG) -> None:
 def test_the_groups_follow_each_other(dag: DAG) -> None:
     upstream = {task.task_id: set(task.upstream_task_ids) for task in dag.tasks}
     chain = ["Clean-Transactions.clean_and_transform_csv", *(f"Load-To-Postgres.{name}" for name in LOAD)]
+    helpers = {f"Clean-Transactions.{name}" for name in ("find_source_files", "clean_source_file")}
+    assert upstream[chain[0]] == helpers
     for before, after in pairwise(chain):
         assert upstream[after] == {before}
     models = "DBT-Transformations.dbt_models."
@@ -102,21 +112,6 @@ def test_a_failed_data_test_is_not_retried_and_a_lost_connection_is(message: str
     assert decision.action.value == action
     if "Got 3" in message:
         assert "fact_ties (3 rows)" in (decision.reason or "")
-
-
-@pytest.mark.parametrize("source", ["../outside.csv", "/etc/passwd", "link.csv"])
-def test_a_source_outside_the_data_folder_is_refused(tmp_path: Path, source: str) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    (tmp_path / "outside.csv").write_text("x")
-    (data / "link.csv").symlink_to(tmp_path / "outside.csv")
-    with pytest.raises(RefusedError, match="outside the data folder"):
-        resolve_source(data, source)
-
-
-def test_a_missing_source_is_a_clear_word(tmp_path: Path) -> None:
-    with pytest.raises(UnusableFileError, match=r"No file 'absent.csv'"):
-        resolve_source(tmp_path, "absent.csv")
 
 
 def test_a_missing_or_unusable_setting_is_named() -> None:

@@ -17,8 +17,9 @@ from audited_load.clean import clean_file
 from audited_load.errors import PipelineError
 from audited_load.report import CleanReport
 from audited_load.warehouse import copy
+from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
-from audited_load.warehouse.load import Delivery, Load, connect, empty_incoming, register_load
+from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.tables import Tables, create_tables
 from customer_pipeline.feed import SCHEMA, load_feed
@@ -45,16 +46,16 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
                 report = CleanReport.from_dict(json.loads(state.read_text()))
                 delivery = Delivery(run, datetime(2025, 12, 4, tzinfo=UTC), mode_of(run), "v1")
                 state.with_suffix(".load").write_text(
-                    json.dumps(register_load(connection, TABLES, report, delivery).to_dict())
+                    json.dumps(register_batch(connection, TABLES, [report], delivery).to_dict())
                 )
             else:
-                load = Load.from_dict(json.loads(state.with_suffix(".load").read_text()))
-                if step == "truncate" and load.generation is not None:
-                    empty_incoming(connection, TABLES, load)
-                elif step == "load" and load.generation is not None:
-                    copy.copy_cleaned(connection, dsn, TABLES, load)
+                batch = Batch.from_dict(json.loads(state.with_suffix(".load").read_text()))
+                if step == "truncate" and batch.generation is not None:
+                    empty_incoming(connection, TABLES, batch)
+                elif step == "load" and batch.generation is not None:
+                    copy.copy_cleaned(connection, dsn, TABLES, batch)
                 elif step == "validate":
-                    audit_and_publish(connection, TABLES, load, min_row_ratio=0.5, force=False)
+                    audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False)
                     release_lease(connection, TABLES, run)
 
 

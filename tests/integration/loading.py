@@ -7,8 +7,9 @@ from pathlib import Path
 
 from audited_load.clean import clean_file
 from audited_load.warehouse.copy import copy_cleaned
+from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, release_lease
-from audited_load.warehouse.load import Delivery, Load, connect, empty_incoming, register_load
+from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
 from audited_load.warehouse.publish import Published, audit_and_publish
 from audited_load.warehouse.tables import Tables, create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -23,32 +24,35 @@ def write_csv(path: Path, rows: range, price: str = "1.10") -> Path:
     return path
 
 
-def prepare(dsn: str, file: Path, run_id: str, *, version: str = "v1", mode: str = "replace", day: int = 1) -> Load:
-    report = clean_file(file, CUSTOMER_TRANSACTIONS, file.parent / f"out-{run_id}")
+def prepare(
+    dsn: str, files: Path | list[Path], run_id: str, *, version: str = "v1", mode: str = "replace", day: int = 1
+) -> Batch:
+    paths = files if isinstance(files, list) else [files]
+    reports = [clean_file(file, CUSTOMER_TRANSACTIONS, file.parent / f"out-{run_id}-{file.name}") for file in paths]
     with connect(dsn) as connection:
         create_tables(connection, TABLES, ("transformer", "reader"))
         with held_lease(connection, TABLES, run_id, 1):
             delivery = Delivery(run_id, datetime(2025, 12, day, tzinfo=UTC), mode, version)
-            return register_load(connection, TABLES, report, delivery)
+            return register_batch(connection, TABLES, reports, delivery)
 
 
-def fill(dsn: str, load: Load) -> None:
-    with connect(dsn) as connection, held_lease(connection, TABLES, load.run_id, 1):
-        if load.generation is not None:
-            empty_incoming(connection, TABLES, load)
-            copy_cleaned(connection, dsn, TABLES, load)
+def fill(dsn: str, batch: Batch) -> None:
+    with connect(dsn) as connection, held_lease(connection, TABLES, batch.run_id, 1):
+        if batch.generation is not None:
+            empty_incoming(connection, TABLES, batch)
+            copy_cleaned(connection, dsn, TABLES, batch)
 
 
-def publish(dsn: str, load: Load, *, force: bool = False) -> Published:
-    with connect(dsn) as connection, held_lease(connection, TABLES, load.run_id, 1):
-        published = audit_and_publish(connection, TABLES, load, min_row_ratio=0.5, force=force)
-        release_lease(connection, TABLES, load.run_id)
+def publish(dsn: str, batch: Batch, *, force: bool = False) -> Published:
+    with connect(dsn) as connection, held_lease(connection, TABLES, batch.run_id, 1):
+        published = audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=force)
+        release_lease(connection, TABLES, batch.run_id)
     return published
 
 
 def load_file(
-    dsn: str, file: Path, run_id: str, *, force: bool = False, mode: str = "replace", day: int = 1
+    dsn: str, files: Path | list[Path], run_id: str, *, force: bool = False, mode: str = "replace", day: int = 1
 ) -> Published:
-    load = prepare(dsn, file, run_id, mode=mode, day=day)
-    fill(dsn, load)
-    return publish(dsn, load, force=force)
+    batch = prepare(dsn, files, run_id, mode=mode, day=day)
+    fill(dsn, batch)
+    return publish(dsn, batch, force=force)

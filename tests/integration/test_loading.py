@@ -11,7 +11,8 @@ import pytest
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.warehouse.copy import copy_cleaned
-from audited_load.warehouse.load import connect, empty_incoming
+from audited_load.warehouse.incoming import empty_incoming
+from audited_load.warehouse.load import connect
 from integration.loading import TABLES, fill, load_file, prepare, publish, write_csv
 
 Dsn = Callable[[str], str]
@@ -57,7 +58,7 @@ def test_a_failed_copy_leaves_the_visible_load_alone(dsn: Dsn, tmp_path: Path) -
     loader = dsn("loader")
     load_file(loader, write_csv(tmp_path / "a.csv", range(50)), "run-1")
     load = prepare(loader, write_csv(tmp_path / "b.csv", range(80)), "run-2")
-    cleaned = Path(load.report.cleaned_file)
+    cleaned = Path(load.loads[0].report.cleaned_file)
     cleaned.write_text(cleaned.read_text() + "broken\n")
     with pytest.raises(BadDataError):
         fill(loader, load)
@@ -88,8 +89,7 @@ def test_a_key_that_is_there_twice_is_refused_by_the_table(dsn: Dsn, tmp_path: P
     fill(loader, load)
     with psycopg.connect(loader) as connection:
         connection.execute(
-            "insert into cleaned_data.customer_transactions_incoming"
-            " select * from cleaned_data.customer_transactions_incoming where transaction_id = 1"
+            "update cleaned_data.customer_transactions_incoming set transaction_id = 1 where transaction_id = 2"
         )
     with pytest.raises(BadDataError, match="23505"):
         publish(loader, load)
@@ -175,7 +175,7 @@ def test_a_table_that_another_run_made_is_not_filled(dsn: Dsn, tmp_path: Path) -
     loader = dsn("loader")
     load = prepare(loader, write_csv(tmp_path / "a.csv", range(10)), "run-1")
     with connect(loader) as connection:
-        empty_incoming(connection, TABLES, replace(load, load_id=load.load_id + 1))
+        empty_incoming(connection, TABLES, replace(load, generation=99))
         with pytest.raises(RefusedError, match="Clear the run"):
             copy_cleaned(connection, loader, TABLES, load)
 

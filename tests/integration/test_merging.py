@@ -141,7 +141,7 @@ def test_a_rollback_of_a_merge_gives_back_every_row_as_it_was(dsn: Dsn, tmp_path
     before = query(loader, "select * from cleaned_data.customer_transactions order by 1")
     load_file(loader, write(tmp_path / "b.csv", {2: "2.50", 4: "4.00"}), "run-2", day=2, mode="merge")
     done = undo(loader)
-    assert (done.load_id, done.visible_load_id, done.rows) == (2, 1, 2)
+    assert (done.load_ids, done.visible_load_id, done.rows) == ([2], 1, 2)
     assert query(loader, "select * from cleaned_data.customer_transactions order by 1") == before
     assert query(loader, "select load_id, status from cleaned_data.loads order by 1")[1] == (2, "rolled_back")
     assert totals_tie(dsn("reader"))

@@ -1,56 +1,150 @@
-"""Task group Clean-Transactions: the dirty file → cleaned file, rejected file and CleanReport."""
+"""Task group Clean-Transactions: the dirty files → cleaned and rejected files, and a manifest of each."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from airflow.sdk import get_current_context, task
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import Context, get_current_context, task
 
 from audited_load.clean import clean_file
-from audited_load.report import check_threshold
+from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.report import CleanReport, check_threshold
+from audited_load.warehouse.load import connect, find_merged
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.files import attempt_folder, remove_old_runs, resolve_source, show_latest, wait_until_settled
+from steps.files import attempt_folder, find_sources, hash_file, remove_old_runs, show_latest, wait_until_settled
 from steps.settings import read_settings
-from steps.warehouse import leased_connection, make_tables
+from steps.task_errors import reported_errors
+from steps.warehouse import TABLES, code_version, leased_connection, make_tables, run_date, warehouse_dsn
 
 log = logging.getLogger(__name__)
 
+OUTPUTS = tuple(f"{CUSTOMER_TRANSACTIONS.name}_{kind}.csv" for kind in ("cleaned", "rejected"))
+CHOSEN = "chosen"
+PARALLEL_FILES = 2
+"""Each takes several processors by itself if it is large."""
+
 
 def clean_transactions_pipeline(parent_group: str) -> Any:
-    """Define the task of the group.
+    """Define the tasks of the group.
+
+    One file is cleaned by `clean_and_transform_csv` itself. Of several, each is cleaned by a task of its own,
+    and `clean_and_transform_csv` gathers their manifests.
 
     Args:
         parent_group: Id of the task group, for the log.
 
     Returns:
-        The last task; its output is a CleanReport as a dictionary.
+        The task whose output is the list of manifests.
     """
 
-    @task(task_id="clean_and_transform_csv")
-    def clean_and_transform_csv() -> dict[str, Any]:
+    @task(task_id="find_source_files")
+    def find_source_files() -> list[str]:
+        """Choose the files of the run; list them if there are several."""
+        context = get_current_context()
+        with reported_errors(parent_group):
+            try:
+                chosen = _choose(parent_group, context)
+            except (BadDataError, RefusedError) as error:
+                # `clean_and_transform_csv` meets the same fault, and fails where people look for it.
+                log.info("[%s] %s", parent_group, error)
+                return []
+        context["ti"].xcom_push(key=CHOSEN, value=chosen)
+        return chosen if len(chosen) > 1 else []
+
+    @task(task_id="clean_source_file", max_active_tis_per_dagrun=PARALLEL_FILES, map_index_template="{{ source }}")
+    def clean_source_file(source: str) -> dict[str, Any]:
+        """Clean one of several files."""
+        context = get_current_context()
+        context["source"] = source  # type: ignore[typeddict-unknown-key]
+        ti, data = context["ti"], read_settings().data
+        out = attempt_folder(data, context["run_id"], ti.try_number, ti.map_index)
+        with reported_errors(parent_group):
+            return _clean(parent_group, source, out).relative_to(data).to_dict()
+
+    @task(task_id="clean_and_transform_csv", trigger_rule="all_done")
+    def clean_and_transform_csv(sources: list[str], manifests: Any) -> list[dict[str, Any]]:
         """Read the CSV as text, apply the column rules, write both files and account for every record."""
         context = get_current_context()
-        source, run_id, attempt = context["params"]["source"], context["run_id"], context["ti"].try_number
+        run_id, data = context["run_id"], read_settings().data
+        out = attempt_folder(data, run_id, context["ti"].try_number)
         make_tables(parent_group)
         with leased_connection(parent_group, run_id):
-            settings = read_settings()
-            path = resolve_source(settings.data, source)
-            wait_until_settled(path)
-            out = attempt_folder(settings.data, run_id, attempt)
-            log.info("[%s] Cleaning %s (%s bytes)", parent_group, source, path.stat().st_size)
-            report = replace(clean_file(path, CUSTOMER_TRANSACTIONS, out), source=source)
-            log.info(
-                "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
-                parent_group, report.read, report.accepted, report.quarantined, report.duplicates,
-            )  # fmt: skip
-            for name, count in {**report.rules, **report.reasons}.items():
-                log.info("[%s] %s: %s (%.2f%%)", parent_group, name, count, 100 * count / report.read)
-            check_threshold(report, settings.max_rejected_ratio)
-            for name in (report.cleaned_file, report.rejected_file):
-                show_latest(out / name, settings.data)
-            remove_old_runs(settings.data, out)
-        return report.to_dict()
+            if sources:
+                cleaned = _gather(parent_group, sources, manifests, context["params"]["mode"])
+            else:
+                chosen = context["ti"].xcom_pull(task_ids=f"{parent_group}.find_source_files", key=CHOSEN)
+                source, *others = chosen or _find(context)
+                if others:
+                    raise UnavailableError(
+                        "It is not known which files to clean: `find_source_files` failed.",
+                        "Clear the run from there on.",
+                    )
+                cleaned = [_clean(parent_group, source, out).relative_to(data).to_dict()]
+            out.mkdir(parents=True, exist_ok=True)
+            show_latest(out, data, OUTPUTS)
+            remove_old_runs(data, out)
+        return cleaned
 
-    return clean_and_transform_csv()
+    found: Any = find_source_files()
+    cleaned_one_by_one: Any = clean_source_file.expand(source=found)
+    # A file that was refused fails the run, but only after the others are in.
+    cleaned_one_by_one >> EmptyOperator(task_id="every_file_is_cleaned", trigger_rule="none_failed")
+    return clean_and_transform_csv(found, cleaned_one_by_one)
+
+
+def _find(context: Context) -> list[str]:
+    return find_sources(read_settings().data, context["params"]["source"], run_date(context), OUTPUTS)
+
+
+def _choose(parent_group: str, context: Context) -> list[str]:
+    """Find the files, without those that were merged before; one stays, for a run needs a file."""
+    sources = _find(context)
+    if len(sources) == 1 or context["params"]["mode"] != "merge":
+        return sources
+    data = read_settings().data
+    hashes = {source: hash_file(data / source) for source in sources}
+    make_tables(parent_group)
+    with connect(warehouse_dsn()) as connection:
+        merged = find_merged(connection, TABLES, list(hashes.values()), code_version())
+    new = [source for source in sources if hashes[source] not in merged]
+    log.info("[%s] %s files, %s of them merged before", parent_group, len(sources), len(sources) - len(new))
+    return new or sources[-1:]
+
+
+def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
+    """Clean one file into a folder, and check that not too much of it was refused."""
+    settings = read_settings()
+    path = settings.data / source
+    wait_until_settled(path)
+    log.info("[%s] Cleaning %s (%s bytes)", parent_group, source, path.stat().st_size)
+    report = replace(clean_file(path, CUSTOMER_TRANSACTIONS, out), source=source)
+    log.info(
+        "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
+        parent_group, report.read, report.accepted, report.quarantined, report.duplicates,
+    )  # fmt: skip
+    for name, count in {**report.rules, **report.reasons}.items():
+        log.info("[%s] %s: %s (%.2f%%)", parent_group, name, count, 100 * count / report.read)
+    check_threshold(report, settings.max_rejected_ratio)
+    return report
+
+
+def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) -> list[dict[str, Any]]:
+    """Gather the manifests of several files.
+
+    Raises:
+        BadDataError: Files were refused, and in this mode no part of a delivery will do; or all were.
+    """
+    gathered: list[dict[str, Any]] = [manifest for manifest in manifests or () if manifest]
+    refused = sorted(set(sources) - {manifest["source"] for manifest in gathered})
+    if refused and (mode == "replace" or not gathered):
+        raise BadDataError(
+            f"{len(refused)} of {len(sources)} files can't be used: {', '.join(refused)}.",
+            "The task `clean_source_file` of each says why. Nothing was loaded."
+            + (" In mode `merge` the others would have been." if gathered else ""),
+        )
+    log.info("[%s] %s of %s files are clean", parent_group, len(gathered), len(sources))
+    return gathered

@@ -2,45 +2,89 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
 import time
+from collections.abc import Collection, Iterable
+from datetime import datetime
 from pathlib import Path
 
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
 
+RUNS = "runs"
 KEPT_RUNS = 5
+SHOWN_NAMES = 8
 SETTLED_SECONDS = 10
 MAX_WAIT_SECONDS = 60
 
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
+_GLOB = re.compile(r"[*?\[]")
+_DELIVERY = re.compile(r"\.(csv|tsv|txt)(\.(gz|zst))?$", re.IGNORECASE)
 
-def resolve_source(data: Path, source: str) -> Path:
-    """Find the input file inside the data folder.
+
+def find_sources(data: Path, source: str, moment: datetime, own: Collection[str] = ()) -> list[str]:
+    """Find the input files inside the data folder.
 
     Args:
         data: The data folder.
-        source: A path relative to it.
+        source: A path relative to it: a file, a folder or a glob, with `{ds}` (2025-12-31) or `{ds_nodash}`
+            (20251231) for the day of the run.
+        moment: What the run is for, in UTC.
+        own: Names of the pipeline's own files in the data folder, which are no input.
 
     Returns:
-        The path, with symbolic links resolved.
+        Paths relative to the data folder, in order: where two files have a key, the later one wins.
 
     Raises:
-        RefusedError: The path leads out of the data folder.
+        RefusedError: A path leads out of the data folder, or a placeholder is unknown.
         UnusableFileError: There is no such file.
     """
-    path = (data / source).resolve()
-    if not path.is_relative_to(data):
+    days = {"{ds}": f"{moment:%Y-%m-%d}", "{ds_nodash}": f"{moment:%Y%m%d}"}
+    wanted = _PLACEHOLDER.sub(lambda found: days.get(found[0], found[0]), source)
+    if unknown := _PLACEHOLDER.findall(wanted):
         raise RefusedError(
-            f"The source {source!r} lies outside the data folder.",
-            "Give a path inside it, or use `customer-pipeline run FILE`, which copies the file in.",
+            f"The source {source!r} has the unknown placeholder {unknown[0]}.", f"Known are {' and '.join(days)}."
         )
-    if not path.exists():
+    if Path(wanted).is_absolute() or ".." in Path(wanted).parts:
+        raise _outside(source)
+    start = data / wanted
+    if start.is_dir():
+        paths = [path for path in start.iterdir() if _DELIVERY.search(path.name)]
+    elif _GLOB.search(wanted) and not start.exists():
+        paths = list(data.glob(wanted))
+    else:
+        paths = [start] if start.exists() else []
+    if not start.is_file():
+        paths = [path for path in paths if path.is_file() and not _is_own(path.relative_to(data), own)]
+    if not paths:
         raise UnusableFileError(
-            f"No file {source!r} in the data folder.",
-            "Put the delivery there, or name another with the param `source`. Nothing was loaded.",
+            f"No file {wanted!r} in the data folder.",
+            "Put the delivery there, or name another with the param `source`. Nothing was loaded."
+            f" In that place lie: {_list_names(data, start)}.",
         )
-    return path
+    if not all(path.resolve().is_relative_to(data) for path in paths):
+        raise _outside(source)
+    return sorted(path.relative_to(data).as_posix() for path in paths)
+
+
+def _outside(source: str) -> RefusedError:
+    return RefusedError(
+        f"The source {source!r} lies outside the data folder.",
+        "Give a path inside it, or use `customer-pipeline run FILE`, which copies the file in.",
+    )
+
+
+def _is_own(path: Path, own: Collection[str]) -> bool:
+    return path.parts[0] == RUNS or str(path) in own or any(part.startswith(".") for part in path.parts)
+
+
+def _list_names(data: Path, start: Path) -> str:
+    """Name a few files of the folder in which something was looked for."""
+    folder = next((path for path in (start, *start.parents) if path.is_dir()), data)
+    names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    return ", ".join(names[:SHOWN_NAMES]) + (f" and {len(names) - SHOWN_NAMES} more" if names[SHOWN_NAMES:] else "")
 
 
 def wait_until_settled(path: Path) -> None:
@@ -65,12 +109,34 @@ def wait_until_settled(path: Path) -> None:
         before = now
 
 
-def attempt_folder(data: Path, run_id: str, attempt: int) -> Path:
-    """Name the folder for the output of one attempt of one run."""
-    return data / "runs" / re.sub(r"[^\w.+-]", "_", run_id) / f"attempt-{attempt}"
+def attempt_folder(data: Path, run_id: str, attempt: int, number: int | None = None) -> Path:
+    """Name the folder for the output of one attempt of one run, or of one of its files by number."""
+    run = data / RUNS / re.sub(r"[^\w.+-]", "_", run_id)
+    return (run if number is None else run / f"file-{number}") / f"attempt-{attempt}"
 
 
-def show_latest(file: Path, data: Path) -> None:
+def hash_file(path: Path) -> str:
+    """Give the sha256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def show_latest(out: Path, data: Path, names: Iterable[str]) -> None:
+    """Show a run's files under their well-known names in the data folder.
+
+    Args:
+        out: Folder of the run's files; if it lacks one, the well-known name goes, too, as it is of another run.
+        data: The data folder.
+        names: The well-known names.
+    """
+    for name in names:
+        if (out / name).exists():
+            _show(out / name, data)
+        else:
+            (data / name).unlink(missing_ok=True)
+
+
+def _show(file: Path, data: Path) -> None:
     """Give a run's file the well-known name in the data folder, as a hard link, in one step."""
     fresh = data / f".{file.name}.new"
     fresh.unlink(missing_ok=True)
@@ -80,7 +146,7 @@ def show_latest(file: Path, data: Path) -> None:
 
 def remove_old_runs(data: Path, current: Path) -> None:
     """Remove the output of all but the newest runs; `current` is one of those that stay."""
-    runs = [path for path in (data / "runs").iterdir() if path.is_dir()]
+    runs = [path for path in (data / RUNS).iterdir() if path.is_dir()]
     runs.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for path in runs[KEPT_RUNS:]:
         if path not in current.parents:

@@ -1,4 +1,4 @@
-"""Task group Load-To-Postgres: the cleaned file → the incoming table → audited → visible to readers."""
+"""Task group Load-To-Postgres: the cleaned files → the incoming table → audited → visible to readers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 
-from audited_load import __version__
-from audited_load.columns import fingerprint
 from audited_load.report import CleanReport
 from audited_load.warehouse.copy import copy_cleaned
+from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import release_lease
-from audited_load.warehouse.load import Delivery, Load, empty_incoming, register_load
+from audited_load.warehouse.load import Batch, Delivery, register_batch
 from audited_load.warehouse.publish import audit_and_publish
-from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.settings import read_settings
-from steps.warehouse import TABLES, leased_connection, make_tables, run_date
+from steps.warehouse import TABLES, code_version, leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
 
@@ -26,57 +24,57 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
 
     Args:
         parent_group: Id of the task group, for the log.
-        cleaned: Output of Clean-Transactions, a CleanReport as a dictionary.
+        cleaned: Output of Clean-Transactions, a list of manifests.
 
     Returns:
         The last task; its output says what readers see now.
     """
 
     @task(task_id="create_cleaned_table")
-    def create_cleaned_table(report: dict[str, Any]) -> dict[str, Any]:
-        """Make schema, tables and views if absent, take the lease and enter the load into the ledger."""
+    def create_cleaned_table(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+        """Make schema, tables and views if absent, take the lease and enter the files into the ledger."""
         context = get_current_context()
         run_id = context["run_id"]
         make_tables(parent_group)
         with leased_connection(parent_group, run_id) as (connection, _):
-            version = f"{__version__}+{fingerprint(CUSTOMER_TRANSACTIONS)}"
-            delivery = Delivery(run_id, run_date(context), context["params"]["mode"], version)
-            load = register_load(connection, TABLES, CleanReport.from_dict(report), delivery)
-        log.info("[%s] Load %s, generation %s", parent_group, load.load_id, load.generation)
-        return load.to_dict()
+            delivery = Delivery(run_id, run_date(context), context["params"]["mode"], code_version())
+            reports = [CleanReport.from_dict(manifest) for manifest in manifests]
+            batch = register_batch(connection, TABLES, reports, delivery)
+        log.info("[%s] Loads %s, generation %s", parent_group, batch.load_ids, batch.generation)
+        return batch.to_dict()
 
     @task(task_id="truncate_cleaned_table")
     def truncate_cleaned_table(upstream_output: dict[str, Any]) -> dict[str, Any]:
         """Empty the incoming table; what readers see is another one."""
-        load = Load.from_dict(upstream_output)
-        with leased_connection(parent_group, load.run_id) as (connection, _):
-            if load.generation is not None:
-                empty_incoming(connection, TABLES, load)
+        batch = Batch.from_dict(upstream_output)
+        with leased_connection(parent_group, batch.run_id) as (connection, _):
+            if batch.generation is not None:
+                empty_incoming(connection, TABLES, batch)
         return upstream_output
 
     @task(task_id="load_cleaned_csv_to_postgres")
     def load_cleaned_csv_to_postgres(upstream_output: dict[str, Any]) -> dict[str, Any]:
-        """Copy the cleaned file into the incoming table, and the rejects into the quarantine."""
-        load = Load.from_dict(upstream_output)
-        with leased_connection(parent_group, load.run_id) as (connection, dsn):
-            if load.generation is None:
-                log.info("[%s] The same file is visible already: nothing to load", parent_group)
+        """Copy the cleaned files into the incoming table, and the rejects into the quarantine."""
+        batch = Batch.from_dict(upstream_output)
+        with leased_connection(parent_group, batch.run_id) as (connection, dsn):
+            if batch.generation is None:
+                log.info("[%s] The same content is visible already: nothing to load", parent_group)
                 return upstream_output
-            rows, seconds = copy_cleaned(connection, dsn, TABLES, load)
+            rows, seconds = copy_cleaned(connection, dsn, TABLES, batch.within(read_settings().data))
         rate = rows / seconds if seconds else 0
         log.info("[%s] Loaded %s rows in %.2f s (%.0f rows/s)", parent_group, rows, seconds, rate)
         return upstream_output
 
     @task(task_id="validate_postgres_load")
     def validate_postgres_load(upstream_output: dict[str, Any]) -> dict[str, Any]:
-        """Audit the incoming table against the CleanReport, then publish it."""
-        load = Load.from_dict(upstream_output)
+        """Audit the incoming table against the accounting of its files, then publish it."""
+        batch = Batch.from_dict(upstream_output)
         settings, force = read_settings(), bool(get_current_context()["params"]["force"])
-        with leased_connection(parent_group, load.run_id) as (connection, _):
+        with leased_connection(parent_group, batch.run_id) as (connection, _):
             published = audit_and_publish(
-                connection, TABLES, load, min_row_ratio=settings.min_row_ratio, force=force
+                connection, TABLES, batch, min_row_ratio=settings.min_row_ratio, force=force
             )
-            release_lease(connection, TABLES, load.run_id)
+            release_lease(connection, TABLES, batch.run_id)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s generation %s, %s rows", parent_group, word, published.generation, published.rows)
         return {

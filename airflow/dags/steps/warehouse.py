@@ -10,6 +10,8 @@ import psycopg
 from airflow.sdk import BaseHook, Context
 from psycopg.conninfo import make_conninfo
 
+from audited_load import __version__
+from audited_load.columns import fingerprint
 from audited_load.warehouse.lease import held_lease, kept_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.tables import Tables, create_tables
@@ -19,6 +21,11 @@ from steps.task_errors import reported_errors
 
 TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA)
 LEASE_WAIT_SECONDS = 30
+
+
+def code_version() -> str:
+    """Name the code and the rules: under others, the same file is another load."""
+    return f"{__version__}+{fingerprint(CUSTOMER_TRANSACTIONS)}"
 
 
 def run_date(context: Context) -> datetime:

@@ -1,4 +1,4 @@
-"""The cleaned file → the incoming table, over two connections; the rejected file → the quarantine.
+"""Cleaned files → the incoming table, over two connections; rejected files → the quarantine.
 
 The parts are transactions of their own: nobody reads the incoming table before its audit, and a copy that was
 killed between them is begun again from an empty table.
@@ -16,7 +16,8 @@ from psycopg import sql
 
 from audited_load.blocks import SOURCE_RECORD
 from audited_load.errors import RefusedError
-from audited_load.warehouse.load import Load, connect, exclusive, require_incoming
+from audited_load.warehouse.incoming import require_incoming
+from audited_load.warehouse.load import Batch, Load, connect, exclusive
 from audited_load.warehouse.tables import Tables
 
 COPY_BYTES = 2**20
@@ -39,35 +40,42 @@ _KEEP_REJECTS = (
 )
 
 
-def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, load: Load) -> tuple[int, float]:
-    """Copy the cleaned file into the incoming table, and the rejects into the quarantine.
+def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, batch: Batch) -> tuple[int, float]:
+    """Copy the cleaned files into the incoming table, and their rejects into the quarantine.
 
-    Another attempt at the same load waits until this one has ended.
+    Another attempt at the same batch waits until this one has ended.
 
     Args:
         connection: In autocommit mode.
         dsn: Connection string, for the connections beside it.
         tables: Their names.
-        load: The load, whose incoming table was made before.
+        batch: The files, whose incoming table was made before.
 
     Returns:
         Rows in the incoming table, and the seconds that it took.
 
     Raises:
-        RefusedError: The incoming table is another load's, or the file has other columns.
+        RefusedError: The incoming table is another batch's, or a file has other columns.
     """
-    started = time.monotonic()
+    started, rows = time.monotonic(), 0
+    with exclusive(connection, tables), connect(dsn) as other:
+        require_incoming(connection, tables, batch)
+        other.execute(tables.fill("truncate {incoming}"))
+        for load in batch.loads:
+            load_id = sql.Literal(load.load_id)
+            defaults = "alter table {incoming} alter load_id set default {id}, alter confirmed_by set default {id}"
+            other.execute(tables.fill(defaults, id=load_id))
+            rows += _copy_load(connection, dsn, tables, load)
+    return rows, time.monotonic() - started
+
+
+def _copy_load(connection: psycopg.Connection, dsn: str, tables: Tables, load: Load) -> int:
     path = Path(load.report.cleaned_file)
     cuts = _cut_file(path, [*tables.feed.names, SOURCE_RECORD])
-    with exclusive(connection, tables), connection.transaction():
-        require_incoming(connection, tables, load)
-        with connect(dsn) as other:
-            other.execute(tables.fill("truncate {incoming}"))
-        with ThreadPoolExecutor(CONNECTIONS) as threads:
-            copies = [threads.submit(_copy_span, dsn, tables, path, start, end) for start, end in pairwise(cuts)]
-            _copy_rejects(connection, tables, load)
-        rows = sum(copy.result() for copy in copies)
-    return rows, time.monotonic() - started
+    with connection.transaction(), ThreadPoolExecutor(CONNECTIONS) as threads:
+        copies = [threads.submit(_copy_span, dsn, tables, path, start, end) for start, end in pairwise(cuts)]
+        _copy_rejects(connection, tables, load)
+        return sum(copy.result() for copy in copies)
 
 
 def _cut_file(path: Path, names: list[str]) -> list[int]:

@@ -1,15 +1,16 @@
-"""The accounting of a cleaned file → a row in the ledger and an empty incoming table.
+"""The accounting of a run's cleaned files → one row a file in the ledger.
 
-Each function can be killed anywhere and called again.
+Can be killed anywhere and called again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -31,35 +32,30 @@ _COPIED_TO_LEDGER = (
     "delimiter",
 )
 _FIND_LOAD = (
-    "select load_id from {loads}"
-    " where run_id = %(run_id)s and sha256 = %(sha256)s and code_version = %(code_version)s"
+    "select load_id from {loads} where run_id = %(run_id)s and source_name = %(source_name)s"
+    " and sha256 = %(sha256)s and code_version = %(code_version)s"
 )
 _ENTER_LOAD = (
     "insert into {loads} ({names}, started_at, status) values ({values}, now(), 'loading') returning load_id"
 )
-# In merge mode a file counts as visible, too, if later ones were merged after it.
-_FIND_VISIBLE = (
-    "select p.generation, exists ("
-    " select 1 from {loads} as l where l.sha256 = %(sha256)s and l.code_version = %(code_version)s"
-    " and l.status = 'published' and l.generation = p.generation"
-    " and (l.load_id = p.load_id or %(mode)s = 'merge')"
-    ") from {published} as p"
-)
-_MARK_UNCHANGED = "update {loads} set status = 'unchanged' where load_id = %s and status = 'loading'"
+# What readers see was made by these very files in this order, and by nothing else.
+_IS_VISIBLE = """
+    select p.generation from {published} as p where (
+        select array_agg(l.sha256 || ' ' || l.code_version order by l.source_name collate "C")
+        from {loads} as l where l.generation = p.generation and l.status = 'published'
+        having count(distinct l.published_at) = 1
+    ) = %s
+"""
+_FIND_MERGED = """
+    select l.sha256 from {loads} as l
+    inner join {published} as p on l.generation = p.generation
+    where l.status = 'published' and l.code_version = %s and l.sha256 = any(%s)
+"""
+_MARK_UNCHANGED = "update {loads} set status = 'unchanged' where load_id = any(%s) and status = 'loading'"
 _MARK_LOADING = (
     "update {loads} set status = 'loading', started_at = now(), generation = null, published_at = null,"
     " previous_load = null, inserted = null, updated = null, unchanged = null, outdated = null, visible_rows = null"
-    " where load_id = %s and status <> 'published'"
-)
-_EMPTY_INCOMING = (
-    "drop table if exists {incoming}",
-    "create table {incoming} (like {generations} including defaults)",
-    "alter table {incoming} alter loaded_at set default now()",
-    "alter table {incoming} alter load_id set default {load_id}, alter confirmed_by set default {load_id}",
-    "alter table {incoming} alter generation set default {number}",
-    # The check makes attaching the partition instant.
-    "alter table {incoming} add check (generation = {number})",
-    "comment on table {incoming} is {stamp}",
+    " where load_id = any(%s) and status <> 'published'"
 )
 
 
@@ -69,30 +65,52 @@ MODES = ("replace", "merge")
 
 @dataclass(frozen=True)
 class Load:
-    """One load, as the steps hand it on.
+    """One file on its way.
 
     Attributes:
         load_id: Its row in the ledger.
-        run_id: The run that brings it.
-        generation: The generation that it fills or merges into, or None if readers see its content already.
-        merges: Whether it goes into a generation that readers see already.
-        report: The accounting of its file.
+        report: Its accounting.
     """
 
     load_id: int
+    report: CleanReport
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The files of a run, which readers see together or not at all; as the steps hand it on.
+
+    Attributes:
+        run_id: The run that brings them.
+        generation: The generation that they fill or merge into, or None if readers see their content already.
+        merges: Whether they go into a generation that readers see already.
+        loads: What is to be loaded, in the order in which later files win.
+    """
+
     run_id: str
     generation: int | None
     merges: bool
-    report: CleanReport
+    loads: tuple[Load, ...]
+
+    @property
+    def load_ids(self) -> list[int]:
+        """Ids of the loads, in order."""
+        return [load.load_id for load in self.loads]
+
+    def within(self, folder: Path) -> Batch:
+        """Give the batch with the places of its files in a folder of this machine."""
+        loads = tuple(Load(load.load_id, load.report.within(folder)) for load in self.loads)
+        return replace(self, loads=loads)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain values that survive JSON."""
-        return asdict(self)
+        return asdict(self) | {"loads": [asdict(load) for load in self.loads]}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Load:
+    def from_dict(cls, values: dict[str, Any]) -> Batch:
         """Read what `to_dict` gave."""
-        return cls(**{**values, "report": CleanReport.from_dict(values["report"])})
+        loads = tuple(Load(load["load_id"], CleanReport.from_dict(load["report"])) for load in values["loads"])
+        return cls(**{**values, "loads": loads})
 
 
 @contextmanager
@@ -163,18 +181,61 @@ def exclusive(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
             connection.execute("select pg_advisory_unlock(hashtext(%s))", lock)
 
 
-def register_load(connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery) -> Load:
-    """Enter a load into the ledger; a retry finds its own row again.
+def register_batch(
+    connection: psycopg.Connection, tables: Tables, reports: Sequence[CleanReport], delivery: Delivery
+) -> Batch:
+    """Enter a run's files into the ledger; a retry finds its own rows again.
 
     Args:
         connection: In autocommit mode, with the run's lease held.
         tables: Where the ledger lies.
-        report: The accounting of its file.
+        reports: The accounting of each file.
         delivery: What the run is.
 
     Returns:
-        The load; without a generation if readers see this very content already.
+        The batch; without a generation if readers see all of its content already.
     """
+    ordered = sorted(reports, key=lambda report: report.source)
+    with connection.transaction():
+        loads = [Load(_enter_load(connection, tables, report, delivery), report) for report in ordered]
+        visible = connection.execute(tables.fill("select generation from {published}")).fetchone()
+        merges = visible is not None and delivery.mode == "merge"
+        if merges:
+            found = find_merged(connection, tables, [report.sha256 for report in reports], delivery.version)
+            new = [load for load in loads if load.report.sha256 not in found]
+        else:
+            contents = [f"{report.sha256} {delivery.version}" for report in ordered]
+            new = [] if connection.execute(tables.fill(_IS_VISIBLE), (contents,)).fetchone() else loads
+        unchanged = [load.load_id for load in loads if load not in new]
+        connection.execute(tables.fill(_MARK_UNCHANGED), (unchanged,))
+        if not new:
+            return Batch(delivery.run_id, None, merges=False, loads=())
+        connection.execute(tables.fill(_MARK_LOADING), ([load.load_id for load in new],))
+        if visible and merges:
+            return Batch(delivery.run_id, visible[0], merges=True, loads=tuple(new))
+        (generation,) = _one(
+            connection.execute(tables.fill("select nextval({sequence})", sequence=_sequence(tables)))
+        )
+    return Batch(delivery.run_id, generation, merges=False, loads=tuple(new))
+
+
+def find_merged(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str], version: str) -> set[str]:
+    """Find out which files went into what readers see now, under the same code and rules.
+
+    Args:
+        connection: Any.
+        tables: Where the ledger lies.
+        sha256: Of the files.
+        version: Of code and rules.
+
+    Returns:
+        Those of `sha256` that did.
+    """
+    return {row[0] for row in connection.execute(tables.fill(_FIND_MERGED), (version, list(sha256)))}
+
+
+def _enter_load(connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery) -> int:
+    """Find or make a file's row in the ledger."""
     row: dict[str, Any] = {
         "run_id": delivery.run_id,
         "run_date": delivery.run_date,
@@ -188,54 +249,10 @@ def register_load(connection: psycopg.Connection, tables: Tables, report: CleanR
     row |= {name: getattr(report, name) for name in _COPIED_TO_LEDGER}
     names = sql.SQL(", ").join(map(sql.Identifier, row))
     values = sql.SQL(", ").join(map(sql.Placeholder, row))
-    with connection.transaction():
-        # Not `on conflict`, which would use up a number at each retry.
-        found = connection.execute(tables.fill(_FIND_LOAD), row).fetchone()
-        (load_id,) = found or _one(connection.execute(tables.fill(_ENTER_LOAD, names=names, values=values), row))
-        visible = connection.execute(tables.fill(_FIND_VISIBLE), row).fetchone()
-        if visible and visible[1]:
-            connection.execute(tables.fill(_MARK_UNCHANGED), (load_id,))
-            return Load(load_id, delivery.run_id, None, merges=False, report=report)
-        connection.execute(tables.fill(_MARK_LOADING), (load_id,))
-        if visible and delivery.mode == "merge":
-            return Load(load_id, delivery.run_id, visible[0], merges=True, report=report)
-        (generation,) = _one(
-            connection.execute(tables.fill("select nextval({sequence})", sequence=_sequence(tables)))
-        )
-    return Load(load_id, delivery.run_id, generation, merges=False, report=report)
-
-
-def empty_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    """Make the incoming table, empty, for this load. What readers see is another table."""
-    parts = {
-        "number": sql.Literal(load.generation),
-        "load_id": sql.Literal(load.load_id),
-        "stamp": sql.Literal(stamp_of(load)),
-    }
-    with exclusive(connection, tables), connection.transaction():
-        for statement in _EMPTY_INCOMING:
-            connection.execute(tables.fill(statement, **parts))
-
-
-def require_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    """Check that the incoming table was made for this load.
-
-    Raises:
-        RefusedError: It was not; another run may have taken over.
-    """
-    found = connection.execute(
-        "select obj_description(to_regclass(%s), 'pg_class')", (tables.relation("_incoming"),)
-    ).fetchone()
-    if found is None or found[0] != stamp_of(load):
-        raise RefusedError(
-            f"The incoming table is not the one that run {load.run_id} made (load {load.load_id}).",
-            "Clear the run from its first task on: `create_cleaned_table` and what follows it.",
-        )
-
-
-def stamp_of(load: Load) -> str:
-    """Name the load that an incoming table was made for."""
-    return f"load {load.load_id}, generation {load.generation}"
+    # Not `on conflict`, which would use up a number at each retry.
+    found = connection.execute(tables.fill(_FIND_LOAD), row).fetchone()
+    (load_id,) = found or _one(connection.execute(tables.fill(_ENTER_LOAD, names=names, values=values), row))
+    return int(load_id)
 
 
 def _sequence(tables: Tables) -> sql.Literal:

@@ -7,57 +7,67 @@ arrival doesn't matter. The old values are kept for one rollback.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
-from audited_load.warehouse.load import Load
+from audited_load.report import add_exact
+from audited_load.warehouse.load import Batch
 from audited_load.warehouse.tables import CONFIRMED_BY, PROVENANCE, Tables
 
 log = logging.getLogger(__name__)
 
 MAKE_VISIBLE = (
     "update {loads} set status = 'published', generation = {number}, published_at = now(),"
-    " previous_load = (select load_id from {published}) where load_id = {load_id}",
-    "insert into {published} (generation, load_id) values ({number}, {load_id})"
+    " previous_load = (select load_id from {published}) where load_id = any({load_ids})",
+    "insert into {published} (generation, load_id) values ({number}, {last_load})"
     " on conflict (only_row) do update"
     " set generation = excluded.generation, load_id = excluded.load_id, can_roll_back = true",
 )
 """The last statements of a transaction that publishes."""
 
 # Each takes a few rows of very many: never by reading all of them.
-_BY_INDEX = (
+_PREPARE = (
     "set local enable_hashjoin = off",
     "set local enable_mergejoin = off",
     "set local lock_timeout = '10s'",
+    """
+    create temporary table places on commit drop as
+    select load_id, rank() over (order by run_date, source_name collate "C") as place from {loads}
+    where (generation = {number} and status = 'published') or load_id = any({load_ids})
+    """,
+    "alter table places add primary key (load_id)",
+    "delete from {replaced}",
 )
-_FIND_NEWER = """
-    select coalesce(array_agg(l.load_id), '{{}}') from {loads} as l
-    inner join {loads} as own on own.load_id = {load_id}
-    where l.generation = {number} and l.status = 'published'
-        and (l.run_date, l.source_name) > (own.run_date, own.source_name)
+_IS_IN_TIME = """
+    (select place from places where load_id = t.confirmed_by)
+    <= (select place from places where load_id = {arriving}.confirmed_by)
 """
 _KEEP_OUTDATED = """
     insert into {rejected} (load_id, source_record, reasons, raw_record)
-    select {load_id}, i.source_record,
+    select i.load_id, i.source_record,
         format('record:outdated: load %s is for a later day and has another value', t.load_id),
         (select row_to_json(r)::text from (select {incoming_columns}) as r)
     from {incoming} as i
     inner join {partition} as t on t.generation = {number} and t.{key} = i.{key}
-    where t.confirmed_by = any({newer}) and ({incoming_columns}) is distinct from ({columns})
+    where not ({incoming_is_in_time}) and ({incoming_columns}) is distinct from ({columns})
+    returning load_id
 """
 _KEEP_REPLACED = """
     insert into {replaced}
     select t.* from {incoming} as i
     inner join {partition} as t on t.generation = {number} and t.{key} = i.{key}
-    where t.confirmed_by <> all({newer})
+    where {incoming_is_in_time}
 """
-_COUNT_UPDATED = """
-    select count(*) from {incoming} as i inner join {replaced} as t on t.{key} = i.{key}
-    where ({incoming_columns}) is distinct from ({columns})
+_COUNT_REPLACED = """
+    select i.load_id, count(*), count(*) filter (where ({incoming_columns}) is distinct from ({columns}))
+    from {incoming} as i inner join {replaced} as t on t.generation = {number} and t.{key} = i.{key}
+    group by i.load_id
 """
 _UPSERT = """
     with applied as (
@@ -73,19 +83,22 @@ _UPSERT = """
                 where ({excluded_columns}) is not distinct from ({columns})
             ),
             confirmed_by = excluded.confirmed_by
-        where t.confirmed_by <> all({newer})
-        returning {names}
+        where {excluded_is_in_time}
+        returning confirmed_by, {names}
     )
-    select count(*), {sums} from applied
+    select confirmed_by, count(*), {sums} from applied group by confirmed_by
 """
+# The audit has entered what gave way within the batch; here comes what readers' rows made of the rest.
 _ENTER_COUNTS = """
-    update {loads} as own set
-        inserted = {inserted}, updated = {updated}, outdated = {outdated},
-        unchanged = own.accepted - {inserted} - {updated} - {outdated},
-        visible_rows = before.visible_rows + {inserted},
-        {visible_totals}
+    update {loads} set
+        inserted = {inserted}, updated = {updated}, outdated = outdated + {outdated},
+        unchanged = accepted - {inserted} - {updated} - outdated - {outdated}
+    where load_id = {load_id}
+"""
+_ENTER_VISIBLE = """
+    update {loads} as own set visible_rows = before.visible_rows + {inserted}, {visible_totals}
     from {loads} as before
-    where own.load_id = {load_id} and before.load_id = (select load_id from {published})
+    where own.load_id = any({load_ids}) and before.load_id = (select load_id from {published})
 """
 
 
@@ -118,69 +131,91 @@ def find_visible(connection: psycopg.Connection, tables: Tables, *, lock: bool =
     return Visible(*row) if row else None
 
 
-def merge_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> int:
+def merge_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
     """Bring the incoming rows into the generation that readers see, and count what they changed.
 
     Args:
         connection: In autocommit mode.
         tables: Their names.
-        load: The load; its incoming table was audited.
+        batch: The batch; its incoming table was audited.
 
     Returns:
         Rows that readers see then.
 
     Raises:
-        RefusedError: Readers see another generation now than when the load was registered.
+        RefusedError: Readers see another generation now than when the batch was registered.
     """
     with connection.transaction():
-        for statement in _BY_INDEX:
-            connection.execute(statement)
         visible = find_visible(connection, tables, lock=True)
-        if visible is None or visible.generation != load.generation:
+        if visible is None or visible.generation != batch.generation:
             raise RefusedError(
-                f"Load {load.load_id} was to be merged into generation {load.generation},"
+                f"Run {batch.run_id} was to be merged into generation {batch.generation},"
                 " which readers no longer see.",
                 "Clear the run from `create_cleaned_table` on.",
             )
-        parts = _parts(tables, load)
-        (newer,) = connection.execute(tables.fill(_FIND_NEWER, **parts)).fetchone() or ([],)
-        parts["newer"] = sql.Literal(newer) + sql.SQL("::bigint[]")
-        outdated = connection.execute(tables.fill(_KEEP_OUTDATED, **parts)).rowcount if newer else 0
-        connection.execute(tables.fill("delete from {replaced}"))
-        replaced = connection.execute(tables.fill(_KEEP_REPLACED, **parts)).rowcount
-        (updated,) = connection.execute(tables.fill(_COUNT_UPDATED, **parts)).fetchone() or (0,)
-        applied, *new = connection.execute(tables.fill(_UPSERT, sums=tables.sums(), **parts)).fetchone() or (0,)
-        old = connection.execute(tables.fill("select {sums} from {replaced}", sums=tables.sums())).fetchone() or ()
-        parts["visible_totals"] = sql.SQL(", ").join(
-            sql.SQL("{name} = before.{name} + {new} - {old}").format(
-                name=sql.Identifier(f"visible_{total.name}"), new=sql.Literal(plus), old=sql.Literal(minus)
-            )
-            for total, plus, minus in zip(tables.feed.totals, new, old, strict=True)
+        inserted = _merge(connection, tables, batch)
+    return visible.rows + inserted
+
+
+def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
+    """Merge, within a transaction; give the number of new rows."""
+    parts = _parts(tables, batch)
+    for statement in _PREPARE:
+        connection.execute(tables.fill(statement, **parts))
+    outdated = Counter(row[0] for row in connection.execute(tables.fill(_KEEP_OUTDATED, **parts)))
+    connection.execute(tables.fill(_KEEP_REPLACED, **parts))
+    replaced, updated = Counter[int](), Counter[int]()
+    for load_id, *counts in connection.execute(tables.fill(_COUNT_REPLACED, **parts)):
+        replaced[load_id], updated[load_id] = counts
+    applied, gained = Counter[int](), {total.name: Decimal(0) for total in tables.feed.totals}
+    for load_id, count, *sums in connection.execute(tables.fill(_UPSERT, sums=tables.sums(), **parts)):
+        applied[load_id] = count
+        add_exact(gained, dict(zip(gained, sums, strict=True)))
+    old = connection.execute(tables.fill("select {sums} from {replaced}", sums=tables.sums())).fetchone() or ()
+    add_exact(gained, dict(zip(gained, old, strict=True)), sign=-1)
+    inserted = applied - replaced
+    for load_id in batch.load_ids:
+        values = {
+            "load_id": load_id,
+            "inserted": inserted[load_id],
+            "updated": updated[load_id],
+            "outdated": outdated[load_id],
+        }
+        connection.execute(tables.fill(_ENTER_COUNTS, **{name: sql.Literal(n) for name, n in values.items()}))
+    parts["inserted"] = sql.Literal(inserted.total())
+    parts["visible_totals"] = sql.SQL(", ").join(
+        sql.SQL("{name} = before.{name} + {gained}").format(
+            name=sql.Identifier(f"visible_{name}"), gained=sql.Literal(value)
         )
-        inserted = applied - replaced
-        counts = {"inserted": inserted, "updated": updated, "outdated": outdated}
-        parts |= {name: sql.Literal(count) for name, count in counts.items()}
-        for statement in (_ENTER_COUNTS, *MAKE_VISIBLE):
-            connection.execute(tables.fill(statement, **parts))
-    log.info("Merged: %s inserted, %s updated, %s outdated", inserted, updated, outdated)
-    return visible.rows + int(inserted)
+        for name, value in gained.items()
+    )
+    for statement in (_ENTER_VISIBLE, *MAKE_VISIBLE):
+        connection.execute(tables.fill(statement, **parts))
+    log.info("Merged: %s inserted, %s updated, %s outdated", inserted.total(), updated.total(), outdated.total())
+    return inserted.total()
 
 
-def _parts(tables: Tables, load: Load) -> dict[str, sql.Composable]:
+def _parts(tables: Tables, batch: Batch) -> dict[str, sql.Composable]:
     """Compose what the statements have in common."""
     names = [sql.Identifier(name) for name in tables.feed.names]
-
-    def of(table: str) -> sql.Composed:
-        return sql.SQL(", ").join(sql.SQL("{}.{}").format(sql.SQL(table), name) for name in names)
-
     return {
-        "load_id": sql.Literal(load.load_id),
-        "number": sql.Literal(load.generation),
-        "partition": sql.Identifier(tables.schema, f"{tables.feed.name}_g{load.generation}"),
+        **visible_parts(batch),
+        "partition": sql.Identifier(tables.schema, f"{tables.feed.name}_g{batch.generation}"),
         "names": sql.SQL(", ").join(names),
         "provenance": sql.SQL(", ").join(map(sql.Identifier, (*PROVENANCE, CONFIRMED_BY))),
-        "columns": of("t"),
-        "incoming_columns": of("i"),
-        "excluded_columns": of("excluded"),
+        "columns": tables.columns("t"),
+        "incoming_columns": tables.columns("i"),
+        "excluded_columns": tables.columns("excluded"),
+        "incoming_is_in_time": sql.SQL(_IS_IN_TIME).format(arriving=sql.Identifier("i")),
+        "excluded_is_in_time": sql.SQL(_IS_IN_TIME).format(arriving=sql.Identifier("excluded")),
         "assignments": sql.SQL(", ").join(sql.SQL("{name} = excluded.{name}").format(name=name) for name in names),
+    }
+
+
+def visible_parts(batch: Batch) -> dict[str, sql.Composable]:
+    """Compose what `MAKE_VISIBLE` needs."""
+    return {
+        "number": sql.Literal(batch.generation),
+        "load_ids": sql.Literal(batch.load_ids),
+        "last_load": sql.Literal(batch.load_ids[-1]),
     }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from decimal import Decimal
 
 import psycopg
 from psycopg import sql
 
-from audited_load.errors import BadDataError, RefusedError
-from audited_load.warehouse.load import Load, exclusive, require_incoming
-from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming
+from audited_load.errors import RefusedError
+from audited_load.warehouse.incoming import audit_incoming, require_incoming
+from audited_load.warehouse.load import Batch, exclusive
+from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming, visible_parts
 from audited_load.warehouse.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,6 @@ _PUBLISH = (
     "alter table {incoming} rename to {name}",
     "comment on table {partition} is null",
     "alter table {generations} attach partition {partition} for values in ({number})",
-    "update {loads} set inserted = accepted, updated = 0, unchanged = 0, outdated = 0,"
-    " visible_rows = accepted, {visible_totals} where load_id = {load_id}",
     *MAKE_VISIBLE,
 )
 
@@ -52,9 +50,9 @@ class Published:
     """What a load came to.
 
     Attributes:
-        load_id: Its row in the ledger.
+        load_id: The load that was published last.
         generation: What readers see now.
-        rows: Rows of the load.
+        rows: Rows that readers see.
         changed: False if readers saw this content already.
     """
 
@@ -65,14 +63,14 @@ class Published:
 
 
 def audit_and_publish(
-    connection: psycopg.Connection, tables: Tables, load: Load, *, min_row_ratio: float, force: bool
+    connection: psycopg.Connection, tables: Tables, batch: Batch, *, min_row_ratio: float, force: bool
 ) -> Published:
-    """Check the incoming table against the accounting of its file, then let readers see it.
+    """Check the incoming table against the accounting of its files, then let readers see it.
 
     Args:
         connection: In autocommit mode.
         tables: Their names.
-        load: The load.
+        batch: The files of the run.
         min_row_ratio: Smallest share of the visible rows that a new load may have.
         force: Publish even if the guard of `min_row_ratio` objects.
 
@@ -85,61 +83,37 @@ def audit_and_publish(
             incoming table is another load's.
     """
     with exclusive(connection, tables):
-        published = _audit_and_publish(connection, tables, load, min_row_ratio, force=force)
+        published = _audit_and_publish(connection, tables, batch, min_row_ratio, force=force)
     if published.changed:
         drop_old_generations(connection, tables)
     return published
 
 
 def _audit_and_publish(
-    connection: psycopg.Connection, tables: Tables, load: Load, min_row_ratio: float, *, force: bool
+    connection: psycopg.Connection, tables: Tables, batch: Batch, min_row_ratio: float, *, force: bool
 ) -> Published:
     visible = find_visible(connection, tables)
     if visible and (
-        load.generation is None or (visible.load_id, visible.generation) == (load.load_id, load.generation)
+        batch.generation is None or (visible.load_id, visible.generation) == (batch.load_ids[-1], batch.generation)
     ):
-        log.info("Load %s is visible already: nothing to publish", load.load_id)
-        return Published(load.load_id, visible.generation, visible.rows, changed=False)
-    if load.generation is None:
+        log.info("Run %s is visible already: nothing to publish", batch.run_id)
+        return Published(visible.load_id, visible.generation, visible.rows, changed=False)
+    if batch.generation is None:
         raise RefusedError(
-            f"Load {load.load_id} was taken for visible, but readers see nothing of it now.",
+            f"The files of run {batch.run_id} were taken for visible, but readers see nothing of them now.",
             "Clear the run from `create_cleaned_table` on.",
         )
-    require_incoming(connection, tables, load)
-    _add_key(connection, tables, load)
-    audit_incoming(connection, tables, load)
+    require_incoming(connection, tables, batch)
+    rows = audit_incoming(connection, tables, batch)
     connection.execute(tables.fill("analyze {incoming}"))
-    if load.merges:
-        rows = merge_incoming(connection, tables, load)
+    if batch.merges:
+        rows = merge_incoming(connection, tables, batch)
     else:
         if visible and not force:
-            _guard_rows(load, visible, min_row_ratio)
-            _guard_date(connection, tables, load, visible)
-        _publish(connection, tables, load)
-        rows = load.report.accepted
-    return Published(load.load_id, load.generation, rows, changed=True)
-
-
-def audit_incoming(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    """Compare the incoming table with the accounting, to the row and to the last decimal.
-
-    Raises:
-        BadDataError: They differ.
-    """
-    statement = tables.fill("select count(*), {sums} from {incoming}", sums=tables.sums())
-    row = connection.execute(statement).fetchone() or ()
-    expected = {"rows": Decimal(load.report.accepted)}
-    expected |= {total.name: Decimal(load.report.totals[total.name]) for total in tables.feed.totals}
-    wrong = [
-        f"{name}: {found} in the table, {wanted} in the file"
-        for (name, wanted), found in zip(expected.items(), row, strict=True)
-        if Decimal(found) != wanted
-    ]
-    if wrong:
-        raise BadDataError(
-            f"Load {load.load_id} does not tie out. " + "; ".join(wrong) + ".",
-            "Nothing was published. Run it again from the first task on; the cleaned file may have been changed.",
-        )
+            _guard_rows(batch, rows, visible, min_row_ratio)
+            _guard_date(connection, tables, batch, visible)
+        _publish(connection, tables, batch)
+    return Published(batch.load_ids[-1], batch.generation, rows, changed=True)
 
 
 def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None:
@@ -168,29 +142,21 @@ def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None
             connection.execute("reset lock_timeout")
 
 
-def _add_key(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    has_key = "select 1 from pg_constraint where conrelid = %s::regclass and contype = 'p'"
-    if connection.execute(has_key, (tables.relation("_incoming"),)).fetchone():
-        return
-    constraint = sql.Identifier(f"{tables.feed.name}_g{load.generation}_l{load.load_id}_key")
-    statement = "alter table {incoming} add constraint {constraint} primary key (generation, {key})"
-    connection.execute(tables.fill(statement, constraint=constraint))
-
-
-def _guard_rows(load: Load, visible: Visible, min_row_ratio: float) -> None:
-    same_feed = visible.source == load.report.source or visible.rows >= GUARD_FROM_ROWS
-    if same_feed and load.report.accepted < min_row_ratio * visible.rows:
+def _guard_rows(batch: Batch, rows: int, visible: Visible, min_row_ratio: float) -> None:
+    names = [load.report.source for load in batch.loads]
+    same_feed = visible.source in names or visible.rows >= GUARD_FROM_ROWS
+    if same_feed and rows < min_row_ratio * visible.rows:
         raise RefusedError(
-            f"{load.report.source} holds {load.report.accepted} good records, but readers see {visible.rows} now:"
-            f" fewer than MIN_ROW_RATIO ({min_row_ratio:.0%}) of them.",
+            f"{', '.join(names[:5])} {'holds' if len(names) == 1 else 'and others hold'} {rows} good records,"
+            f" but readers see {visible.rows} now: fewer than MIN_ROW_RATIO ({min_row_ratio:.0%}) of them.",
             "Check that the delivery is whole. If it is, run it again with the param `force`."
             " The published tables are as they were.",
         )
 
 
-def _guard_date(connection: psycopg.Connection, tables: Tables, load: Load, visible: Visible) -> None:
+def _guard_date(connection: psycopg.Connection, tables: Tables, batch: Batch, visible: Visible) -> None:
     statement = tables.fill("select run_date from {loads} where load_id = %s")
-    (run_date,) = connection.execute(statement, (load.load_id,)).fetchone() or (visible.run_date,)
+    (run_date,) = connection.execute(statement, (batch.load_ids[-1],)).fetchone() or (visible.run_date,)
     if run_date < visible.run_date:
         raise RefusedError(
             f"This run is for {run_date:%Y-%m-%d %H:%M}, but readers see the load of"
@@ -200,24 +166,12 @@ def _guard_date(connection: psycopg.Connection, tables: Tables, load: Load, visi
         )
 
 
-def _publish(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
+def _publish(connection: psycopg.Connection, tables: Tables, batch: Batch) -> None:
     """Make the incoming table a partition and move the pointer: one short transaction, no lock on readers."""
-    number = sql.Literal(load.generation)
-    name = f"{tables.feed.name}_g{load.generation}"
-    visible_totals = sql.SQL(", ").join(
-        sql.SQL("{} = {}").format(sql.Identifier(f"visible_{total.name}"), sql.Identifier(f"total_{total.name}"))
-        for total in tables.feed.totals
-    )
+    name = f"{tables.feed.name}_g{batch.generation}"
+    parts = visible_parts(batch)
+    parts |= {"name": sql.Identifier(name), "partition": sql.Identifier(tables.schema, name)}
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
         for statement in _PUBLISH:
-            connection.execute(
-                tables.fill(
-                    statement,
-                    name=sql.Identifier(name),
-                    partition=sql.Identifier(tables.schema, name),
-                    number=number,
-                    load_id=sql.Literal(load.load_id),
-                    visible_totals=visible_totals,
-                )
-            )
+            connection.execute(tables.fill(statement, **parts))

@@ -13,21 +13,27 @@ from audited_load.warehouse.tables import Tables
 
 _FIND = """
     select
-        p.load_id, p.generation, p.can_roll_back,
+        p.generation, p.can_roll_back,
         before.load_id, before.generation, before.visible_rows, {totals}
     from {published} as p
     inner join {loads} as l on p.load_id = l.load_id
     left join {loads} as before on l.previous_load = before.load_id
     for update of p
 """
+# The files of a run are published, and taken back, together.
+_FIND_BATCH = """
+    select array_agg(load_id) from {loads}
+    where status = 'published' and generation = {number}
+        and published_at = (select published_at from {published_load})
+"""
 _IS_ATTACHED = "select 1 from pg_inherits where inhrelid = to_regclass(%s) and not inhdetachpending"
 _UNDO_MERGE = (
-    "delete from {partition} where confirmed_by = {load_id}",
+    "delete from {partition} where confirmed_by = any({load_ids})",
     "insert into {partition} select * from {replaced}",
     "delete from {replaced}",
 )
 _UNDO = (
-    "update {loads} set status = 'rolled_back' where load_id = {load_id}",
+    "update {loads} set status = 'rolled_back' where load_id = any({load_ids})",
     "update {published} set generation = {number}, load_id = {previous}, can_roll_back = false",
 )
 
@@ -37,12 +43,12 @@ class RolledBack:
     """What a rollback did.
 
     Attributes:
-        load_id: The load that was taken back.
+        load_ids: The loads that were taken back.
         visible_load_id: The load that readers see now.
         rows: Rows that readers see now.
     """
 
-    load_id: int
+    load_ids: list[int]
     visible_load_id: int
     rows: int
 
@@ -65,15 +71,17 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
         found = connection.execute(tables.fill(_FIND, totals=sql.SQL(", ").join(totals))).fetchone()
-        load_id, generation, can_roll_back, previous, number, *expected = found or (None,) * 6
+        generation, can_roll_back, previous, number, *expected = found or (None,) * 5
         name = f"{tables.feed.name}_g{number}"
         if not can_roll_back or previous is None or not _is_kept(connection, tables, name):
             raise RefusedError(
                 "There is no load to go back to: only the one before the last is kept, for one rollback.",
                 "Load the file that you want with `customer-pipeline run FILE`.",
             )
+        batch = tables.fill(_FIND_BATCH, number=sql.Literal(generation))
+        (load_ids,) = connection.execute(batch).fetchone() or ([],)
         parts: dict[str, sql.Composable] = {
-            "load_id": sql.Literal(load_id),
+            "load_ids": sql.Literal(load_ids),
             "previous": sql.Literal(previous),
             "number": sql.Literal(number),
             "partition": sql.Identifier(tables.schema, name),
@@ -84,7 +92,7 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
         _audit(connection, tables, parts, expected)
         for statement in _UNDO:
             connection.execute(tables.fill(statement, **parts))
-    return RolledBack(load_id, previous, expected[0])
+    return RolledBack(sorted(load_ids), previous, expected[0])
 
 
 def _is_kept(connection: psycopg.Connection, tables: Tables, name: str) -> bool:

@@ -6,7 +6,7 @@
 <schema>.<feed>               view of the generation that <schema>.published points to: what readers see
 <schema>.<feed>_replaced      old values of the rows that the last merge changed, for its rollback
 <schema>.<feed>_rejected      quarantine, kept across runs
-<schema>.loads                ledger: one row a load
+<schema>.loads                ledger: one row a load, which is one file of one run
 <schema>.published_load       view: the ledger's row of the load that readers see
 ```
 
@@ -62,6 +62,11 @@ class Tables:
             factors = [sql.SQL("{}{}::numeric").format(before, sql.Identifier(name)) for name in total.factors]
             totals.append(sql.SQL("coalesce(sum({}), 0)").format(sql.SQL(" * ").join(factors)))
         return sql.SQL(", ").join(totals)
+
+    def columns(self, alias: str) -> sql.Composed:
+        """Compose the feed's columns of a table, as a list."""
+        names = [sql.Identifier(alias, name) for name in self.feed.names]
+        return sql.SQL(", ").join(names)
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
         """Compose a statement; `{view}`, `{generations}`, `{incoming}`, … stand for the names."""
@@ -157,7 +162,7 @@ _STATEMENTS = (
         status text not null check (status in ('loading', 'published', 'unchanged', 'rolled_back')),
         previous_load bigint references {loads} (load_id),
         code_version text not null,
-        unique (run_id, sha256, code_version),
+        unique (run_id, source_name, sha256, code_version),
         check (read = accepted + quarantined + duplicates),
         check (accepted = inserted + updated + unchanged + outdated),
         check ((status in ('published', 'rolled_back')) = (generation is not null and published_at is not null))
