@@ -35,6 +35,7 @@ _ROLE_SETTINGS = {
 
 _SETTINGS = {
     "max_connections": "100",
+    "shared_buffers": "512MB",
     "work_mem": "64MB",
     "maintenance_work_mem": "256MB",
     "max_wal_size": "4GB",

@@ -48,6 +48,9 @@ _IS_IN_TIME = """
     (select place from places where load_id = t.confirmed_by)
     <= (select place from places where load_id = {arriving}.confirmed_by)
 """
+_HAS_NEWER = """
+    select 1 from places where place > (select min(place) from places where load_id = any({load_ids})) limit 1
+"""
 _KEEP_OUTDATED = """
     insert into {rejected} (load_id, source_record, reasons, raw_record)
     select i.load_id, i.source_record,
@@ -57,17 +60,6 @@ _KEEP_OUTDATED = """
     inner join {partition} as t on t.generation = {number} and t.{key} = i.{key}
     where not ({incoming_is_in_time}) and ({incoming_columns}) is distinct from ({columns})
     returning load_id
-"""
-_KEEP_REPLACED = """
-    insert into {replaced}
-    select t.* from {incoming} as i
-    inner join {partition} as t on t.generation = {number} and t.{key} = i.{key}
-    where {incoming_is_in_time}
-"""
-_COUNT_REPLACED = """
-    select i.load_id, count(*), count(*) filter (where ({incoming_columns}) is distinct from ({columns}))
-    from {incoming} as i inner join {replaced} as t on t.generation = {number} and t.{key} = i.{key}
-    group by i.load_id
 """
 _UPSERT = """
     with applied as (
@@ -84,9 +76,20 @@ _UPSERT = """
             ),
             confirmed_by = excluded.confirmed_by
         where {excluded_is_in_time}
-        returning confirmed_by, {names}
+        returning old as before, new as after
+    ),
+    kept as (
+        insert into {replaced} ({names}, {provenance}, generation)
+        select {before_columns}, {before_provenance}, (before).generation from applied
+        where (before).generation is not null
     )
-    select confirmed_by, count(*), {sums} from applied group by confirmed_by
+    select
+        (after).confirmed_by, count(*) filter (where (before).generation is null),
+        count(*) filter (
+            where (before).generation is not null and ({before_columns}) is distinct from ({after_columns})
+        ),
+        {sums_after}, {sums_before}
+    from applied group by 1
 """
 # The audit has entered what gave way within the batch; here comes what readers' rows made of the rest.
 _ENTER_COUNTS = """
@@ -162,18 +165,17 @@ def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
     parts = _parts(tables, batch)
     for statement in _PREPARE:
         connection.execute(tables.fill(statement, **parts))
-    outdated = Counter(row[0] for row in connection.execute(tables.fill(_KEEP_OUTDATED, **parts)))
-    connection.execute(tables.fill(_KEEP_REPLACED, **parts))
-    replaced, updated = Counter[int](), Counter[int]()
-    for load_id, *counts in connection.execute(tables.fill(_COUNT_REPLACED, **parts)):
-        replaced[load_id], updated[load_id] = counts
-    applied, gained = Counter[int](), {total.name: Decimal(0) for total in tables.feed.totals}
-    for load_id, count, *sums in connection.execute(tables.fill(_UPSERT, sums=tables.sums(), **parts)):
-        applied[load_id] = count
-        add_exact(gained, dict(zip(gained, sums, strict=True)))
-    old = connection.execute(tables.fill("select {sums} from {replaced}", sums=tables.sums())).fetchone() or ()
-    add_exact(gained, dict(zip(gained, old, strict=True)), sign=-1)
-    inserted = applied - replaced
+    outdated = Counter[int]()
+    # Usually all of them are the newest, and then nothing needs to be looked up for this.
+    if connection.execute(tables.fill(_HAS_NEWER, **parts)).fetchone():
+        outdated.update(row[0] for row in connection.execute(tables.fill(_KEEP_OUTDATED, **parts)))
+    inserted, updated = Counter[int](), Counter[int]()
+    names = [total.name for total in tables.feed.totals]
+    gained = dict.fromkeys(names, Decimal(0))
+    for load_id, new, changed, *sums in connection.execute(tables.fill(_UPSERT, **parts)):
+        inserted[load_id], updated[load_id] = new, changed
+        add_exact(gained, dict(zip(names, sums[: len(names)], strict=True)))
+        add_exact(gained, dict(zip(names, sums[len(names) :], strict=True)), sign=-1)
     for load_id in batch.load_ids:
         values = {
             "load_id": load_id,
@@ -197,12 +199,19 @@ def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
 
 def _parts(tables: Tables, batch: Batch) -> dict[str, sql.Composable]:
     """Compose what the statements have in common."""
-    names = [sql.Identifier(name) for name in tables.feed.names]
+    names, provenance = [sql.Identifier(name) for name in tables.feed.names], (*PROVENANCE, CONFIRMED_BY)
     return {
         **visible_parts(batch),
         "partition": sql.Identifier(tables.schema, f"{tables.feed.name}_g{batch.generation}"),
         "names": sql.SQL(", ").join(names),
-        "provenance": sql.SQL(", ").join(map(sql.Identifier, (*PROVENANCE, CONFIRMED_BY))),
+        "provenance": sql.SQL(", ").join(map(sql.Identifier, provenance)),
+        "before_provenance": sql.SQL(", ").join(
+            sql.SQL("(before).{}").format(sql.Identifier(name)) for name in provenance
+        ),
+        "before_columns": tables.columns("before"),
+        "after_columns": tables.columns("after"),
+        "sums_before": tables.sums("before"),
+        "sums_after": tables.sums("after"),
         "columns": tables.columns("t"),
         "incoming_columns": tables.columns("i"),
         "excluded_columns": tables.columns("excluded"),

@@ -54,18 +54,18 @@ class Tables:
         """Name another table of the schema, such as `loads`."""
         return sql.Identifier(self.schema, name)
 
-    def sums(self, alias: str = "") -> sql.Composed:
-        """Compose the control totals over rows of the feed, as one column each; `alias` is the rows' table."""
-        before = sql.SQL("{}.").format(sql.Identifier(alias)) if alias else sql.SQL("")
+    def sums(self, row: str = "") -> sql.Composed:
+        """Compose the control totals over rows of the feed, as one column each; `row` is an alias of theirs."""
+        before = sql.SQL("({}).").format(sql.Identifier(row)) if row else sql.SQL("")
         totals = []
         for total in self.feed.totals:
             factors = [sql.SQL("{}{}::numeric").format(before, sql.Identifier(name)) for name in total.factors]
             totals.append(sql.SQL("coalesce(sum({}), 0)").format(sql.SQL(" * ").join(factors)))
         return sql.SQL(", ").join(totals)
 
-    def columns(self, alias: str) -> sql.Composed:
-        """Compose the feed's columns of a table, as a list."""
-        names = [sql.Identifier(alias, name) for name in self.feed.names]
+    def columns(self, row: str) -> sql.Composed:
+        """Compose the feed's columns of rows, by an alias of theirs, as a list."""
+        names = [sql.SQL("({}).{}").format(sql.Identifier(row), sql.Identifier(name)) for name in self.feed.names]
         return sql.SQL(", ").join(names)
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
