@@ -15,17 +15,16 @@ from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease
 from audited_load.warehouse.load import Delivery, connect, register_batch
-from audited_load.warehouse.tables import Tables, create_tables
-from customer_pipeline.feed import load_feed
+from audited_load.warehouse.tables import create_tables
+from customer_pipeline.feed import load_tables
 
-FEED = load_feed()
-TABLES = Tables(FEED, "cleaned_data")
+TABLES, _ = load_tables()
 
 
 def clean(dirty: Path, folder: Path, _dsn: str) -> float:
     """Clean the file, as the first task does."""
     started = time.monotonic()
-    report = clean_file(dirty, FEED, folder)
+    report = clean_file(dirty, TABLES.feed, folder)
     seconds = time.monotonic() - started
     (folder / "report.json").write_text(json.dumps(report.to_dict()))
     return seconds

@@ -25,11 +25,11 @@ from audited_load.warehouse.lease import acquire_lease, release_lease
 from audited_load.warehouse.load import Delivery, connect, register_batch
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.rollback import roll_back
-from audited_load.warehouse.tables import Tables, create_tables
-from customer_pipeline.feed import SCHEMA, load_feed
+from audited_load.warehouse.tables import create_tables
+from customer_pipeline.feed import load_tables
 from customer_pipeline.settings import Runtime
 
-TABLES = Tables(load_feed(), SCHEMA)
+TABLES, _ = load_tables()
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
 LOOK = "select price from cleaned_data.customer_transactions where transaction_id = 7"
 

@@ -6,7 +6,10 @@
     -#}
     do $body$
     begin
-        if to_regclass('{{ this.schema }}.fact_transactions') is not null
+        if (
+            select relkind from pg_class
+            where oid = to_regclass('{{ this.schema }}.fact_transactions')
+        ) = 'r'
             and not exists (
                 select 1 from pg_constraint
                 where

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -11,50 +13,71 @@ from rich.table import Table
 
 from customer_pipeline.settings import Runtime
 
-_LOAD = """
-    select * from cleaned_data.loads where run_id = %s order by load_id desc limit 1
-"""
+_LOADS = "select * from cleaned_data.loads where run_id = %s order by source_name, load_id"
 _MARTS = """
     select
         count(*) as rows,
         coalesce(sum(units_sold), 0)::numeric as quantity,
         coalesce(sum(gross_amount), 0) as gross,
         coalesce(sum(tax_amount), 0) as tax,
-        (select count(*) - 1 from analytics_dbt_staging.dim_customers) as customers,
-        (select count(*) - 1 from analytics_dbt_staging.dim_products) as products,
-        (select count(distinct transaction_month) from analytics_dbt_staging.agg_monthly_sales) as months
-    from analytics_dbt_staging.fact_transactions
+        (select count(*) - 1 from analytics.dim_customers) as customers,
+        (select count(*) - 1 from analytics.dim_products) as products,
+        (select count(distinct transaction_month) from analytics.agg_monthly_sales) as months
+    from analytics.fact_transactions
 """
 
 
 def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
-    """Print the accounting of a run that succeeded, and whether the marts tie out to it."""
+    """Print the accounting of a run's files, and whether the marts tie out to what was published.
+
+    Prints nothing if the run published nothing and met no file that was published before.
+    """
     with psycopg.connect(runtime.dsn("reader"), row_factory=dict_row) as connection:
-        load = connection.execute(_LOAD, (run_id,)).fetchone()
-        seen = connection.execute("select * from cleaned_data.published_load").fetchone()
-        marts = connection.execute(_MARTS).fetchone()
-    if load is None or seen is None or marts is None:
-        console.print("The ledger has no load of this run.")
+        try:
+            loads = connection.execute(_LOADS, (run_id,)).fetchall()
+            seen = connection.execute("select * from cleaned_data.published_load").fetchone()
+            marts = connection.execute(_MARTS).fetchone()
+        except (
+            psycopg.errors.UndefinedTable,
+            psycopg.errors.InvalidSchemaName,
+            psycopg.errors.InsufficientPrivilege,
+        ):
+            return
+    loads = [load for load in loads if load["status"] in {"published", "unchanged"}]
+    if not loads or seen is None or marts is None:
         return
     console.print()
-    if load["status"] == "unchanged":
-        console.print("Readers see this very file already: nothing was published anew.")
+    for load in loads:
+        _print_file(load, console)
+    _print_counts(console, "Refused, by reason", loads, "reason_counts")
+    _print_counts(console, "Changed, by rule", loads, "rule_counts")
+    if any(load["mode"] == "merge" or load["updated"] or load["outdated"] or load["unchanged"] for load in loads):
+        names = ("inserted", "updated", "unchanged", "outdated")
+        counts = ", ".join(f"{sum(load[name] or 0 for load in loads)} {name}" for name in names)
+        console.print(f"Merged: {counts}")
+    _print_tie_out(loads, seen, marts, console)
+
+
+def _print_file(load: dict[str, Any], console: Console) -> None:
+    again = "; readers see it already, so it was not loaded again" if load["status"] == "unchanged" else ""
     console.print(
         f"{load['source_name']}: read {load['read']} = accepted {load['accepted']}"
-        f" + quarantined {load['quarantined']} + duplicates {load['duplicates']} ({load['encoding']})"
+        f" + quarantined {load['quarantined']} + duplicates {load['duplicates']} ({load['encoding']}){again}",
+        markup=False,
     )
-    _print_counts(console, "Refused, by reason", load["reason_counts"])
-    _print_counts(console, "Changed, by rule", load["rule_counts"])
+
+
+def _print_tie_out(
+    loads: list[dict[str, Any]], seen: dict[str, Any], marts: dict[str, Any], console: Console
+) -> None:
     table = Table("", "rows", "quantity", "gross", "tax", title="Tie-out", title_justify="left")
-    file = (load["accepted"], load["total_quantity"], load["total_gross"], load["total_tax"])
+    names = ("accepted", "total_quantity", "total_gross", "total_tax")
+    files = tuple(sum((load[name] for load in loads), Decimal(0)) for name in names)
     visible = tuple(seen[f"visible_{name}"] for name in ("rows", "quantity", "gross", "tax"))
     fact = (marts["rows"], marts["quantity"], marts["gross"], marts["tax"])
-    table.add_row("cleaned file", *map(_number, file))
+    table.add_row("cleaned file" if len(loads) == 1 else "cleaned files", *map(_number, files))
     table.add_row("cleaned table", *map(_number, visible))
     table.add_row("fact_transactions", *map(_number, fact))
-    if load["mode"] == "merge":
-        counts = ", ".join(f"{load[name] or 0} {name}" for name in ("inserted", "updated", "unchanged", "outdated"))
-        console.print(f"Merged: {counts}")
     console.print(table)
     ties = "ties out to the last decimal" if visible == fact else "[red]DOES NOT TIE OUT[/]"
     console.print(
@@ -63,10 +86,13 @@ def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
     )
 
 
-def _print_counts(console: Console, title: str, counts: dict[str, int]) -> None:
+def _print_counts(console: Console, title: str, loads: list[dict[str, Any]], column: str) -> None:
+    counts: Counter[str] = Counter()
+    for load in loads:
+        counts.update(load[column])
     if counts:
         ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        console.print(f"{title}: " + ", ".join(f"{name} {count}" for name, count in ordered))
+        console.print(f"{title}: " + ", ".join(f"{name} {count}" for name, count in ordered), markup=False)
 
 
 def _number(value: Decimal | int) -> str:

@@ -1,4 +1,4 @@
-"""The column rules, from where the DAG has them: `airflow/dags/steps/data_cleaners.py`."""
+"""The column rules and the tables, from where the DAG has them: `airflow/dags/steps/`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import sys
 from pathlib import Path
 
 from audited_load.columns import Feed
+from audited_load.warehouse.mart_tables import Marts
+from audited_load.warehouse.tables import Tables
 
 DAGS = Path(__file__).resolve().parents[2] / "airflow" / "dags"
 
 
-SCHEMA = "cleaned_data"
-
-
 def load_feed() -> Feed:
-    """Import the feed; the DAGs' folder is no installed package, so it is put on the path first."""
+    """Import the feed."""
+    return load_tables()[0].feed
+
+
+def load_tables() -> tuple[Tables, Marts]:
+    """Import the cleaned table's and the marts' names; the DAGs' folder is no installed package."""
     if str(DAGS) not in sys.path:
         sys.path.insert(0, str(DAGS))
-    from steps.data_cleaners import CUSTOMER_TRANSACTIONS  # noqa: PLC0415 - needs the path above
+    from steps.tables import MARTS, TABLES  # noqa: PLC0415 - needs the path above
 
-    return CUSTOMER_TRANSACTIONS
+    return TABLES, MARTS

@@ -29,9 +29,9 @@ SHARED = Path("/var/lib/customer-pipeline")
 _ROLE_SETTINGS = {
     "loader": {"statement_timeout": "2h", "lock_timeout": "60s"},
     "transformer": {"statement_timeout": "2h", "lock_timeout": "60s"},
-    "reader": {"statement_timeout": "10min", "lock_timeout": "10s", "idle_in_transaction_session_timeout": "1h"},
+    "reader": {"statement_timeout": "10min", "lock_timeout": "10s", "transaction_timeout": "1h"},
 }
-"""Nothing of ours may wait for ever, and no reader may hold up the dropping of old loads for ever."""
+"""Nothing of ours may wait for ever. What a reader's transaction may see is kept for as long as one may last."""
 
 _SETTINGS = {
     "max_connections": "100",
@@ -204,10 +204,15 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
     with psycopg.connect(runtime.dsn("postgres", database), autocommit=True) as admin:
         admin.execute("revoke all on schema public from public")
         admin.execute("create schema if not exists analytics_dbt_staging authorization transformer")
-        admin.execute("grant usage on schema analytics_dbt_staging to reader")
+        for schema in ("analytics_sets", "analytics"):
+            admin.execute(
+                sql.SQL("create schema if not exists {} authorization transformer").format(sql.Identifier(schema))
+            )
+        # Readers see what was tested and published, and not where dbt builds.
+        admin.execute("revoke all on schema analytics_dbt_staging from reader")
+        admin.execute("grant usage on schema analytics to reader")
         admin.execute(
-            "alter default privileges for role transformer in schema analytics_dbt_staging"
-            " grant select on tables to reader"
+            "alter default privileges for role transformer in schema analytics grant select on tables to reader"
         )
 
 

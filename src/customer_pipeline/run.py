@@ -66,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_accounting(runtime, run_id, console)
         console.print(f"\nLook at it: {runtime.url} (user airflow, password airflow)")
         return 0
+    # One refused file of several doesn't keep the others out.
+    print_accounting(runtime, run_id, console)
     return _explain_failure(runtime, api, run_id, console)
 
 

@@ -23,6 +23,7 @@ LOAD = ("create_cleaned_table", "truncate_cleaned_table", "load_cleaned_csv_to_p
 
 def test_the_task_ids_are_those_of_the_specification(dag: DAG) -> None:
     dbt = {f"DBT-Transformations.dbt_models.{model}.{step}" for model in MODELS for step in ("run", "test")}
+    dbt |= {"DBT-Transformations.publish_marts"}
     load = {f"Load-To-Postgres.{name}" for name in LOAD}
     helpers = {f"Clean-Transactions.{name}" for name in HELPERS}
     assert set(dag.task_ids) == {"Clean-Transactions.clean_and_transform_csv"} | helpers | load | dbt
@@ -57,6 +58,11 @@ def test_the_groups_follow_each_other(dag: DAG) -> None:
     assert upstream[f"{models}stg_customer_transactions.run"] == {chain[-1]}
     assert f"{models}dim_customers.test" in upstream[f"{models}fact_transactions.run"]
     assert f"{models}dim_products.test" in upstream[f"{models}fact_transactions.run"]
+
+
+def test_the_marts_are_published_after_every_test(dag: DAG) -> None:
+    before = dag.get_task("DBT-Transformations.publish_marts").get_flat_relative_ids(upstream=True)
+    assert {f"DBT-Transformations.dbt_models.{model}.test" for model in MODELS} <= before
 
 
 @pytest.mark.usefixtures("dag")

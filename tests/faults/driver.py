@@ -21,13 +21,13 @@ from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
 from audited_load.warehouse.publish import audit_and_publish
-from audited_load.warehouse.tables import Tables, create_tables
-from customer_pipeline.feed import SCHEMA, load_feed
+from audited_load.warehouse.tables import create_tables
+from customer_pipeline.feed import load_tables
 
 # Several workers and several connections for a file that is cleaned and copied in a moment.
 source.CHUNK_BYTES, workers.BYTES_PER_WORKER, copy.BYTES_PER_CONNECTION = 2**19, 2**21, 2**22
 
-TABLES = Tables(load_feed(), SCHEMA)
+TABLES, _ = load_tables()
 STEPS = ("clean", "create", "truncate", "load", "validate")
 UNAVAILABLE, TERMINAL = 75, 65
 

@@ -87,13 +87,19 @@ def test_a_reader_makes_nothing_and_sees_no_table_of_the_loader(dsn: Dsn) -> Non
     with psycopg.connect(dsn("loader"), autocommit=True) as loader:
         loader.execute("create schema cleaned_data")
         loader.execute("create table cleaned_data.raw (a int)")
+    with psycopg.connect(dsn("transformer"), autocommit=True) as transformer:
+        transformer.execute("create table analytics_dbt_staging.mart as select 1 as a")
+        transformer.execute("create table analytics_sets.mart as select 1 as a")
     with psycopg.connect(dsn("reader"), autocommit=True) as reader:
         for statement in (
             "create schema mine",
             "create table public.mine (a int)",
             "create temporary table mine (a int)",
             "create table analytics_dbt_staging.mine (a int)",
+            "create table analytics.mine (a int)",
             "select * from cleaned_data.raw",
+            "select * from analytics_dbt_staging.mart",
+            "select * from analytics_sets.mart",
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 reader.execute(statement)
@@ -101,10 +107,21 @@ def test_a_reader_makes_nothing_and_sees_no_table_of_the_loader(dsn: Dsn) -> Non
 
 def test_a_reader_sees_new_marts_in_one_snapshot(dsn: Dsn) -> None:
     with psycopg.connect(dsn("transformer"), autocommit=True) as transformer:
-        transformer.execute("create table analytics_dbt_staging.mart as select 1 as a")
+        transformer.execute("create view analytics.mart as select 1 as a")
     with psycopg.connect(dsn("reader")) as reader:
         assert reader.execute("show transaction_isolation").fetchone() == ("repeatable read",)
-        assert reader.execute("select a from analytics_dbt_staging.mart").fetchone() == (1,)
+        assert reader.execute("select a from analytics.mart").fetchone() == (1,)
+
+
+def test_nobody_of_ours_waits_for_ever(dsn: Dsn) -> None:
+    expected = {"loader": ("2h", "1min", "0"), "transformer": ("2h", "1min", "0"), "reader": ("10min", "10s", "1h")}
+    for role, limits in expected.items():
+        with psycopg.connect(dsn(role)) as connection:
+            found = [
+                (connection.execute(f"show {name}").fetchone() or ("",))[0]  # type: ignore[call-overload]
+                for name in ("statement_timeout", "lock_timeout", "transaction_timeout")
+            ]
+        assert tuple(found) == limits
 
 
 def test_after_a_kill_and_with_a_recycled_pid_it_starts_with_its_data(folder: Path) -> None:

@@ -59,7 +59,9 @@ def test_the_star_schema_ties_out_again_and_again(runtime: Runtime, dsn: Dsn, tm
     alone = dbt(runtime, tmp_path / "target", "run", "--select", "dim_customers")
     assert alone.returncode == 0, alone.stdout
     assert len(query(dsn("transformer"), FOREIGN_KEYS)) == 2
-    _compare_with_the_cleaned_file(dsn("reader"), tmp_path / "out-run-1" / "customer_transactions_cleaned.csv")
+    _compare_with_the_cleaned_file(
+        dsn("transformer"), tmp_path / "out-run-1-sample.csv" / "customer_transactions_cleaned.csv"
+    )
 
 
 def _compare_with_the_cleaned_file(reader: str, cleaned: Path) -> None:

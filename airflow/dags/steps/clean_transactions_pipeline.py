@@ -17,8 +17,9 @@ from audited_load.warehouse.load import connect, find_merged
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.files import attempt_folder, find_sources, hash_file, remove_old_runs, show_latest, wait_until_settled
 from steps.settings import read_settings
+from steps.tables import TABLES
 from steps.task_errors import reported_errors
-from steps.warehouse import TABLES, code_version, leased_connection, make_tables, run_date, warehouse_dsn
+from steps.warehouse import code_version, leased_connection, make_tables, run_date, warehouse_dsn
 
 log = logging.getLogger(__name__)
 

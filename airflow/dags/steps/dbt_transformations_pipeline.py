@@ -1,33 +1,52 @@
-"""Task group DBT-Transformations: the published load → staging, dimensions, fact, aggregate, each tested."""
+"""Task group DBT-Transformations: the published load → staging, dimensions, fact, aggregate, each tested.
+
+What was built becomes visible to readers at the end, all marts at once.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
+from airflow.sdk import task
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestIndirectSelection
 
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.marts import publish_marts
 from steps.dbt_manifest import fresh_manifest
 from steps.retry_policy import DbtRetryPolicy
+from steps.tables import MARTS, READER_TRANSACTION_SECONDS
+from steps.task_errors import reported_errors
+from steps.warehouse import marts_dsn
 
 log = logging.getLogger(__name__)
 
 PROJECT = Path(os.environ.get("PIPELINE_DBT") or Path(__file__).resolve().parents[3] / "dbt")
 
 
-def dbt_transformations_pipeline(parent_group: str) -> DbtTaskGroup:
-    """Define one pair of tasks, run and test, for each model of the dbt project.
+def dbt_transformations_pipeline(parent_group: str) -> Any:
+    """Define one pair of tasks, run and test, for each model of the dbt project, and the one that publishes.
 
     Args:
         parent_group: Id of the task group, for the log.
 
     Returns:
-        The task group `dbt_models`.
+        The last task; its output says what readers see now.
     """
-    log.debug("[%s] Rendering %s", parent_group, PROJECT)
-    return DbtTaskGroup(
+
+    @task(task_id="publish_marts")
+    def publish() -> dict[str, Any]:
+        """Let readers see the marts, now that every test has passed."""
+        with reported_errors(parent_group), connect(marts_dsn()) as connection:
+            published = publish_marts(connection, MARTS, READER_TRANSACTION_SECONDS)
+        word = "Published" if published.changed else "Unchanged:"
+        log.info("[%s] %s set %s, of load %s", parent_group, word, published.set_number, published.load_id)
+        return {"set_number": published.set_number, "load_id": published.load_id, "changed": published.changed}
+
+    models = DbtTaskGroup(
         group_id="dbt_models",
         project_config=ProjectConfig(
             dbt_project_path=PROJECT,
@@ -48,3 +67,6 @@ def dbt_transformations_pipeline(parent_group: str) -> DbtTaskGroup:
         render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST),
         operator_args={"retry_policy": DbtRetryPolicy()},
     )
+    published = publish()
+    models >> published
+    return published

@@ -14,7 +14,8 @@ from audited_load.warehouse.lease import release_lease
 from audited_load.warehouse.load import Batch, Delivery, register_batch
 from audited_load.warehouse.publish import audit_and_publish
 from steps.settings import read_settings
-from steps.warehouse import TABLES, code_version, leased_connection, make_tables, run_date
+from steps.tables import TABLES
+from steps.warehouse import code_version, leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
 

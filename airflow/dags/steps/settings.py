@@ -10,7 +10,6 @@ from pathlib import Path
 from audited_load.errors import RefusedError
 
 CONNECTION_ID = "postgres_default"
-SCHEMA = "cleaned_data"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,12 +15,12 @@ from audited_load import __version__
 from audited_load.columns import fingerprint
 from audited_load.warehouse.lease import held_lease, kept_lease
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.tables import Tables, create_tables
+from audited_load.warehouse.tables import create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.settings import CONNECTION_ID, SCHEMA, read_settings
+from steps.settings import CONNECTION_ID, read_settings
+from steps.tables import TABLES
 from steps.task_errors import reported_errors
 
-TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA)
 LEASE_WAIT_SECONDS = 30
 
 
@@ -43,6 +44,18 @@ def warehouse_dsn() -> str:
         dbname=found.schema or "",
         user=found.login or "",
         password=found.password or "",
+        application_name="pipeline_customer_transaction",
+    )
+
+
+def marts_dsn() -> str:
+    """Give the connection string of the role that dbt builds as; like dbt, from the environment."""
+    return make_conninfo(
+        host=os.environ.get("POSTGRES_HOST", "127.0.0.1"),
+        port=os.environ["POSTGRES_PORT"],
+        dbname=os.environ.get("POSTGRES_DB", "ebury"),
+        user=os.environ.get("TRANSFORMER_USER", "transformer"),
+        password=os.environ["TRANSFORMER_PASSWORD"],
         application_name="pipeline_customer_transaction",
     )
 

@@ -1,0 +1,271 @@
+"""Marts that were built and tested in a staging schema → what readers see: all of them at once, from one load.
+
+```
+<staging>.<mart>          where dbt builds and tests; a view of the published table once that is published
+<sets>.<mart>             partitioned by set_number: one partition a published set
+<sets>.published_sets     one row a set: the load that it was built from
+<sets>.published          one row: the set that readers see
+<views>.<mart>            view of that set, for readers
+<views>.published_marts   view: which set, from which load, since when
+```
+
+Tables are moved, not copied, and readers wait for no lock: a row that is updated decides what they see
+(docs/adr/0009). Each function can be killed anywhere and called again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from audited_load.errors import RefusedError
+from audited_load.warehouse.mart_tables import Marts, attach, bring_in, show_in_staging, tie
+
+log = logging.getLogger(__name__)
+
+KEPT_LOADS = 2
+"""Loads of which the newest set is kept: the visible one, and the one before it for a rollback."""
+
+_MAKE = (
+    "create schema if not exists {sets}",
+    "create schema if not exists {views}",
+    "create sequence if not exists {sets}.set_numbers",
+    """
+    create table if not exists {sets}.published_sets (
+        set_number bigint primary key,
+        load_id bigint not null,
+        published_at timestamptz not null default now(),
+        retired_at timestamptz,
+        is_dropped boolean not null default false
+    )
+    """,
+    """
+    create table if not exists {sets}.published (
+        only_row boolean primary key default true check (only_row),
+        set_number bigint not null references {sets}.published_sets
+    )
+    """,
+    """
+    do $body$ begin
+        if to_regclass({published_marts}) is null then
+            create view {views}.published_marts as
+            select set_number, load_id, published_at from {sets}.published_sets
+            where set_number = (select set_number from {sets}.published);
+        end if;
+    end $body$
+    """,
+)
+# What a model's hook left on the table that it built: the load that it was built from.
+_STAGED = """
+    select c.relname, c.relkind::text, coalesce(obj_description(c.oid, 'pg_class'), '')
+    from pg_class as c where c.relnamespace = {staging_name}::regnamespace and c.relname = any({names})
+"""
+_POINT = (
+    "update {sets}.published_sets set retired_at = now()"
+    " where set_number = (select set_number from {sets}.published)",
+    "insert into {sets}.published_sets (set_number, load_id) values ({number}, {load_id})",
+    "insert into {sets}.published (set_number) values ({number})"
+    " on conflict (only_row) do update set set_number = excluded.set_number",
+)
+_NEWEST_OF_LOAD = "select max(set_number) from {sets}.published_sets where load_id = {load_id} and not is_dropped"
+_POINT_BACK = (
+    "update {sets}.published_sets set retired_at = now()"
+    " where set_number = (select set_number from {sets}.published)",
+    "update {sets}.published_sets set retired_at = null where set_number = {number}",
+    "update {sets}.published set set_number = {number}",
+)
+# Of each of the newest loads the newest set; and what a reader's transaction may still look at.
+_EXPIRED = """
+    with newest as (
+        select max(set_number) as set_number from {sets}.published_sets where not is_dropped
+        group by load_id order by max(set_number) desc limit {kept}
+    )
+    select s.set_number from {sets}.published_sets as s
+    where s.set_number not in (select set_number from newest)
+        and s.set_number <> (select set_number from {sets}.published)
+        and s.retired_at <= now() - make_interval(secs => {grace})
+    order by 1
+"""
+_FIND_PARTITION = """
+    select i.inhrelid is not null, coalesce(i.inhdetachpending, false)
+    from pg_class as c left join pg_inherits as i on c.oid = i.inhrelid
+    where c.oid = to_regclass(%s)
+"""
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """What readers see.
+
+    Attributes:
+        set_number: The set.
+        load_id: The load that it was built from.
+        changed: False if readers saw it already.
+    """
+
+    set_number: int
+    load_id: int
+    changed: bool
+
+
+def publish_marts(connection: psycopg.Connection, marts: Marts, grace_seconds: float) -> PublishedSet:
+    """Let readers see the marts that were built and tested, all at once.
+
+    Args:
+        connection: In autocommit mode, as the role that owns the marts.
+        marts: Which, and where.
+        grace_seconds: How long a set that readers saw stays after another has taken its place.
+
+    Returns:
+        What readers see now.
+
+    Raises:
+        RefusedError: The marts were not all built from the load that is published now.
+    """
+    with _exclusive(connection, marts):
+        with connection.transaction():
+            for statement in _MAKE:
+                connection.execute(marts.fill(statement))
+        load_id, staged = _require_one_load(connection, marts)
+        visible = find_visible_set(connection, marts)
+        if visible and all(kind == "v" for kind in staged.values()):
+            log.info("Set %s is visible already: nothing to publish", visible.set_number)
+            published = visible
+        else:
+            published = PublishedSet(_publish(connection, marts, staged, load_id), load_id, changed=True)
+        drop_expired_sets(connection, marts, grace_seconds)
+    return published
+
+
+def find_visible_set(connection: psycopg.Connection, marts: Marts) -> PublishedSet | None:
+    """Find out which set readers see, if any."""
+    row = connection.execute(marts.fill("select set_number, load_id from {views}.published_marts")).fetchone()
+    return PublishedSet(row[0], row[1], changed=False) if row else None
+
+
+def roll_back_marts(connection: psycopg.Connection, marts: Marts, load_id: int) -> PublishedSet | None:
+    """Let readers see the newest set of a load again.
+
+    Args:
+        connection: In autocommit mode, as the role that owns the marts.
+        marts: Which, and where.
+        load_id: The load.
+
+    Returns:
+        What readers see now; None if no set of that load is kept, and nothing was changed.
+    """
+    if connection.execute("select to_regclass(%s)", (f"{marts.sets}.published",)).fetchone() == (None,):
+        return None
+    with _exclusive(connection, marts), connection.transaction():
+        parts = {"load_id": sql.Literal(load_id)}
+        (number,) = connection.execute(marts.fill(_NEWEST_OF_LOAD, **parts)).fetchone() or (None,)
+        visible = find_visible_set(connection, marts)
+        if number is None or visible is None or visible.set_number == number:
+            return visible if visible and visible.set_number == number else None
+        for statement in _POINT_BACK:
+            connection.execute(marts.fill(statement, number=sql.Literal(number)))
+        show_in_staging(connection, marts, number, load_id)
+    return PublishedSet(number, load_id, changed=True)
+
+
+def drop_expired_sets(connection: psycopg.Connection, marts: Marts, grace_seconds: float) -> None:
+    """Drop sets that no rollback and no reader needs, without making a reader wait; what can't go now goes later.
+
+    A reader's transaction that began before a publish sees the set that was visible then, to its end. So a set
+    stays for as long as such a transaction may last.
+    """
+    parts = {"kept": sql.Literal(KEPT_LOADS), "grace": sql.Literal(grace_seconds)}
+    for (number,) in connection.execute(marts.fill(_EXPIRED, **parts)).fetchall():
+        try:
+            connection.execute("set statement_timeout = '5s'")
+            connection.execute("set lock_timeout = '50ms'")
+            of_set = sql.Literal(number)
+            mark = "update {sets}.published_sets set is_dropped = true where set_number = {number}"
+            connection.execute(marts.fill(mark, number=of_set))
+            for mart in reversed(marts.names):
+                _drop_partition(connection, marts, mart, number)
+            forget = "delete from {sets}.published_sets where set_number = {number}"
+            connection.execute(marts.fill(forget, number=of_set))
+        except (
+            psycopg.errors.QueryCanceled,
+            psycopg.errors.LockNotAvailable,
+            psycopg.errors.DependentObjectsStillExist,
+        ):
+            log.info("Set %s is still in use: it goes with a later one", number)
+            break
+        finally:
+            connection.execute("reset statement_timeout")
+            connection.execute("reset lock_timeout")
+
+
+def _drop_partition(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> None:
+    table = f"{mart}_s{number}"
+    found = connection.execute(_FIND_PARTITION, (f"{marts.sets}.{table}",)).fetchone()
+    if found is None:
+        return
+    names = {"mart": sql.Identifier(mart), "table": sql.Identifier(table)}
+    is_attached, is_pending = found
+    if is_attached:
+        how = sql.SQL("finalize" if is_pending else "concurrently")
+        connection.execute(
+            marts.fill("alter table {sets}.{mart} detach partition {sets}.{table} {how}", how=how, **names)
+        )
+    connection.execute(marts.fill("drop table {sets}.{table}", **names))
+
+
+def _require_one_load(connection: psycopg.Connection, marts: Marts) -> tuple[int, dict[str, str]]:
+    """Check that all marts were built from the load that is published now; give it, and what each mart is."""
+    row = connection.execute(
+        sql.SQL("select load_id from {}").format(sql.Identifier(*marts.source.split(".")))
+    ).fetchone()
+    rows = connection.execute(marts.fill(_STAGED)).fetchall()
+    staged, origins = {name: kind for name, kind, _ in rows}, {name: origin for name, _, origin in rows}
+    wanted = f"load {row[0]}" if row else "a load"
+    wrong = [
+        f"{name}: {origins.get(name) or 'no record of its load'}" if name in staged else f"{name}: absent"
+        for name in marts.names
+        if origins.get(name) != wanted
+    ]
+    if row is None or wrong:
+        raise RefusedError(
+            f"Readers of the cleaned table see {wanted}, but not all marts were built from it. {'; '.join(wrong)}.",
+            "Nothing was published. Build all of them: clear the task group of the models, or `make dbt-run`.",
+        )
+    return int(row[0]), staged
+
+
+def _publish(connection: psycopg.Connection, marts: Marts, staged: dict[str, str], load_id: int) -> int:
+    """Move the marts into a set and point to it, in one transaction; give its number."""
+    with connection.transaction():
+        connection.execute("set local lock_timeout = '10s'")
+        (number,) = connection.execute(
+            marts.fill("select nextval({name})", name=sql.Literal(f"{marts.sets}.set_numbers"))
+        ).fetchone() or (0,)
+        for mart in marts.names:
+            bring_in(connection, marts, mart, number, is_table=staged[mart] != "v")
+        for key in marts.foreign_keys:
+            tie(connection, marts, key, number)
+        for mart in marts.names:
+            attach(connection, marts, mart, number)
+        parts = {"number": sql.Literal(number), "load_id": sql.Literal(load_id)}
+        for statement in _POINT:
+            connection.execute(marts.fill(statement, **parts))
+        show_in_staging(connection, marts, number, load_id)
+    return int(number)
+
+
+@contextmanager
+def _exclusive(connection: psycopg.Connection, marts: Marts) -> Iterator[None]:
+    """Keep other publishers away while the block runs; with the connection, the lock is gone, too."""
+    lock = (f"publish {marts.views}",)
+    connection.execute("select pg_advisory_lock(hashtext(%s))", lock)
+    try:
+        yield
+    finally:
+        with suppress(psycopg.OperationalError):
+            connection.execute("select pg_advisory_unlock(hashtext(%s))", lock)
