@@ -101,6 +101,7 @@ def _report(
         bytes=source.bytes,
         encoding=source.encoding,
         delimiter=source.delimiter,
+        header=_shorten(list(source.header)),
         read=tally.read,
         accepted=tally.accepted - dropped.duplicates - dropped.superseded,
         quarantined=tally.quarantined + dropped.superseded,

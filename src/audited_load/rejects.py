@@ -54,3 +54,8 @@ def show_bytes(raw: bytes) -> str:
 def guard_formula(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would take for a formula."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def unguard_formula(text: str) -> str:
+    """Take the apostrophe of `guard_formula` away again."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_STARTS) else text

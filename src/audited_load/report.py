@@ -20,6 +20,7 @@ class CleanReport:
         bytes: Size of the file.
         encoding: How its text was read.
         delimiter: Between its fields.
+        header: Its columns, as they are named there.
         read: Records in the file; empty lines and the header are none.
         accepted: Records in the cleaned file.
         quarantined: Records in the rejected file, the superseded ones included.
@@ -39,6 +40,7 @@ class CleanReport:
     bytes: int
     encoding: str
     delimiter: str
+    header: list[str]
     read: int
     accepted: int
     quarantined: int

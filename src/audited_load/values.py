@@ -208,7 +208,7 @@ def _reason(column: Column) -> pl.Expr:
     text = pl.col("text")
     shown = pl.when(text.str.len_chars() > SHOWN_CHARACTERS).then(text.str.slice(0, SHOWN_CHARACTERS) + "[cut]")
     return pl.format(
-        "{}: {}: '{}' {}",
+        "{}:{}: '{}' {}",
         pl.lit(column.name),
         pl.col("refusal"),
         shown.otherwise(text),

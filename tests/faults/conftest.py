@@ -37,7 +37,7 @@ TABLE = (
 )
 QUARANTINE = (
     "copy (select source_record, source_line, byte_offset, reasons, raw_record"
-    " from cleaned_data.customer_transactions_rejected where load_id ="
+    " from cleaned_data.customer_transactions_rejected_by_load where load_id ="
     " (select load_id from cleaned_data.published_load) order by 1) to stdout"
 )
 SEEN = "select count(*), sum(quantity), sum(quantity * price) from cleaned_data.customer_transactions"
@@ -249,7 +249,7 @@ def run(
         name.removeprefix("customer_transactions_") for name in partitions
     }
     assert len(partitions) == 2
-    assert rest == {"loads", "published", "lease", "rejected", "replaced"}
+    assert rest == {"loads", "published", "lease", "rejected_by_load", "rejected_closed", "replaced"}
     assert not list(work.glob("run-out/.cleaning-*"))
     assert seen == {before, after}
     SURVIVED.append(request.node.name)

@@ -66,7 +66,7 @@ def test_killed_while_cleaning(run: Run) -> None:
         ("create", "lock table cleaned_data.loads in access exclusive mode"),
         ("create", "lock table cleaned_data.published in access exclusive mode"),
         ("truncate", "lock table cleaned_data.customer_transactions_generations in access exclusive mode"),
-        ("load", "lock table cleaned_data.customer_transactions_rejected in access exclusive mode"),
+        ("load", "lock table cleaned_data.customer_transactions_rejected_by_load in access exclusive mode"),
         ("validate", "lock table cleaned_data.customer_transactions_generations in share mode"),
         ("validate", "lock table cleaned_data.loads in share mode"),
         ("validate", "select * from cleaned_data.published for update"),

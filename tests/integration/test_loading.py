@@ -35,9 +35,9 @@ def test_a_load_is_visible_with_its_ledger_row_and_quarantine(dsn: Dsn, tmp_path
     )
     assert (status, read, accepted, quarantined) == ("published", 101, 100, 1)
     ((reason, raw),) = query(
-        dsn("loader"), "select reasons, raw_record from cleaned_data.customer_transactions_rejected"
+        dsn("loader"), "select reasons, raw_record from cleaned_data.customer_transactions_rejected_by_load"
     )
-    assert reason.startswith("transaction_id: not_an_id")
+    assert reason.startswith("transaction_id:not_an_id")
     assert raw == "abc,1,2024-01-02,1,Thing,1,1,1"
 
 
@@ -188,7 +188,7 @@ def test_a_server_that_is_away_is_worth_a_retry() -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "select * from cleaned_data.customer_transactions_rejected",
+        "select * from cleaned_data.customer_transactions_rejected_by_load",
         "select * from cleaned_data.customer_transactions_generations",
         "delete from cleaned_data.loads",
         "create table public.mine (a int)",

@@ -87,7 +87,8 @@ def test_an_older_day_adds_but_does_not_overwrite_and_says_what_it_left_out(dsn:
     assert prices(loader) == {1: 9, 2: 2}
     assert query(loader, COUNTS)[1] == (1, 0, 0, 1, 2)
     ((reason, raw),) = query(
-        loader, "select reasons, raw_record from cleaned_data.customer_transactions_rejected where load_id = 2"
+        loader,
+        "select reasons, raw_record from cleaned_data.customer_transactions_rejected_by_load where load_id = 2",
     )
     assert reason.startswith("record:outdated: load 1")
     assert '"price":1.0000' in raw.replace(" ", "")

@@ -52,7 +52,9 @@ def test_later_files_win_and_what_gives_way_is_kept(dsn: Dsn, tmp_path: Path) ->
         ("b.csv", "published", 2, 1, 0, 0, 1, 4),
         ("c.csv", "published", 2, 2, 0, 0, 0, 4),
     ]
-    ((reasons, raw),) = query(loader, "select reasons, raw_record from cleaned_data.customer_transactions_rejected")
+    ((reasons, raw),) = query(
+        loader, "select reasons, raw_record from cleaned_data.customer_transactions_rejected_by_load"
+    )
     assert reasons.startswith("record:outdated: load 3 is of a later file")
     assert '"price":40.0000' in raw
     ((gross,),) = query(loader, "select visible_gross from cleaned_data.published_load")

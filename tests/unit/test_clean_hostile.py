@@ -9,6 +9,7 @@ import resource
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from cleaning import HEADER, ROW, accepted_values, clean, read_rows, refusing_co
 from audited_load.clean import clean_file
 from audited_load.errors import PipelineError, RefusedError, UnavailableError, UnusableFileError
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.files import resolve_source
+from steps.files import find_sources
 
 CLI = Path(sys.executable).parent / "customer-pipeline"
 GOOD = (HEADER + ROW.format(1) + ROW.format(2)).encode()
@@ -238,10 +239,11 @@ def test_a_symbolic_link_inside_the_data_folder_is_followed_and_one_that_leads_o
     (tmp_path / "secret.csv").write_bytes(GOOD)
     (data / "inside").symlink_to(data / "file.csv")
     (data / "outside").symlink_to(tmp_path / "secret.csv")
-    assert clean_file(resolve_source(data, "inside"), CUSTOMER_TRANSACTIONS, tmp_path / "out").accepted == 2
+    (inside,) = find_sources(data, "inside", datetime.now(UTC))
+    assert clean_file(data / inside, CUSTOMER_TRANSACTIONS, tmp_path / "out").accepted == 2
     for source in ("outside", "../secret.csv", str(tmp_path / "secret.csv")):
         with pytest.raises(RefusedError):
-            resolve_source(data, source)
+            find_sources(data, source, datetime.now(UTC))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -13,6 +13,7 @@ from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import release_lease
 from audited_load.warehouse.load import Batch, Delivery, register_batch
 from audited_load.warehouse.publish import audit_and_publish
+from audited_load.warehouse.quarantine import remove_expired
 from steps.settings import read_settings
 from steps.tables import TABLES
 from steps.warehouse import code_version, leased_connection, make_tables, run_date
@@ -75,7 +76,10 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             published = audit_and_publish(
                 connection, TABLES, batch, min_row_ratio=settings.min_row_ratio, force=force
             )
+            expired = remove_expired(connection, TABLES, settings.quarantine_days)
             release_lease(connection, TABLES, batch.run_id)
+        if expired:
+            log.info("[%s] %s refused records went, after QUARANTINE_DAYS", parent_group, expired)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s generation %s, %s rows", parent_group, word, published.generation, published.rows)
         return {

@@ -18,26 +18,13 @@ from audited_load.blocks import SOURCE_RECORD
 from audited_load.errors import RefusedError
 from audited_load.warehouse.incoming import require_incoming
 from audited_load.warehouse.load import Batch, Load, connect, exclusive
+from audited_load.warehouse.quarantine import COPY_BYTES, copy_rejects
 from audited_load.warehouse.tables import Tables
 
-COPY_BYTES = 2**20
 BYTES_PER_CONNECTION = 2**25
 """A smaller file gains nothing from a second connection."""
 CONNECTIONS = 2
 """More gained nothing where the server had two processors."""
-
-_REJECTS = (
-    "create temporary table rejects (source_record bigint, source_line bigint, byte_offset bigint,"
-    " reasons text, raw_record text) on commit drop",
-    "delete from {rejected} where load_id = {load_id}",
-)
-# The apostrophe is the file's guard against formulas, and no part of the record.
-_KEEP_REJECTS = (
-    "insert into {rejected} (load_id, source_record, source_line, byte_offset, reasons, raw_record)"
-    " select {load_id}, source_record, source_line, byte_offset, reasons,"
-    " case when starts_with(raw_record, '''') then substr(raw_record, 2) else coalesce(raw_record, '') end"
-    " from rejects"
-)
 
 
 def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, batch: Batch) -> tuple[int, float]:
@@ -74,7 +61,7 @@ def _copy_load(connection: psycopg.Connection, dsn: str, tables: Tables, load: L
     cuts = _cut_file(path, [*tables.feed.names, SOURCE_RECORD])
     with connection.transaction(), ThreadPoolExecutor(CONNECTIONS) as threads:
         copies = [threads.submit(_copy_span, dsn, tables, path, start, end) for start, end in pairwise(cuts)]
-        _copy_rejects(connection, tables, load)
+        copy_rejects(connection, tables, load)
         return sum(copy.result() for copy in copies)
 
 
@@ -107,15 +94,3 @@ def _copy_span(dsn: str, tables: Tables, path: Path, start: int, end: int) -> in
                 start += len(chunk)
                 copy.write(chunk)
         return cursor.rowcount
-
-
-def _copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    load_id = sql.Literal(load.load_id)
-    with connection.cursor() as cursor:
-        for statement in _REJECTS:
-            cursor.execute(tables.fill(statement, load_id=load_id))
-        statement = "copy rejects from stdin (format csv, header match)"
-        with Path(load.report.rejected_file).open("rb") as file, cursor.copy(statement) as copy:
-            while chunk := file.read(COPY_BYTES):
-                copy.write(chunk)
-        cursor.execute(tables.fill(_KEEP_REJECTS, load_id=load_id))

@@ -47,7 +47,7 @@ _FIND_EARLIER = """
     where e.nth > 1
 """
 _KEEP_EARLIER = """
-    insert into {rejected} (load_id, source_record, reasons, raw_record)
+    insert into {rejects} (load_id, source_record, reasons, raw_record)
     select e.load_id, e.source_record,
         format('record:outdated: load %s is of a later file and has another value', e.later_load),
         (select row_to_json(r)::text from (select {earlier_columns}) as r)

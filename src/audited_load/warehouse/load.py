@@ -244,6 +244,7 @@ def _enter_load(connection: psycopg.Connection, tables: Tables, report: CleanRep
         **{f"total_{name}": value for name, value in report.totals.items()},
         "rule_counts": json.dumps(report.rules),
         "reason_counts": json.dumps(report.reasons),
+        "header": json.dumps(report.header),
         "code_version": delivery.version,
     }
     row |= {name: getattr(report, name) for name in _COPIED_TO_LEDGER}

@@ -52,7 +52,7 @@ _HAS_NEWER = """
     select 1 from places where place > (select min(place) from places where load_id = any({load_ids})) limit 1
 """
 _KEEP_OUTDATED = """
-    insert into {rejected} (load_id, source_record, reasons, raw_record)
+    insert into {rejects} (load_id, source_record, reasons, raw_record)
     select i.load_id, i.source_record,
         format('record:outdated: load %s is for a later day and has another value', t.load_id),
         (select row_to_json(r)::text from (select {incoming_columns}) as r)

@@ -5,7 +5,9 @@
 <schema>.<feed>_incoming      the table that a load fills; becomes a partition when it is published
 <schema>.<feed>               view of the generation that <schema>.published points to: what readers see
 <schema>.<feed>_replaced      old values of the rows that the last merge changed, for its rollback
-<schema>.<feed>_rejected      quarantine, kept across runs
+<schema>.<feed>_rejected_by_load   what each load refused
+<schema>.<feed>_rejected      view, the quarantine: one row a distinct record, when it was seen, what became of it
+<schema>.quarantine_counts    view: how many of them by status and reason, and no raw text
 <schema>.loads                ledger: one row a load, which is one file of one run
 <schema>.published_load       view: the ledger's row of the load that readers see
 ```
@@ -75,7 +77,11 @@ class Tables:
             view=self.named(),
             generations=self.named("_generations"),
             incoming=self.named("_incoming"),
-            rejected=self.named("_rejected"),
+            rejects=self.named("_rejected_by_load"),
+            quarantine=self.named("_rejected"),
+            closed=self.named("_rejected_closed"),
+            quarantine_counts=self.other("quarantine_counts"),
+            quarantine_name=sql.Literal(f"{self.schema}.{self.feed.name}_rejected"),
             replaced=self.named("_replaced"),
             loads=self.other("loads"),
             published=self.other("published"),
@@ -157,6 +163,7 @@ _STATEMENTS = (
         reason_counts jsonb not null,
         encoding text not null,
         delimiter text not null,
+        header jsonb not null,
         started_at timestamptz not null,
         published_at timestamptz,
         status text not null check (status in ('loading', 'published', 'unchanged', 'rolled_back')),
@@ -199,14 +206,22 @@ _STATEMENTS = (
     )
     """,
     """
-    create table if not exists {rejected} (
+    create table if not exists {rejects} (
         load_id bigint not null references {loads} (load_id),
         source_record bigint not null,
         source_line bigint,
         byte_offset bigint,
         reasons text not null,
         raw_record text not null,
+        reject_id uuid not null generated always as (md5(raw_record)::uuid) stored,
         primary key (load_id, source_record)
+    )
+    """,
+    """
+    create table if not exists {closed} (
+        reject_id uuid primary key,
+        closed_by bigint not null references {loads} (load_id),
+        closed_at timestamptz not null default now()
     )
     """,
     """
@@ -229,11 +244,40 @@ _STATEMENTS = (
             select loads.* from {loads} as loads
             where loads.load_id = (select load_id from {published});
         end if;
+        if to_regclass({quarantine_name}) is null then
+            create view {quarantine} as
+            with seen as (
+                select r.*, l.started_at,
+                    min(l.started_at) over same as first_seen, count(*) over same as times_seen,
+                    row_number() over (same order by r.load_id desc, r.source_record desc) as nth
+                from {rejects} as r inner join {loads} as l using (load_id)
+                window same as (partition by r.reject_id)
+            )
+            select s.reject_id,
+                case
+                    when c.closed_by >= s.load_id then 'closed'
+                    when s.reasons like 'record:superseded%' then 'superseded'
+                    when s.reasons like 'record:outdated%' then 'outdated'
+                    when exists (
+                        select 1 from {loads} as l
+                        where l.load_id > s.load_id and l.mode = 'replace' and l.status = 'published'
+                    ) then 'gone'
+                    else 'open'
+                end as status,
+                s.reasons, s.raw_record, s.first_seen, s.started_at as last_seen, s.times_seen,
+                s.load_id, s.source_record, s.source_line, s.byte_offset, c.closed_by, c.closed_at
+            from seen as s left join {closed} as c on c.reject_id = s.reject_id
+            where s.nth = 1;
+            create view {quarantine_counts} as
+            select status, substring(reasons from '^[^:]*:[^:]*') as reason, count(*) as records,
+                min(first_seen) as first_seen, max(last_seen) as last_seen
+            from {quarantine} group by 1, 2;
+        end if;
     end $body$
     """,
 )
 
 _GRANTS = (
     "grant usage on schema {schema} to {role}",
-    "grant select on {view}, {published_load}, {loads} to {role}",
+    "grant select on {view}, {published_load}, {loads}, {quarantine_counts} to {role}",
 )

@@ -1,0 +1,238 @@
+"""`customer-pipeline quarantine list|export|replay`: look at refused records, repair them, bring them in again."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+
+from audited_load.clean import clean_file
+from audited_load.columns import Column, Feed, Refusal, Text
+from audited_load.errors import UnusableFileError
+from audited_load.rejects import guard_formula, read_rejects, unguard_formula
+from audited_load.source import inspect_file, normalise_name
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.quarantine import STATUSES, Quarantined, close_rejects, find_rejects
+from customer_pipeline import run as pipeline_run
+from customer_pipeline.feed import load_tables
+from customer_pipeline.settings import read_runtime
+
+BAD_DATA = 2
+SHOWN = 20
+RAW_SHOWN = 60
+_ID, _REASONS, _RAW = "reject_id", "reasons", "raw_record"
+_FIND_LOAD = (
+    "select max(load_id) from cleaned_data.loads where sha256 = %s and mode = 'merge' and status = 'published'"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the subcommands."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for name, text in (
+        ("list", "how many records by reason, and the newest of them"),
+        ("export", "write them to a CSV, to be repaired in a spreadsheet"),
+    ):
+        action = actions.add_parser(name, help=text, description=text)
+        action.add_argument("--all", action="store_true", help="those that need no repair, too")
+        action.add_argument("--reason", default="", metavar="PREFIX", help="only reasons that begin so: price:")
+        if name == "list":
+            action.add_argument(
+                "--raw", action="store_true", help="show the raw text, too: it may be personal data"
+            )
+            action.add_argument("--json", action="store_true", help="all of it, for programs")
+        else:
+            action.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
+    text = "load the repaired records of an export, and close them"
+    replay = actions.add_parser("replay", help=text, description=text)
+    replay.add_argument("file", type=Path, metavar="FILE", help="the repaired export")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the subcommand says; gives the exit code."""
+    if arguments.action == "replay":
+        return replay(arguments.file)
+    tables, _ = load_tables()
+    with connect(read_runtime().dsn("loader")) as connection:
+        found = find_rejects(connection, tables, STATUSES if arguments.all else ("open",), arguments.reason)
+    if arguments.action == "export":
+        export(found, tables.feed, arguments.out)
+        sys.stdout.write(f"{len(found)} records to {arguments.out}. It may hold personal data.\n")
+    elif arguments.json:
+        sys.stdout.write(json.dumps([asdict(record) for record in found], default=str, ensure_ascii=False) + "\n")
+    else:
+        _print(found, show_raw=arguments.raw)
+    return 0
+
+
+def _print(found: list[Quarantined], *, show_raw: bool) -> None:
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    counts = Counter((record.status, _kind(record)) for record in found)
+    for (status, kind), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        console.print(f"{count:>8}  {status:<10}  {kind}")
+    console.print(f"{len(found):>8}  in all")
+    table = Table(
+        "record", "file", "line", "first seen", "last seen", "seen", "reasons", *(["raw"] if show_raw else [])
+    )
+    for record in found[:SHOWN]:
+        raw = [record.raw_record[:RAW_SHOWN]] if show_raw else []
+        days = (f"{moment:%Y-%m-%d %H:%M}" for moment in (record.first_seen, record.last_seen))
+        # Reasons quote the value after the second colon.
+        reasons = record.reasons if show_raw else _kind(record)
+        table.add_row(
+            str(record.reject_id)[:8], record.source_name, str(record.source_line or ""), *days,
+            str(record.times_seen), reasons, *raw,
+        )  # fmt: skip
+    if found:
+        console.print(table)
+    if len(found) > SHOWN:
+        console.print(f"The newest {SHOWN} are shown; `quarantine export --out FILE` gives all of them.")
+
+
+def _kind(record: Quarantined) -> str:
+    """Give column and refusal of the first reason."""
+    return ":".join(record.reasons.split(":")[:2])
+
+
+def export(found: Iterable[Quarantined], feed: Feed, out: Path) -> None:
+    """Write records so that they can be repaired: id, reasons, raw text, and the columns if they can be told apart.
+
+    Args:
+        found: The records.
+        feed: Its columns.
+        out: The file to write; only its owner may read it.
+
+    Raises:
+        UnusableFileError: It can't be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(dir=out.absolute().parent, prefix=".")
+        with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, quoting=csv.QUOTE_ALL)
+            writer.writerow([_ID, _REASONS, _RAW, *feed.names])
+            for record in found:
+                cells = [record.reasons, record.raw_record, *_split(record, feed)]
+                writer.writerow([record.reject_id, *map(guard_formula, cells)])
+        Path(name).replace(out)
+    except OSError as error:
+        raise UnusableFileError(f"{out}: {error.strerror}.", "Give another file.") from error
+
+
+def _split(record: Quarantined, feed: Feed) -> list[str]:
+    """Split a raw record into the feed's columns; they are empty if it has not as many fields as the header."""
+    rows = list(csv.reader(io.StringIO(record.raw_record, newline=""), delimiter=record.delimiter))
+    names = [normalise_name(name) for name in record.header]
+    if len(rows) != 1 or len(rows[0]) != len(names):
+        return [""] * len(feed.names)
+    fields = dict(zip(names, rows[0], strict=True))
+    return [fields.get(name, "") for name in feed.names]
+
+
+def replay(file: Path) -> int:
+    """Load the good records of a repaired export in mode `merge`, and close them.
+
+    Killed at any point, it can be run again: what was loaded is not loaded twice, and is closed then.
+
+    Returns:
+        0 if all of them are in, 2 if some are still refused, else what the run ended with.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    runtime, (tables, _) = read_runtime(), load_tables()
+    if not file.is_file():
+        raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
+    good, refused = clean_export(file, tables.feed)
+    for line, reasons in refused:
+        console.print(f"line {line}: {reasons}")
+    console.print(f"{len(good)} records are good now, {len(refused)} are still refused.")
+    if not good:
+        return BAD_DATA
+    content = format_records(good.values(), tables.feed)
+    digest = hashlib.sha256(content).hexdigest()
+    source = runtime.data / "incoming" / f"replay-{digest[:12]}.csv"
+    source.parent.mkdir(parents=True, exist_ok=True)
+    source.write_bytes(content)
+    code = pipeline_run.run(argparse.Namespace(file=source, source=None, mode="merge", force=False))
+    if code:
+        return code
+    closed = close_replayed(runtime.dsn("loader"), digest, list(good))
+    console.print(
+        f"{closed} records of the quarantine are closed; {len(good) - closed} were before, or are unknown."
+    )
+    return BAD_DATA if refused else 0
+
+
+def close_replayed(dsn: str, sha256: str, reject_ids: list[UUID]) -> int:
+    """Close records whose repaired copies lie in a file that was merged; gives how many were not closed before."""
+    tables, _ = load_tables()
+    with connect(dsn) as connection:
+        (load_id,) = connection.execute(_FIND_LOAD, (sha256,)).fetchone() or (None,)
+        return close_rejects(connection, tables, reject_ids, load_id) if load_id else 0
+
+
+def clean_export(file: Path, feed: Feed) -> tuple[dict[UUID, list[str]], list[tuple[int, str]]]:
+    """Clean a repaired export by the feed's rules.
+
+    Args:
+        file: The export; a spreadsheet may have written it anew.
+        feed: Its columns and rules.
+
+    Returns:
+        The values of the good records by their id; line and reasons of the others.
+
+    Raises:
+        UnusableFileError: It is no export.
+    """
+    good: dict[UUID, list[str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "export.csv"
+        _remove_guards(file, plain, [_ID, *feed.names])
+        report = clean_file(plain, with_reject_id(feed), Path(folder) / "out")
+        refused = [(reject.line, "; ".join(reject.reasons)) for reject in read_rejects(Path(report.rejected_file))]
+        with Path(report.cleaned_file).open(newline="", encoding="utf-8") as cleaned:
+            for reject_id, *values, record in list(csv.reader(cleaned))[1:]:
+                try:
+                    good[UUID(reject_id)] = values
+                except ValueError:
+                    refused.append((int(record) + 1, f"{_ID}:not_an_id: {reject_id} is no id of the quarantine"))
+    return good, refused
+
+
+def _remove_guards(file: Path, plain: Path, names: list[str]) -> None:
+    """Write an export anew, in plain CSV, without the apostrophes that keep a spreadsheet from calculating."""
+    source = inspect_file(file, names)
+    source.positions(names)
+    csv.field_size_limit(sys.maxsize)
+    with (
+        file.open(newline="", encoding="utf-8-sig" if source.encoding == "utf-8" else source.encoding) as before,
+        plain.open("w", newline="", encoding="utf-8") as after,
+    ):
+        rows = csv.reader(before, delimiter=source.delimiter)
+        csv.writer(after).writerows(map(unguard_formula, row) for row in rows)
+
+
+def with_reject_id(feed: Feed) -> Feed:
+    """Give the feed with the id of the quarantined record as its first column."""
+    refusals = (Refusal("not_an_id", "", "is no id of the quarantine", ("x" * 37,)),)
+    return replace(feed, columns=(Column(_ID, Text(36), True, frozenset(), (), refusals), *feed.columns))
+
+
+def format_records(records: Iterable[list[str]], feed: Feed) -> bytes:
+    """Format cleaned records as a CSV of the feed."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(feed.names)
+    writer.writerows(records)
+    return text.getvalue().encode()

@@ -1,0 +1,158 @@
+"""Refused records are kept, known again, repaired and closed."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.quarantine import STATUSES, Quarantined, find_rejects, remove_expired
+from customer_pipeline.quarantine import clean_export, close_replayed, export, format_records
+from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
+
+Dsn = Callable[[str], str]
+GOOD = "1,1,2024-01-02,1,Thing,2,1.10,0.05\n"
+BAD = "2,1,2024-01-02,1,Thing,2,abc,0.05\n"
+ALSO_BAD = "3,1,32-01-2024,1,=Thing,2,-1.10,0.05\n"
+BROKEN = '4,1,2024-01-02,1,"a,b",2\n'
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text(HEADER + "".join(lines))
+    return path
+
+
+def found(dsn: str, statuses: tuple[str, ...] = STATUSES, reason: str = "") -> list[Quarantined]:
+    with connect(dsn) as connection:
+        return find_rejects(connection, TABLES, statuses, reason)
+
+
+def execute(dsn: str, statement: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        cursor = connection.execute(statement)  # type: ignore[call-overload]
+        return cursor.fetchall() if cursor.description else []
+
+
+def replay(dsn: str, repaired: Path, run: str, day: int) -> tuple[int, int]:
+    """Replay as the command does, but without Airflow; gives how many were closed, and are still refused."""
+    good, refused = clean_export(repaired, TABLES.feed)
+    content = format_records(good.values(), TABLES.feed)
+    (repaired.parent / f"{run}.csv").write_bytes(content)
+    load_file(dsn, repaired.parent / f"{run}.csv", run, mode="merge", day=day)
+    return close_replayed(dsn, hashlib.sha256(content).hexdigest(), list(good)), len(refused)
+
+
+def test_a_record_that_comes_again_is_the_same_one(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD, BAD), "run-1")
+    (first,) = found(loader)
+    assert (first.status, first.times_seen, first.load_id, first.source_record) == ("open", 2, 1, 3)
+    load_file(loader, write(tmp_path / "b.csv", GOOD, "\n", ALSO_BAD, BAD), "run-2", day=2)
+    by_id = {record.reject_id: record for record in found(loader)}
+    assert len(by_id) == 2
+    seen = by_id[first.reject_id]
+    assert (seen.times_seen, seen.load_id, seen.source_line, seen.first_seen) == (3, 2, 5, first.first_seen)
+    assert seen.last_seen > first.last_seen
+
+
+def test_a_load_that_is_tried_again_counts_nothing_twice(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    batch = prepare(loader, write(tmp_path / "a.csv", GOOD, BAD, ALSO_BAD), "run-1")
+    for _ in range(3):
+        fill(loader, batch)
+    publish(loader, batch)
+    assert sorted(record.times_seen for record in found(loader)) == [1, 1]
+
+
+def test_what_is_no_fault_of_the_record_is_not_open(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, GOOD.replace("Thing", "Other"), BAD), "run-2", day=2)
+    load_file(loader, write(tmp_path / "b.csv", GOOD.replace("2,1.10", "3,1.10")), "run-1", day=1, mode="merge")
+    assert sorted(record.status for record in found(loader)) == ["open", "outdated", "superseded"]
+    load_file(loader, write(tmp_path / "c.csv", GOOD), "run-3", day=3)
+    assert sorted(record.status for record in found(loader)) == ["gone", "outdated", "superseded"]
+
+
+def test_an_export_can_be_repaired_and_replayed(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD, ALSO_BAD, BROKEN), "run-1")
+    out = tmp_path / "export.csv"
+    export(found(loader, ("open",)), TABLES.feed, out)
+    assert out.stat().st_mode & 0o777 == 0o600
+    with out.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    cells = {row[1].split(":")[0]: dict(zip(header, row, strict=True)) for row in rows}
+    assert cells["price"]["price"] == "abc"
+    assert cells["transaction_date"]["product_name"] == "'=Thing"  # no formula
+    assert cells["transaction_date"]["price"] == "'-1.10"
+    assert cells["record"]["raw_record"] == BROKEN.strip()
+    assert cells["record"]["transaction_id"] == ""
+    cells["price"]["price"] = "5.50"
+    cells["transaction_date"]["transaction_date"] = "31-01-2024"
+    # As a spreadsheet of another country writes it.
+    with out.open("w", newline="", encoding="windows-1252") as file:
+        writer = csv.DictWriter(file, header, delimiter=";")
+        writer.writeheader()
+        writer.writerows(cells.values())
+    assert replay(loader, out, "run-2", day=2) == (2, 1)
+    values = (
+        "select transaction_id, product_name, price, transaction_date::text from cleaned_data.customer_transactions"
+    )
+    assert execute(loader, f"{values} where transaction_id > 1 order by 1") == [
+        (2, "Thing", Decimal("5.5"), "2024-01-02"),
+        (3, "=Thing", Decimal("-1.1"), "2024-01-31"),
+    ]
+    assert {record.status: record.closed_by for record in found(loader)} == {"closed": 2, "open": None}
+    assert replay(loader, out, "run-3", day=3) == (0, 1)  # again: loaded once, closed once
+
+
+def test_a_closed_record_that_comes_again_is_open_again(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    export(found(loader), TABLES.feed, tmp_path / "export.csv")
+    text = (tmp_path / "export.csv").read_text().replace('"abc"', '"1"')
+    (tmp_path / "export.csv").write_text(text)
+    assert replay(loader, tmp_path / "export.csv", "run-2", day=2) == (1, 0)
+    load_file(loader, write(tmp_path / "b.csv", BAD, GOOD.replace("1,1,", "9,1,", 1)), "run-3", day=3, mode="merge")
+    assert [(record.status, record.load_id) for record in found(loader)] == [("open", 3)]
+
+
+def test_an_id_that_was_made_up_is_refused(tmp_path: Path) -> None:
+    columns = "reject_id," + HEADER
+    (tmp_path / "export.csv").write_text(columns + "nonsense," + GOOD + "," + GOOD.replace("1,", "5,", 1))
+    good, refused = clean_export(tmp_path / "export.csv", TABLES.feed)
+    assert not good
+    assert len(refused) == 2
+
+
+def test_old_rejects_go_but_not_those_of_the_visible_load(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    for day in (1, 2):
+        load_file(
+            loader, write(tmp_path / f"{day}.csv", GOOD, BAD.replace("abc", f"abc{day}")), f"run-{day}", day=day
+        )
+    execute(loader, "update cleaned_data.loads set started_at = started_at - interval '400 days'")
+    with connect(loader) as connection:
+        assert remove_expired(connection, TABLES, 0) == 0
+        assert remove_expired(connection, TABLES, 500) == 0
+        assert remove_expired(connection, TABLES, 365) == 1
+    assert [record.load_id for record in found(loader)] == [2]
+
+
+def test_readers_see_counts_and_no_raw_text(dsn: Dsn, tmp_path: Path) -> None:
+    load_file(dsn("loader"), write(tmp_path / "a.csv", GOOD, BAD, ALSO_BAD), "run-1")
+    counts = execute(dsn("reader"), "select status, reason, records from cleaned_data.quarantine_counts order by 2")
+    assert counts == [("open", "price:not_an_amount", 1), ("open", "transaction_date:not_in_calendar", 1)]
+    for statement in (
+        "select * from cleaned_data.customer_transactions_rejected",
+        "select * from cleaned_data.customer_transactions_rejected_by_load",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            execute(dsn("reader"), statement)
