@@ -100,7 +100,7 @@ def _require(cleaned: CleanedColumn, column: Column) -> CleanedColumn:
     blanks = missing.arg_true().to_list()
     if not blanks:
         return cleaned
-    reason = f"{column.name}: missing: a value is required"
+    reason = f"{column.name}:missing: a value is required"
     refused = cleaned.refused + Counter({f"{column.name}:missing": len(blanks)})
     return replace(cleaned, reasons=cleaned.reasons + [(row, reason) for row in blanks], refused=refused)
 

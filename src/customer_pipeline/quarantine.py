@@ -17,7 +17,6 @@ from pathlib import Path
 from uuid import UUID
 
 from rich.console import Console
-from rich.table import Table
 
 from audited_load.clean import clean_file
 from audited_load.columns import Column, Feed, Refusal, Text
@@ -84,20 +83,12 @@ def _print(found: list[Quarantined], *, show_raw: bool) -> None:
     for (status, kind), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         console.print(f"{count:>8}  {status:<10}  {kind}")
     console.print(f"{len(found):>8}  in all")
-    table = Table(
-        "record", "file", "line", "first seen", "last seen", "seen", "reasons", *(["raw"] if show_raw else [])
-    )
     for record in found[:SHOWN]:
-        raw = [record.raw_record[:RAW_SHOWN]] if show_raw else []
-        days = (f"{moment:%Y-%m-%d %H:%M}" for moment in (record.first_seen, record.last_seen))
-        # Reasons quote the value after the second colon.
-        reasons = record.reasons if show_raw else _kind(record)
-        table.add_row(
-            str(record.reject_id)[:8], record.source_name, str(record.source_line or ""), *days,
-            str(record.times_seen), reasons, *raw,
-        )  # fmt: skip
-    if found:
-        console.print(table)
+        # Reasons quote the value, which is raw text, too.
+        what = f"{record.reasons}  {record.raw_record[:RAW_SHOWN]!r}" if show_raw else _kind(record)
+        place = record.source_name + (f":{record.source_line}" if record.source_line else "")
+        seen = f"seen {record.times_seen}x, last {record.last_seen:%Y-%m-%d %H:%M}"
+        console.print(f"{str(record.reject_id)[:8]}  {place}  {seen}  {what}")
     if len(found) > SHOWN:
         console.print(f"The newest {SHOWN} are shown; `quarantine export --out FILE` gives all of them.")
 
@@ -132,7 +123,12 @@ def export(found: Iterable[Quarantined], feed: Feed, out: Path) -> None:
 
 
 def _split(record: Quarantined, feed: Feed) -> list[str]:
-    """Split a raw record into the feed's columns; they are empty if it has not as many fields as the header."""
+    """Split a raw record into the feed's columns.
+
+    They are empty if it can't be told which text belongs where, or is not shown as it was: somebody has to look.
+    """
+    if "record:" in record.reasons:
+        return [""] * len(feed.names)
     rows = list(csv.reader(io.StringIO(record.raw_record, newline=""), delimiter=record.delimiter))
     names = [normalise_name(name) for name in record.header]
     if len(rows) != 1 or len(rows[0]) != len(names):

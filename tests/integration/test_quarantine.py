@@ -15,6 +15,7 @@ import pytest
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.quarantine import STATUSES, Quarantined, find_rejects, remove_expired
 from customer_pipeline.quarantine import clean_export, close_replayed, export, format_records
+from customer_pipeline.sample import write_sample
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
 
 Dsn = Callable[[str], str]
@@ -122,6 +123,19 @@ def test_a_closed_record_that_comes_again_is_open_again(dsn: Dsn, tmp_path: Path
     assert replay(loader, tmp_path / "export.csv", "run-2", day=2) == (1, 0)
     load_file(loader, write(tmp_path / "b.csv", BAD, GOOD.replace("1,1,", "9,1,", 1)), "run-3", day=3, mode="merge")
     assert [(record.status, record.load_id) for record in found(loader)] == [("open", 3)]
+
+
+def test_nothing_that_nobody_repaired_gets_in(dsn: Dsn, tmp_path: Path) -> None:
+    """All the generator's faults: shown bytes, such as \\xe9, must not pass for a text."""
+    loader, out = dsn("loader"), tmp_path / "export.csv"
+    with (tmp_path / "a.csv").open("wb") as file:
+        write_sample(file, 3000, seed=5)
+    load_file(loader, tmp_path / "a.csv", "run-1")
+    records = found(loader, ("open",))
+    assert len({record.reasons.split(":")[1] for record in records}) > 20
+    export(records, TABLES.feed, out)
+    good, refused = clean_export(out, TABLES.feed)
+    assert (good, len(refused)) == ({}, len(records))
 
 
 def test_an_id_that_was_made_up_is_refused(tmp_path: Path) -> None:
