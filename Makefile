@@ -30,7 +30,7 @@ run: .venv/ready ## Start what is down, run the pipeline on the sample, print wh
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -q
 
-test-faults: .venv/ready ## Kill the load at many points, and see that it recovers (some three minutes)
+test-faults: .venv/ready ## Kill loads and builds at many points, and see that they recover (some six minutes)
 	@$(BIN)/python -m pytest -q tests/faults
 
 up: .venv/ready ## Start PostgreSQL and Airflow

@@ -194,7 +194,7 @@ def load_before(server: Server, work: Path) -> None:
 
 
 @contextmanager
-def watched(server: Server) -> Iterator[set[tuple[Any, ...]]]:
+def watched(server: Server, statement: str = SEEN) -> Iterator[set[tuple[Any, ...]]]:
     """Let a reader look all along, through restarts of the server; gives what it saw."""
     seen: set[tuple[Any, ...]] = set()
     errors: list[str] = []
@@ -207,7 +207,7 @@ def watched(server: Server) -> Iterator[set[tuple[Any, ...]]]:
                     server.runtime.dsn("reader"), autocommit=True, connect_timeout=5
                 ) as connection:
                     while not stop.is_set():
-                        seen.add(tuple(connection.execute(SEEN).fetchone() or ()))
+                        seen.add(tuple(connection.execute(statement).fetchone() or ()))  # type: ignore[call-overload]
                         stop.wait(0.02)
             except psycopg.OperationalError:
                 stop.wait(0.05)  # the server is away
