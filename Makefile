@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile test-faults lint format docs bench bench-merge lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile test-faults lint format docs bench bench-merge bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -94,6 +94,9 @@ bench: .venv/ready ## Time cleaning and loading against psql and pandas (ten min
 
 bench-merge: .venv/ready ## Time a day that is merged into a large table, and how long readers wait (four minutes)
 	@$(BIN)/python bench/merge_a_day.py
+
+bench-dag: .venv/ready ## Time a run of the DAG against stock Airflow and Cosmos (five minutes; restarts the services)
+	@$(BIN)/python bench/dag_run.py
 
 lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \

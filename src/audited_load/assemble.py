@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audited_load.blocks import PLACE, SOURCE_RECORD, Reject, sum_totals
-from audited_load.columns import Feed
+from audited_load.blocks import PLACE, Reject, sum_totals
+from audited_load.columns import SOURCE_RECORD, Feed
 from audited_load.parts import PartFiles
 from audited_load.rejects import HEADER, format_rejects
 from audited_load.report import add_exact

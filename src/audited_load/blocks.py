@@ -16,11 +16,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from audited_load.columns import ControlTotal, Feed
+from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
 from audited_load.records import Block, Records, find_records, name_fault
 from audited_load.values import clean_column
-
-SOURCE_RECORD = "source_record"
 
 PLACE = np.dtype([("record", "u8"), ("line", "u8"), ("offset", "u8"), ("length", "u4"), ("csv_end", "u4")])
 """Number and line of an accepted record, its place in the file, and where it ends in the block's CSV."""

@@ -42,6 +42,9 @@ class Text:
     maximum: int
 
 
+SOURCE_RECORD = "source_record"
+"""The cleaned file's last column: the number of the record in its source, from 1."""
+
 Kind: TypeAlias = WholeNumber | Amount | CalendarDate | Text
 
 

@@ -91,7 +91,10 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
         "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "120",
         "CORE__DAGBAG_IMPORT_TIMEOUT": "90",
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        # The executor waits for its workers' reports instead.
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.05",
+        # A task whose process is slow to end is noticed at its next heartbeat; the default is five seconds.
+        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # What a killed scheduler was running goes on soon after the next start, not after five minutes.
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "USAGE_DATA_COLLECTION__ENABLED": "False",

@@ -10,7 +10,6 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
-from audited_load.clean import clean_file
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.report import CleanReport, check_threshold
 from audited_load.warehouse.load import connect, find_merged
@@ -118,6 +117,9 @@ def _choose(parent_group: str, context: Context) -> list[str]:
 
 def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     """Clean one file into a folder, and check that not too much of it was refused."""
+    # Polars must not be in a process that is forked, and is of no use to the other tasks.
+    from audited_load.clean import clean_file  # noqa: PLC0415
+
     settings = read_settings()
     path = settings.data / source
     wait_until_settled(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from audited_load.blocks import SOURCE_RECORD
+from audited_load.columns import SOURCE_RECORD
 from audited_load.errors import RefusedError
 from audited_load.warehouse.incoming import require_incoming
 from audited_load.warehouse.load import Batch, Load, connect, exclusive
