@@ -19,11 +19,18 @@ from rich.console import Console
 
 from audited_load.clean import clean_file
 from audited_load.columns import Column, Feed, Refusal, Text
-from audited_load.errors import UnavailableError, UnusableFileError
+from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
 from audited_load.rejects import guard_formula, read_rejects, unguard_formula
 from audited_load.source import inspect_file, normalise_name
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.quarantine import STATUSES, Quarantined, close_rejects, find_rejects, find_replayed
+from audited_load.warehouse.quarantine import (
+    STATUSES,
+    Quarantined,
+    close_rejects,
+    find_rejects,
+    find_replayed,
+    is_made,
+)
 from customer_pipeline import run as pipeline_run
 from customer_pipeline.feed import load_tables
 from customer_pipeline.settings import read_runtime
@@ -64,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         return replay(arguments.file)
     tables, _ = load_tables()
     with connect(read_runtime().dsn("loader")) as connection:
+        if not is_made(connection, tables):
+            raise RefusedError("Nothing was loaded yet.", "Load a file with `customer-pipeline run FILE`.")
         found = find_rejects(connection, tables, STATUSES if arguments.all else ("open",), arguments.reason)
     if arguments.action == "export":
         export(found, tables.feed, arguments.out)

@@ -15,7 +15,7 @@ import pytest
 from audited_load.errors import UnusableFileError
 from audited_load.warehouse.lease import held_lease, release_lease
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.quarantine import STATUSES, Quarantined, find_rejects, remove_expired
+from audited_load.warehouse.quarantine import STATUSES, Quarantined, find_rejects, is_made, remove_expired
 from audited_load.warehouse.rollback import roll_back
 from customer_pipeline.quarantine import clean_export, close_replayed, export, find_repaired, format_records
 from customer_pipeline.sample import write_sample
@@ -286,3 +286,10 @@ def test_retention_keeps_the_first_sight_of_what_still_comes_and_forgets_the_res
         assert remove_expired(connection, TABLES, 365) == 0
     assert {record.reject_id: record.first_seen for record in found(loader)} == before
     assert execute(loader, "select * from cleaned_data.customer_transactions_rejected_closed") == []
+
+
+def test_there_is_no_quarantine_before_the_first_load(dsn: Dsn, tmp_path: Path) -> None:
+    with connect(dsn("loader")) as connection:
+        assert not is_made(connection, TABLES)
+        load_file(dsn("loader"), write(tmp_path / "a.csv", GOOD), "run-1")
+        assert is_made(connection, TABLES)

@@ -138,6 +138,12 @@ def copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> 
         cursor.execute(tables.fill(_KEEP_REJECTS, load_id=load_id))
 
 
+def is_made(connection: psycopg.Connection, tables: Tables) -> bool:
+    """Tell whether there is a quarantine: the first load makes it."""
+    row = connection.execute(tables.fill("select to_regclass({quarantine_name}) is not null")).fetchone()
+    return bool(row and row[0])
+
+
 def find_rejects(
     connection: psycopg.Connection, tables: Tables, statuses: Sequence[str] = ("open",), reason: str = ""
 ) -> list[Quarantined]:
