@@ -7,7 +7,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import sys
 import tempfile
 from collections import Counter
@@ -20,11 +19,18 @@ from rich.console import Console
 
 from audited_load.clean import clean_file
 from audited_load.columns import Column, Feed, Refusal, Text
-from audited_load.errors import UnusableFileError
+from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
 from audited_load.rejects import guard_formula, read_rejects, unguard_formula
 from audited_load.source import inspect_file, normalise_name
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.quarantine import STATUSES, Quarantined, close_rejects, find_rejects
+from audited_load.warehouse.quarantine import (
+    STATUSES,
+    Quarantined,
+    close_rejects,
+    find_rejects,
+    find_replayed,
+    is_made,
+)
 from customer_pipeline import run as pipeline_run
 from customer_pipeline.feed import load_tables
 from customer_pipeline.settings import read_runtime
@@ -32,10 +38,9 @@ from customer_pipeline.settings import read_runtime
 BAD_DATA = 2
 SHOWN = 20
 RAW_SHOWN = 60
+REPLAYED = "replayed"
+"""A folder of its own, so that a later `run --source 'incoming/*.csv'` doesn't load old repairs again."""
 _ID, _REASONS, _RAW = "reject_id", "reasons", "raw_record"
-_FIND_LOAD = (
-    "select max(load_id) from cleaned_data.loads where sha256 = %s and mode = 'merge' and status = 'published'"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
         return replay(arguments.file)
     tables, _ = load_tables()
     with connect(read_runtime().dsn("loader")) as connection:
+        if not is_made(connection, tables):
+            raise RefusedError("Nothing was loaded yet.", "Load a file with `customer-pipeline run FILE`.")
         found = find_rejects(connection, tables, STATUSES if arguments.all else ("open",), arguments.reason)
     if arguments.action == "export":
         export(found, tables.feed, arguments.out)
@@ -109,17 +116,25 @@ def export(found: Iterable[Quarantined], feed: Feed, out: Path) -> None:
     Raises:
         UnusableFileError: It can't be written.
     """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
+    writer.writerow([_ID, _REASONS, _RAW, *feed.names])
+    for record in found:
+        cells = [record.reasons, record.raw_record, *_split(record, feed)]
+        writer.writerow([record.reject_id, *map(guard_formula, cells)])
     try:
-        handle, name = tempfile.mkstemp(dir=out.absolute().parent, prefix=".")
-        with os.fdopen(handle, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, quoting=csv.QUOTE_ALL)
-            writer.writerow([_ID, _REASONS, _RAW, *feed.names])
-            for record in found:
-                cells = [record.reasons, record.raw_record, *_split(record, feed)]
-                writer.writerow([record.reject_id, *map(guard_formula, cells)])
-        Path(name).replace(out)
+        _write_beside(out.absolute(), text.getvalue().encode())
     except OSError as error:
         raise UnusableFileError(f"{out}: {error.strerror}.", "Give another file.") from error
+
+
+def _write_beside(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, for its owner only; nothing else of it stays on the disk."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        fresh = Path(folder) / path.name
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(content)
+        fresh.replace(path)
 
 
 def _split(record: Quarantined, feed: Feed) -> list[str]:
@@ -150,35 +165,45 @@ def replay(file: Path) -> int:
     if not file.is_file():
         raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
     good, refused = clean_export(file, tables.feed)
-    for line, reasons in refused:
+    for line, _, reasons in refused:
         console.print(f"line {line}: {reasons}")
     console.print(f"{len(good)} records are good now, {len(refused)} are still refused.")
     if not good:
         return BAD_DATA
-    content = format_records(good.values(), tables.feed)
+    content = format_records((values for _, values in good), tables.feed)
     digest = hashlib.sha256(content).hexdigest()
-    source = runtime.data / "incoming" / f"replay-{digest[:12]}.csv"
-    source.parent.mkdir(parents=True, exist_ok=True)
-    source.write_bytes(content)
+    source = runtime.data / REPLAYED / f"replay-{digest[:12]}.csv"
+    try:
+        source.parent.mkdir(parents=True, exist_ok=True)
+        _write_beside(source, content)
+    except OSError as error:
+        raise UnavailableError(f"{source}: {error.strerror}.", "Check the disk, then replay again.") from error
     code = pipeline_run.run(argparse.Namespace(file=source, source=None, mode="merge", force=False))
     if code:
         return code
-    closed = close_replayed(runtime.dsn("loader"), digest, list(good))
+    repaired = find_repaired(good, refused)
+    closed = close_replayed(runtime.dsn("loader"), digest, repaired)
     console.print(
-        f"{closed} records of the quarantine are closed; {len(good) - closed} were before, or are unknown."
+        f"{closed} records of the quarantine are closed; {len(repaired) - closed} were before, or are unknown."
     )
     return BAD_DATA if refused else 0
+
+
+def find_repaired(good: Iterable[tuple[UUID, list[str]]], refused: Iterable[tuple[int, str, str]]) -> list[UUID]:
+    """Find the ids of which every line is good: a record may have been repaired into several lines."""
+    still = {reject_id.strip().lower() for _, reject_id, _ in refused}
+    return sorted({reject_id for reject_id, _ in good if str(reject_id) not in still})
 
 
 def close_replayed(dsn: str, sha256: str, reject_ids: list[UUID]) -> int:
     """Close records whose repaired copies lie in a file that was merged; gives how many were not closed before."""
     tables, _ = load_tables()
     with connect(dsn) as connection:
-        (load_id,) = connection.execute(_FIND_LOAD, (sha256,)).fetchone() or (None,)
+        load_id = find_replayed(connection, tables, sha256)
         return close_rejects(connection, tables, reject_ids, load_id) if load_id else 0
 
 
-def clean_export(file: Path, feed: Feed) -> tuple[dict[UUID, list[str]], list[tuple[int, str]]]:
+def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], list[tuple[int, str, str]]]:
     """Clean a repaired export by the feed's rules.
 
     Args:
@@ -186,37 +211,43 @@ def clean_export(file: Path, feed: Feed) -> tuple[dict[UUID, list[str]], list[tu
         feed: Its columns and rules.
 
     Returns:
-        The values of the good records by their id; line and reasons of the others.
+        Id and values of the good lines; line, id and reasons of the others.
 
     Raises:
         UnusableFileError: It is no export.
     """
-    good: dict[UUID, list[str]] = {}
+    good: list[tuple[UUID, list[str]]] = []
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "export.csv"
         _remove_guards(file, plain, [_ID, *feed.names])
         report = clean_file(plain, with_reject_id(feed), Path(folder) / "out")
-        refused = [(reject.line, "; ".join(reject.reasons)) for reject in read_rejects(Path(report.rejected_file))]
+        refused = [
+            (reject.line, reject.raw.decode().partition(",")[0].strip('"'), "; ".join(reject.reasons))
+            for reject in read_rejects(Path(report.rejected_file))
+        ]
         with Path(report.cleaned_file).open(newline="", encoding="utf-8") as cleaned:
             for reject_id, *values, record in list(csv.reader(cleaned))[1:]:
                 try:
-                    good[UUID(reject_id)] = values
+                    good.append((UUID(reject_id), values))
                 except ValueError:
-                    refused.append((int(record) + 1, f"{_ID}:not_an_id: {reject_id} is no id of the quarantine"))
+                    reason = f"{_ID}:not_an_id: {reject_id} is no id of the quarantine"
+                    refused.append((int(record) + 1, reject_id, reason))
     return good, refused
 
 
 def _remove_guards(file: Path, plain: Path, names: list[str]) -> None:
-    """Write an export anew, in plain CSV, without the apostrophes that keep a spreadsheet from calculating."""
+    """Write an export anew, in plain CSV: the id first, and without the guards against formulas."""
     source = inspect_file(file, names)
-    source.positions(names)
+    place = source.positions(names)[0]
     csv.field_size_limit(sys.maxsize)
     with (
         file.open(newline="", encoding="utf-8-sig" if source.encoding == "utf-8" else source.encoding) as before,
         plain.open("w", newline="", encoding="utf-8") as after,
     ):
         rows = csv.reader(before, delimiter=source.delimiter)
-        csv.writer(after).writerows(map(unguard_formula, row) for row in rows)
+        csv.writer(after).writerows(
+            map(unguard_formula, [*row[place : place + 1], *row[:place], *row[place + 1 :]]) for row in rows
+        )
 
 
 def with_reject_id(feed: Feed) -> Feed:

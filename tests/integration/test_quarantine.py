@@ -12,9 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from audited_load.errors import UnusableFileError
+from audited_load.warehouse.lease import held_lease, release_lease
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.quarantine import STATUSES, Quarantined, find_rejects, remove_expired
-from customer_pipeline.quarantine import clean_export, close_replayed, export, format_records
+from audited_load.warehouse.quarantine import STATUSES, Quarantined, find_rejects, is_made, remove_expired
+from audited_load.warehouse.rollback import roll_back
+from customer_pipeline.quarantine import clean_export, close_replayed, export, find_repaired, format_records
 from customer_pipeline.sample import write_sample
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
 
@@ -44,10 +47,10 @@ def execute(dsn: str, statement: str) -> list[tuple[Any, ...]]:
 def replay(dsn: str, repaired: Path, run: str, day: int) -> tuple[int, int]:
     """Replay as the command does, but without Airflow; gives how many were closed, and are still refused."""
     good, refused = clean_export(repaired, TABLES.feed)
-    content = format_records(good.values(), TABLES.feed)
+    content = format_records((values for _, values in good), TABLES.feed)
     (repaired.parent / f"{run}.csv").write_bytes(content)
     load_file(dsn, repaired.parent / f"{run}.csv", run, mode="merge", day=day)
-    return close_replayed(dsn, hashlib.sha256(content).hexdigest(), list(good)), len(refused)
+    return close_replayed(dsn, hashlib.sha256(content).hexdigest(), find_repaired(good, refused)), len(refused)
 
 
 def test_a_record_that_comes_again_is_the_same_one(dsn: Dsn, tmp_path: Path) -> None:
@@ -135,7 +138,7 @@ def test_nothing_that_nobody_repaired_gets_in(dsn: Dsn, tmp_path: Path) -> None:
     assert len({record.reasons.split(":")[1] for record in records}) > 20
     export(records, TABLES.feed, out)
     good, refused = clean_export(out, TABLES.feed)
-    assert (good, len(refused)) == ({}, len(records))
+    assert (good, len(refused)) == ([], len(records))
 
 
 def test_an_id_that_was_made_up_is_refused(tmp_path: Path) -> None:
@@ -170,3 +173,123 @@ def test_readers_see_counts_and_no_raw_text(dsn: Dsn, tmp_path: Path) -> None:
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             execute(dsn("reader"), statement)
+
+
+def export_as_good(dsn: str, folder: Path) -> Path:
+    """Export what is open, and repair the price `abc`."""
+    out = folder / "export.csv"
+    export(found(dsn, ("open",)), TABLES.feed, out)
+    out.write_text(out.read_text().replace('"abc"', '"1"'))
+    return out
+
+
+def ids(dsn: str) -> list[int]:
+    rows = execute(dsn, "select transaction_id from cleaned_data.customer_transactions order by 1")
+    return [number for (number,) in rows]
+
+
+def test_a_file_of_several_in_one_run_does_not_make_the_rejects_of_another_gone(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    files = [
+        write(tmp_path / "a.csv", GOOD, BAD),
+        write(tmp_path / "b.csv", GOOD.replace("1,", "9,", 1), ALSO_BAD),
+    ]
+    load_file(loader, files, "run-1")
+    assert [record.status for record in found(loader)] == ["open", "open"]
+
+
+def test_a_rollback_of_the_replay_opens_its_records_again(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    out = export_as_good(loader, tmp_path)
+    assert replay(loader, out, "run-2", day=2) == (1, 0)
+    with connect(loader) as connection, held_lease(connection, TABLES, "rollback", 1):
+        roll_back(connection, TABLES)
+        release_lease(connection, TABLES, "rollback")
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1], ["open"])
+    assert replay(loader, out, "run-3", day=3) == (1, 0)
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1, 2], ["closed"])
+
+
+def test_a_record_that_came_again_is_closed_by_the_same_repair(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    out = export_as_good(loader, tmp_path)
+    assert replay(loader, out, "run-2", day=2) == (1, 0)
+    more = GOOD.replace("1,", "9,", 1)
+    load_file(loader, write(tmp_path / "b.csv", BAD, more), "run-3", day=3, mode="merge")
+    assert [record.status for record in found(loader)] == ["open"]
+    assert replay(loader, out, "run-4", day=4) == (1, 0)
+    assert [record.status for record in found(loader)] == ["closed"]
+
+
+def test_nothing_is_closed_by_a_replay_that_a_later_file_swept_away(dsn: Dsn, tmp_path: Path) -> None:
+    """Killed before the closing; meanwhile a file came that is the whole truth, with the same bad record."""
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    good, refused = clean_export(export_as_good(loader, tmp_path), TABLES.feed)
+    content = format_records((values for _, values in good), TABLES.feed)
+    (tmp_path / "replay.csv").write_bytes(content)
+    load_file(loader, tmp_path / "replay.csv", "run-2", mode="merge", day=2)
+    load_file(loader, write(tmp_path / "b.csv", GOOD.replace("Thing", "Other"), BAD), "run-3", day=3)
+    assert close_replayed(loader, hashlib.sha256(content).hexdigest(), find_repaired(good, refused)) == 0
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1], ["open"])
+    assert replay(loader, tmp_path / "export.csv", "run-4", day=4) == (1, 0)
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1, 2], ["closed"])
+
+
+def test_a_record_can_be_repaired_into_two_and_is_closed_when_both_are_good(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    out = export_as_good(loader, tmp_path)
+    header, line = out.read_text().splitlines()
+    second = line.replace('"2","1","2024', '"77","1","2024')
+    out.write_text("\n".join([header, line, second.replace('"2024-01-02"', '"never"')]) + "\n")
+    assert replay(loader, out, "run-2", day=2) == (0, 1)
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1, 2], ["open"])
+    out.write_text("\n".join([header, line, second]) + "\n")
+    assert replay(loader, out, "run-3", day=3) == (1, 0)
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1, 2, 77], ["closed"])
+
+
+@pytest.mark.parametrize("name", ["'=x", "''=x", "'x", "=1+1", "@a", "\uff1dx", "it's", "-", "'", "Caf\xe9"])
+def test_a_name_that_looks_like_a_formula_comes_back_as_it_was(dsn: Dsn, tmp_path: Path, name: str) -> None:
+    loader, encoding = dsn("loader"), "utf-8" if "\uff1d" in name else "windows-1252"
+    bad = BAD.replace("Thing", name)
+    text = HEADER + GOOD + bad + bad.replace("2,", "3,", 1).replace("abc", "1")
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    load_file(loader, tmp_path / "a.csv", "run-1")
+    assert [record.raw_record for record in found(loader)] == [bad.strip()]
+    assert replay(loader, export_as_good(loader, tmp_path), "run-2", day=2) == (1, 0)
+    statement = "select distinct product_name from cleaned_data.customer_transactions where transaction_id > 1"
+    assert len(execute(loader, statement)) == 1
+    assert ids(loader) == [1, 2, 3]
+
+
+def test_a_failed_export_leaves_no_personal_data_behind(dsn: Dsn, tmp_path: Path) -> None:
+    load_file(dsn("loader"), write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    (tmp_path / "to" / "folder").mkdir(parents=True)
+    with pytest.raises(UnusableFileError):
+        export(found(dsn("loader")), TABLES.feed, tmp_path / "to" / "folder")
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["folder"]
+
+
+def test_retention_keeps_the_first_sight_of_what_still_comes_and_forgets_the_rest(dsn: Dsn, tmp_path: Path) -> None:
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD, ALSO_BAD), "run-1")
+    assert replay(loader, export_as_good(loader, tmp_path), "run-2", day=2) == (1, 1)
+    execute(loader, "update cleaned_data.loads set started_at = started_at - interval '400 days' where load_id = 1")
+    load_file(loader, write(tmp_path / "b.csv", GOOD, GOOD.replace("1,", "9,", 1), ALSO_BAD), "run-3", day=3)
+    before = {record.reject_id: record.first_seen for record in found(loader, ("open",))}
+    with connect(loader) as connection:
+        assert remove_expired(connection, TABLES, 365) == 1
+        assert remove_expired(connection, TABLES, 365) == 0
+    assert {record.reject_id: record.first_seen for record in found(loader)} == before
+    assert execute(loader, "select * from cleaned_data.customer_transactions_rejected_closed") == []
+
+
+def test_there_is_no_quarantine_before_the_first_load(dsn: Dsn, tmp_path: Path) -> None:
+    with connect(dsn("loader")) as connection:
+        assert not is_made(connection, TABLES)
+        load_file(dsn("loader"), write(tmp_path / "a.csv", GOOD), "run-1")
+        assert is_made(connection, TABLES)

@@ -21,8 +21,9 @@ from audited_load.warehouse.tables import Tables
 COPY_BYTES = 2**20
 STATUSES = ("open", "closed", "superseded", "outdated", "gone")
 """
-open: to be repaired. closed: a repaired copy was loaded. superseded: a later record of its file has its key.
-outdated: a later file or day has its key. gone: a later `replace` no longer held it.
+open: to be repaired. closed: a repaired copy was loaded, and not taken back.
+superseded: a later record of its file has its key. outdated: a later file or day has its key.
+gone: a later `replace` no longer held it.
 """
 
 _REJECTS = (
@@ -43,14 +44,37 @@ _FIND = """
     order by q.load_id desc, q.source_record
 """
 _CLOSE = """
-    insert into {closed} (reject_id, closed_by)
-    select reject_id, {load_id} from {quarantine} where reject_id = any(%s) and status <> 'closed'
-    on conflict (reject_id) do update set closed_by = excluded.closed_by, closed_at = now()
+    insert into {closed} (reject_id, closed_by, seen_by)
+    select reject_id, {load_id}, load_id from {quarantine} where reject_id = any(%s) and status <> 'closed'
+    on conflict (reject_id) do update
+    set closed_by = excluded.closed_by, seen_by = excluded.seen_by, closed_at = now()
 """
+# What readers see must hold the copies: a later `replace` has swept those of an earlier load away.
+_FIND_REPLAYED = """
+    select max(l.load_id) from {loads} as l
+    inner join {published} as p on l.generation = p.generation
+    where l.sha256 = %s and l.mode = 'merge' and l.status = 'published'
+"""
+# Of a record that still comes, the first sight stays: it says for how long it has been wrong.
 _REMOVE = """
-    delete from {rejects} as r using {loads} as l
-    where r.load_id = l.load_id and l.started_at < now() - make_interval(days => %s)
-        and l.load_id <> (select load_id from {published})
+    with old_loads as (
+        select load_id from {loads}
+        where started_at < now() - make_interval(days => %s) and load_id <> (select load_id from {published})
+    ),
+    old as (
+        select r.load_id, r.source_record, r.reject_id,
+            row_number() over (partition by r.reject_id order by r.load_id, r.source_record) as nth
+        from {rejects} as r inner join old_loads using (load_id)
+    )
+    delete from {rejects} as r
+    using old left join (
+        select distinct n.reject_id from {rejects} as n where n.load_id not in (select load_id from old_loads)
+    ) as later on later.reject_id = old.reject_id
+    where r.load_id = old.load_id and r.source_record = old.source_record
+        and (old.nth > 1 or later.reject_id is null)
+"""
+_FORGET_CLOSED = """
+    delete from {closed} as c where not exists (select 1 from {rejects} as r where r.reject_id = c.reject_id)
 """
 
 
@@ -65,7 +89,7 @@ class Quarantined:
         raw_record: As it stood in the file.
         first_seen: Start of the first load that met it.
         last_seen: Start of the last one.
-        times_seen: How often it was met.
+        times_seen: How often it was met, in what retention has left.
         load_id: The last load.
         source_record: Its number in that load's file.
         source_line: Its line there; None for one that was good, but outdated.
@@ -114,6 +138,12 @@ def copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> 
         cursor.execute(tables.fill(_KEEP_REJECTS, load_id=load_id))
 
 
+def is_made(connection: psycopg.Connection, tables: Tables) -> bool:
+    """Tell whether there is a quarantine: the first load makes it."""
+    row = connection.execute(tables.fill("select to_regclass({quarantine_name}) is not null")).fetchone()
+    return bool(row and row[0])
+
+
 def find_rejects(
     connection: psycopg.Connection, tables: Tables, statuses: Sequence[str] = ("open",), reason: str = ""
 ) -> list[Quarantined]:
@@ -142,14 +172,31 @@ def close_rejects(connection: psycopg.Connection, tables: Tables, reject_ids: Se
         load_id: The load that brought the copies.
 
     Returns:
-        How many were not closed before.
+        How many were not closed before, and are now.
     """
     statement = tables.fill(_CLOSE, load_id=sql.Literal(load_id))
     return connection.execute(statement, (list(reject_ids),)).rowcount
 
 
+def find_replayed(connection: psycopg.Connection, tables: Tables, sha256: str) -> int | None:
+    """Find the load that merged a file into what readers see.
+
+    Args:
+        connection: As the role that owns the ledger.
+        tables: Their names.
+        sha256: Of the file.
+
+    Returns:
+        Its id, or None if readers don't see the file's rows.
+    """
+    row = connection.execute(tables.fill(_FIND_REPLAYED), (sha256,)).fetchone()
+    return int(row[0]) if row and row[0] else None
+
+
 def remove_expired(connection: psycopg.Connection, tables: Tables, days: int) -> int:
     """Remove what loads refused longer ago than some days; that of the visible load stays.
+
+    The first sight of a record that has come again since stays, too.
 
     Args:
         connection: As the role that owns the quarantine.
@@ -159,4 +206,10 @@ def remove_expired(connection: psycopg.Connection, tables: Tables, days: int) ->
     Returns:
         How many rejects went.
     """
-    return connection.execute(tables.fill(_REMOVE), (days,)).rowcount if days else 0
+    if not days:
+        return 0
+    with connection.transaction():
+        removed = connection.execute(tables.fill(_REMOVE), (days,)).rowcount
+        if removed:
+            connection.execute(tables.fill(_FORGET_CLOSED))
+    return removed

@@ -221,6 +221,7 @@ _STATEMENTS = (
     create table if not exists {closed} (
         reject_id uuid primary key,
         closed_by bigint not null references {loads} (load_id),
+        seen_by bigint not null,
         closed_at timestamptz not null default now()
     )
     """,
@@ -247,7 +248,7 @@ _STATEMENTS = (
         if to_regclass({quarantine_name}) is null then
             create view {quarantine} as
             with seen as (
-                select r.*, l.started_at,
+                select r.*, l.started_at, l.generation,
                     min(l.started_at) over same as first_seen, count(*) over same as times_seen,
                     row_number() over (same order by r.load_id desc, r.source_record desc) as nth
                 from {rejects} as r inner join {loads} as l using (load_id)
@@ -255,18 +256,21 @@ _STATEMENTS = (
             )
             select s.reject_id,
                 case
-                    when c.closed_by >= s.load_id then 'closed'
+                    when c.seen_by >= s.load_id and b.status = 'published' then 'closed'
                     when s.reasons like 'record:superseded%' then 'superseded'
                     when s.reasons like 'record:outdated%' then 'outdated'
                     when exists (
                         select 1 from {loads} as l
                         where l.load_id > s.load_id and l.mode = 'replace' and l.status = 'published'
+                            and l.generation is distinct from s.generation
                     ) then 'gone'
                     else 'open'
                 end as status,
                 s.reasons, s.raw_record, s.first_seen, s.started_at as last_seen, s.times_seen,
                 s.load_id, s.source_record, s.source_line, s.byte_offset, c.closed_by, c.closed_at
-            from seen as s left join {closed} as c on c.reject_id = s.reject_id
+            from seen as s
+            left join {closed} as c on c.reject_id = s.reject_id
+            left join {loads} as b on b.load_id = c.closed_by
             where s.nth = 1;
             create view {quarantine_counts} as
             select status, substring(reasons from '^[^:]*:[^:]*') as reason, count(*) as records,
