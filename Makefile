@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile test-faults lint format docs bench bench-merge bench-dag lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults lint format docs bench bench-merge bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -74,6 +74,12 @@ dbt-test: .venv/ready ## Test the models
 
 dbt-compile: .venv/ready ## Show that the models compile
 	@$(CLI) dbt -- compile
+
+dbt-freshness: .venv/ready ## Warn if the newest load is older than 36 hours
+	@$(CLI) dbt -- source freshness
+
+dbt-docs: .venv/ready ## Make the models' documentation and lineage; the UI shows them under "Browse"
+	@$(CLI) dbt -- docs generate
 
 lint: .venv/ready ## Check lint, format, types and SQL
 	$(BIN)/ruff check

@@ -99,6 +99,10 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "COSMOS__ENABLE_TELEMETRY": "False",
+        # Made by `make dbt-docs`.
+        "COSMOS__DBT_DOCS_PROJECTS": json.dumps(
+            {"ebury": {"dir": str(home / "dbt" / "target"), "index": "index.html", "name": "dbt: star schema"}}
+        ),
         # The default is one folder in /tmp for all users of the machine.
         "COSMOS__CACHE_DIR": str(runtime.folder / "cosmos"),
     }

@@ -11,6 +11,7 @@ import importlib
 import os
 import tempfile
 import time
+from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
 
@@ -46,8 +47,9 @@ class WarmLocalExecutor(LocalExecutor):
 
     def sync(self) -> None:
         """Wait until a worker reports, for half a second at most; the scheduler's loop would sleep that long."""
-        if self.result_queue.empty():
-            self.result_queue._reader.poll(WAIT_SECONDS)
+        queue: Any = self.result_queue
+        if queue.empty():
+            queue._reader.poll(WAIT_SECONDS)  # the queue itself offers no wait
         super().sync()
 
     def _parse_once(self) -> None:
