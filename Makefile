@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults lint format docs bench bench-merge bench-dag lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults lint format docs bench bench-merge bench-marts bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -100,6 +100,9 @@ bench: .venv/ready ## Time cleaning and loading against psql and pandas (ten min
 
 bench-merge: .venv/ready ## Time a day that is merged into a large table, and how long readers wait (four minutes)
 	@$(BIN)/python bench/merge_a_day.py
+
+bench-marts: .venv/ready ## Time a build of the marts against the same by hand, and their publishing (six minutes)
+	@$(BIN)/python bench/build_marts.py
 
 bench-dag: .venv/ready ## Time a run of the DAG against stock Airflow and Cosmos (five minutes; restarts the services)
 	@$(BIN)/python bench/dag_run.py

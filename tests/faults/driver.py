@@ -55,7 +55,7 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
                 elif step == "load" and batch.generation is not None:
                     copy.copy_cleaned(connection, dsn, TABLES, batch)
                 elif step == "validate":
-                    audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False)
+                    audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False, grace_seconds=0)
                     release_lease(connection, TABLES, run)
 
 

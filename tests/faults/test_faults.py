@@ -80,6 +80,17 @@ def test_killed_within_a_transaction(run: Run, step: str, lock: str) -> None:
     run.finish(step)
 
 
+def test_killed_between_attaching_and_showing_and_begun_anew(run: Run) -> None:
+    for step in STEPS[1:4]:
+        assert run.start(step).wait(timeout=60) == 0
+    with (
+        holds(run.server, WAITING) as is_waiting,
+        blocked(run.server, "select * from cleaned_data.published for update"),
+    ):
+        run.kill_when("validate", is_waiting)
+    run.finish("create")
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_after_its_work_before_it_could_say_so(run: Run, step: str) -> None:
     for before in STEPS[1 : STEPS.index(step)]:
@@ -240,7 +251,7 @@ def test_another_run_meanwhile_is_told_to_wait(run: Run) -> None:
     run.finish("truncate")
 
 
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(6))
 def test_killed_at_a_random_moment(run: Run, number: int) -> None:
     delay = random.Random(SEED + number).uniform(0, 6)
     print(f"FAULT_SEED={SEED}, kill {number} after {delay:.2f} s")

@@ -15,7 +15,7 @@ from audited_load.warehouse.load import Batch, Delivery, register_batch
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.quarantine import remove_expired
 from steps.settings import read_settings
-from steps.tables import TABLES
+from steps.tables import READER_TRANSACTION_SECONDS, TABLES
 from steps.warehouse import code_version, leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,12 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         settings, force = read_settings(), bool(get_current_context()["params"]["force"])
         with leased_connection(parent_group, batch.run_id) as (connection, _):
             published = audit_and_publish(
-                connection, TABLES, batch, min_row_ratio=settings.min_row_ratio, force=force
+                connection,
+                TABLES,
+                batch,
+                min_row_ratio=settings.min_row_ratio,
+                force=force,
+                grace_seconds=READER_TRANSACTION_SECONDS,
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
             release_lease(connection, TABLES, batch.run_id)

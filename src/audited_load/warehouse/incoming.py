@@ -77,23 +77,26 @@ def empty_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch)
             connection.execute(tables.fill(statement, **parts))
 
 
+def holds_batch(connection: psycopg.Connection, tables: Tables, batch: Batch, suffix: str = "_incoming") -> bool:
+    """Tell whether a table of the feed, by its suffix, was made for this batch."""
+    statement = "select obj_description(to_regclass(%s), 'pg_class')"
+    return connection.execute(statement, (tables.relation(suffix),)).fetchone() == (_stamp_of(batch),)
+
+
 def require_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch) -> None:
     """Check that the incoming table was made for this batch.
 
     Raises:
         RefusedError: It was not; another run may have taken over.
     """
-    found = connection.execute(
-        "select obj_description(to_regclass(%s), 'pg_class')", (tables.relation("_incoming"),)
-    ).fetchone()
-    if found is None or found[0] != _stamp_of(batch):
+    if not holds_batch(connection, tables, batch):
         raise RefusedError(
             f"The incoming table is not the one that run {batch.run_id} made ({_stamp_of(batch)}).",
             "Clear the run from its first task on: `create_cleaned_table` and what follows it.",
         )
 
 
-def audit_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
+def audit_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch, suffix: str = "_incoming") -> int:
     """Compare the incoming table with the accounting of each file, to the row and to the last decimal.
 
     Then the earlier of two files gives way where both have a key, and the table gets its primary key; all in
@@ -103,6 +106,7 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch)
         connection: In autocommit mode.
         tables: Their names.
         batch: The batch; the table was made for it.
+        suffix: Of the table, which has another name when it is attached already.
 
     Returns:
         Rows in the table.
@@ -111,8 +115,8 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch)
         BadDataError: Table and accounting differ, or a file has a key twice.
     """
     has_key = "select 1 from pg_constraint where conrelid = %s::regclass and contype = 'p'"
-    if connection.execute(has_key, (tables.relation("_incoming"),)).fetchone():
-        return _audit_again(connection, tables, batch)
+    if connection.execute(has_key, (tables.relation(suffix),)).fetchone():
+        return _audit_again(connection, tables, batch, suffix)
     with connection.transaction():
         rows, totals = _audit_files(connection, tables, batch)
         rows -= _give_way(connection, tables, batch, totals)
@@ -140,13 +144,13 @@ def _audit_files(connection: psycopg.Connection, tables: Tables, batch: Batch) -
     return rows, totals
 
 
-def _audit_again(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
+def _audit_again(connection: psycopg.Connection, tables: Tables, batch: Batch, suffix: str) -> int:
     last = sql.Literal(batch.load_ids[-1])
     names = sql.SQL(", ").join(sql.Identifier(f"visible_{total.name}") for total in tables.feed.totals)
     in_ledger = "select visible_rows, {names} from {loads} where load_id = {last}"
     expected = connection.execute(tables.fill(in_ledger, names=names, last=last)).fetchone() or ()
-    in_table = "select count(*), {sums} from {incoming}"
-    found = connection.execute(tables.fill(in_table, sums=tables.sums())).fetchone() or ()
+    in_table = tables.fill("select count(*), {sums} from {table}", sums=tables.sums(), table=tables.named(suffix))
+    found = connection.execute(in_table).fetchone() or ()
     _compare(f"Run {batch.run_id}", found, expected, tables)
     return int(found[0])
 

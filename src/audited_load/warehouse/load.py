@@ -6,6 +6,7 @@ Can be killed anywhere and called again.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -38,6 +39,11 @@ _FIND_LOAD = (
 _ENTER_LOAD = (
     "insert into {loads} ({names}, started_at, status) values ({values}, now(), 'loading') returning load_id"
 )
+_HOLDERS = """
+    select virtualtransaction from pg_locks
+    where relation = any(%s::text[]::regclass[]) and mode = 'AccessShareLock' and pid <> pg_backend_pid()
+        and database = (select oid from pg_database where datname = current_database())
+"""
 # What readers see was made by these very files in this order, and by nothing else.
 _IS_VISIBLE = """
     select p.generation from {published} as p where (
@@ -179,6 +185,25 @@ def exclusive(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
         # With the connection, the lock is gone, too.
         with suppress(psycopg.OperationalError):
             connection.execute("select pg_advisory_unlock(hashtext(%s))", lock)
+
+
+def wait_for_planned(connection: psycopg.Connection, relations: Sequence[str], seconds: float = 2) -> None:
+    """Wait until whoever uses relations now has ended, but not for long.
+
+    A query that was planned before a partition was attached would find nothing in it. Between its planning and its
+    look at the pointer, a query holds a lock on the partitioned table; so after this, all that come know the
+    partition. Whoever holds the lock for longer has looked already.
+
+    Args:
+        connection: Any, in autocommit mode.
+        relations: Names, for a cast to `regclass`.
+        seconds: How long to wait at most.
+    """
+    deadline = time.monotonic() + seconds
+    found = {row[0] for row in connection.execute(_HOLDERS, (list(relations),))}
+    while found and time.monotonic() < deadline:
+        time.sleep(0.005)
+        found &= {row[0] for row in connection.execute(_HOLDERS, (list(relations),))}
 
 
 def register_batch(

@@ -136,8 +136,10 @@ def tie(connection: psycopg.Connection, marts: Marts, key: ForeignKey, number: i
         connection.execute(marts.fill(add, **{name: sql.Identifier(value) for name, value in names.items()}))
 
 
-def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> None:
+def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> bool:
     """Make the table a partition; the partitioned table and the readers' view are made if they are absent.
+
+    Gives whether they were made.
 
     If the model's columns have changed, both are made anew and the sets before it go: only then do readers wait.
     """
@@ -152,6 +154,16 @@ def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
         connection.execute(marts.fill(_MAKE_PARENT, **parts))
         connection.execute(marts.fill(_SHOW_TO_READERS, columns=columns, **parts))
     connection.execute(marts.fill(_ATTACH, **parts))
+    return found != wanted
+
+
+def find_shown_set(connection: psycopg.Connection, marts: Marts) -> int | None:
+    """Find the set that the views in staging show, if all marts are views of one set."""
+    numbers = set()
+    for mart in marts.names:
+        found = connection.execute(_SHOWN_BY_VIEW, (f"{marts.staging}.{mart}", marts.sets)).fetchone()
+        numbers.add(int(found[0].rpartition("_s")[2]) if found else None)
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def show_in_staging(connection: psycopg.Connection, marts: Marts, number: int, load_id: int) -> None:

@@ -24,7 +24,8 @@ import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
-from audited_load.warehouse.mart_tables import Marts, attach, bring_in, show_in_staging, tie
+from audited_load.warehouse.load import wait_for_planned
+from audited_load.warehouse.mart_tables import Marts, attach, bring_in, find_shown_set, show_in_staging, tie
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ _MAKE = (
     create table if not exists {sets}.published_sets (
         set_number bigint primary key,
         load_id bigint not null,
-        published_at timestamptz not null default now(),
+        published_at timestamptz,
         retired_at timestamptz,
         is_dropped boolean not null default false
     )
@@ -65,20 +66,14 @@ _STAGED = """
     select c.relname, c.relkind::text, coalesce(obj_description(c.oid, 'pg_class'), '')
     from pg_class as c where c.relnamespace = {staging_name}::regnamespace and c.relname = any({names})
 """
+_ENTER_SET = "insert into {sets}.published_sets (set_number, load_id) values ({number}, {load_id})"
 _POINT = (
-    "update {sets}.published_sets set retired_at = now()"
-    " where set_number = (select set_number from {sets}.published)",
-    "insert into {sets}.published_sets (set_number, load_id) values ({number}, {load_id})",
+    "update {sets}.published_sets set retired_at = now() where set_number <> {number} and retired_at is null",
+    "update {sets}.published_sets set retired_at = null, published_at = now() where set_number = {number}",
     "insert into {sets}.published (set_number) values ({number})"
     " on conflict (only_row) do update set set_number = excluded.set_number",
 )
 _NEWEST_OF_LOAD = "select max(set_number) from {sets}.published_sets where load_id = {load_id} and not is_dropped"
-_POINT_BACK = (
-    "update {sets}.published_sets set retired_at = now()"
-    " where set_number = (select set_number from {sets}.published)",
-    "update {sets}.published_sets set retired_at = null where set_number = {number}",
-    "update {sets}.published set set_number = {number}",
-)
 # Of each of the newest loads the newest set; and what a reader's transaction may still look at.
 _EXPIRED = """
     with newest as (
@@ -133,11 +128,17 @@ def publish_marts(connection: psycopg.Connection, marts: Marts, grace_seconds: f
                 connection.execute(marts.fill(statement))
         load_id, staged = _require_one_load(connection, marts)
         visible = find_visible_set(connection, marts)
-        if visible and all(kind == "v" for kind in staged.values()):
-            log.info("Set %s is visible already: nothing to publish", visible.set_number)
+        number = find_shown_set(connection, marts)
+        if number is not None and visible and visible.set_number == number:
+            log.info("Set %s is visible already: nothing to publish", number)
             published = visible
         else:
-            published = PublishedSet(_publish(connection, marts, staged, load_id), load_id, changed=True)
+            if number is None:
+                number = _make_set(connection, marts, staged, load_id)
+            wait_for_planned(connection, [f"{marts.sets}.{mart}" for mart in marts.names])
+            with connection.transaction():
+                _point(connection, marts, number)
+            published = PublishedSet(number, load_id, changed=True)
         drop_expired_sets(connection, marts, grace_seconds)
     return published
 
@@ -167,8 +168,7 @@ def roll_back_marts(connection: psycopg.Connection, marts: Marts, load_id: int) 
         visible = find_visible_set(connection, marts)
         if number is None or visible is None or visible.set_number == number:
             return visible if visible and visible.set_number == number else None
-        for statement in _POINT_BACK:
-            connection.execute(marts.fill(statement, number=sql.Literal(number)))
+        _point(connection, marts, number)
         show_in_staging(connection, marts, number, load_id)
     return PublishedSet(number, load_id, changed=True)
 
@@ -239,24 +239,34 @@ def _require_one_load(connection: psycopg.Connection, marts: Marts) -> tuple[int
     return int(row[0]), staged
 
 
-def _publish(connection: psycopg.Connection, marts: Marts, staged: dict[str, str], load_id: int) -> int:
-    """Move the marts into a set and point to it, in one transaction; give its number."""
+def _make_set(connection: psycopg.Connection, marts: Marts, staged: dict[str, str], load_id: int) -> int:
+    """Move the marts into a set; give its number.
+
+    The pointer moves in a later transaction: a reader who sees the pointer must know the partitions, and a commit
+    shows its rows a moment before it tells other processes of partitions. Only where readers' views are made anew
+    is it one transaction; there, they wait for the lock.
+    """
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
-        (number,) = connection.execute(
-            marts.fill("select nextval({name})", name=sql.Literal(f"{marts.sets}.set_numbers"))
-        ).fetchone() or (0,)
+        sequence = sql.Literal(f"{marts.sets}.set_numbers")
+        (number,) = connection.execute(marts.fill("select nextval({name})", name=sequence)).fetchone() or (0,)
         for mart in marts.names:
             bring_in(connection, marts, mart, number, is_table=staged[mart] != "v")
         for key in marts.foreign_keys:
             tie(connection, marts, key, number)
-        for mart in marts.names:
-            attach(connection, marts, mart, number)
+        views_are_new = [attach(connection, marts, mart, number) for mart in marts.names]
         parts = {"number": sql.Literal(number), "load_id": sql.Literal(load_id)}
-        for statement in _POINT:
-            connection.execute(marts.fill(statement, **parts))
+        connection.execute(marts.fill(_ENTER_SET, **parts))
         show_in_staging(connection, marts, number, load_id)
+        if any(views_are_new):
+            _point(connection, marts, number)
     return int(number)
+
+
+def _point(connection: psycopg.Connection, marts: Marts, number: int) -> None:
+    connection.execute("set local lock_timeout = '10s'")
+    for statement in _POINT:
+        connection.execute(marts.fill(statement, number=sql.Literal(number)))
 
 
 @contextmanager

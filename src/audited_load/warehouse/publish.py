@@ -9,8 +9,8 @@ import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
-from audited_load.warehouse.incoming import audit_incoming, require_incoming
-from audited_load.warehouse.load import Batch, exclusive
+from audited_load.warehouse.incoming import audit_incoming, holds_batch, require_incoming
+from audited_load.warehouse.load import Batch, exclusive, wait_for_planned
 from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming, visible_parts
 from audited_load.warehouse.tables import Tables
 
@@ -22,18 +22,26 @@ KEPT_GENERATIONS = 2
 GUARD_FROM_ROWS = 10_000
 """From this many visible rows on, another source's much smaller file is suspicious too."""
 
-_PUBLISH = (
+# The comment stays, and says whose partition it is until that is visible.
+_ATTACH = (
     "alter table {incoming} rename to {name}",
-    "comment on table {partition} is null",
     "alter table {generations} attach partition {partition} for values in ({number})",
-    *MAKE_VISIBLE,
 )
 
+# The newest for a rollback; and what a reader's transaction may have begun with.
 _KEPT = """
-    select generation from {loads} where status = 'published'
-    group by generation
-    order by generation = (select generation from {published}) desc, max(published_at) desc
-    limit %s
+    (
+        select generation from {loads} where status = 'published'
+        group by generation
+        order by generation = (select generation from {published}) desc, max(published_at) desc
+        limit {kept}
+    )
+    union
+    select g.generation from (
+        select generation, max(published_at) as last from {loads} where published_at is not null group by generation
+    ) as g
+    where coalesce((select min(l.published_at) from {loads} as l where l.published_at > g.last), now())
+        > now() - make_interval(secs => {grace})
 """
 # One partition at a time can be on its way out, so a pending one comes first.
 _GENERATIONS = """
@@ -63,7 +71,13 @@ class Published:
 
 
 def audit_and_publish(
-    connection: psycopg.Connection, tables: Tables, batch: Batch, *, min_row_ratio: float, force: bool
+    connection: psycopg.Connection,
+    tables: Tables,
+    batch: Batch,
+    *,
+    min_row_ratio: float,
+    force: bool,
+    grace_seconds: float,
 ) -> Published:
     """Check the incoming table against the accounting of its files, then let readers see it.
 
@@ -73,6 +87,7 @@ def audit_and_publish(
         batch: The files of the run.
         min_row_ratio: Smallest share of the visible rows that a new load may have.
         force: Publish even if the guard of `min_row_ratio` objects.
+        grace_seconds: How long a generation that readers saw stays after another has taken its place.
 
     Returns:
         What readers see now.
@@ -85,7 +100,7 @@ def audit_and_publish(
     with exclusive(connection, tables):
         published = _audit_and_publish(connection, tables, batch, min_row_ratio, force=force)
     if published.changed:
-        drop_old_generations(connection, tables)
+        drop_old_generations(connection, tables, grace_seconds)
     return published
 
 
@@ -103,22 +118,26 @@ def _audit_and_publish(
             f"The files of run {batch.run_id} were taken for visible, but readers see nothing of them now.",
             "Clear the run from `create_cleaned_table` on.",
         )
-    require_incoming(connection, tables, batch)
-    rows = audit_incoming(connection, tables, batch)
-    connection.execute(tables.fill("analyze {incoming}"))
+    is_attached = not batch.merges and holds_batch(connection, tables, batch, f"_g{batch.generation}")
+    if not is_attached:
+        require_incoming(connection, tables, batch)
+    rows = audit_incoming(connection, tables, batch, f"_g{batch.generation}" if is_attached else "_incoming")
+    if not is_attached:
+        connection.execute(tables.fill("analyze {incoming}"))
     if batch.merges:
         rows = merge_incoming(connection, tables, batch)
     else:
         if visible and not force:
             _guard_rows(batch, rows, visible, min_row_ratio)
             _guard_date(connection, tables, batch, visible)
-        _publish(connection, tables, batch)
+        _publish(connection, tables, batch, is_attached=is_attached)
     return Published(batch.load_ids[-1], batch.generation, rows, changed=True)
 
 
-def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None:
+def drop_old_generations(connection: psycopg.Connection, tables: Tables, grace_seconds: float) -> None:
     """Drop generations that no rollback needs, without making a reader wait; what can't go now goes later."""
-    kept = connection.execute(tables.fill(_KEPT), (KEPT_GENERATIONS,)).fetchall()
+    parts = {"kept": sql.Literal(KEPT_GENERATIONS), "grace": sql.Literal(grace_seconds)}
+    kept = connection.execute(tables.fill(_KEPT, **parts)).fetchall()
     names = {f"{tables.feed.name}_g{row[0]}" for row in kept}
     found = connection.execute(_GENERATIONS, (tables.schema, f"^{tables.feed.name}_g[0-9]+$")).fetchall()
     for name, is_attached, detach_pending in found:
@@ -166,12 +185,22 @@ def _guard_date(connection: psycopg.Connection, tables: Tables, batch: Batch, vi
         )
 
 
-def _publish(connection: psycopg.Connection, tables: Tables, batch: Batch) -> None:
-    """Make the incoming table a partition and move the pointer: one short transaction, no lock on readers."""
+def _publish(connection: psycopg.Connection, tables: Tables, batch: Batch, *, is_attached: bool) -> None:
+    """Make the incoming table a partition, then move the pointer: no lock on readers.
+
+    In two transactions: a reader who has seen the pointer of the second must know the partition of the first, and a
+    commit shows its rows a moment before it tells other processes of the partition.
+    """
     name = f"{tables.feed.name}_g{batch.generation}"
     parts = visible_parts(batch)
     parts |= {"name": sql.Identifier(name), "partition": sql.Identifier(tables.schema, name)}
+    if not is_attached:
+        with connection.transaction():
+            connection.execute("set local lock_timeout = '10s'")
+            for statement in _ATTACH:
+                connection.execute(tables.fill(statement, **parts))
+    wait_for_planned(connection, [tables.relation("_generations")])
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
-        for statement in _PUBLISH:
+        for statement in MAKE_VISIBLE:
             connection.execute(tables.fill(statement, **parts))

@@ -1,0 +1,144 @@
+"""A full build of the marts by dbt against the same statements by hand, and what publishing them costs readers.
+
+Usage: `make bench-marts`, or `python bench/build_marts.py --rows 10000000`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from statistics import median
+
+import psycopg
+from machine import describe_machine
+from merge_a_day import load, write_rows
+from server import running_server
+
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.marts import publish_marts
+from customer_pipeline.feed import load_tables
+from customer_pipeline.settings import Runtime
+
+_, MARTS = load_tables()
+PROJECT = Path(__file__).parents[1] / "dbt"
+LOOK = """
+    select f.units_sold, c.customer_tier from analytics.fact_transactions as f
+    inner join analytics.dim_customers as c using (customer_id) where f.transaction_id = 7
+"""
+# What the contracts promise, by the quickest way: keys after the rows, statistics after each table.
+FINISH = {
+    "dim_customers": ("alter table {t} add primary key (customer_id)",),
+    "dim_products": ("alter table {t} add primary key (product_id)",),
+    "fact_transactions": (
+        "alter table {t} add primary key (transaction_id)",
+        "alter table {t} add foreign key (customer_id) references by_hand.dim_customers (customer_id)",
+        "alter table {t} add foreign key (product_id) references by_hand.dim_products (product_id)",
+    ),
+    "agg_monthly_sales": ("alter table {t} add primary key (customer_id, transaction_month)",),
+}
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the fact")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each way builds")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="customer-pipeline-bench-") as name, running_server() as runtime:
+        folder = Path(name)
+        print(describe_machine(), flush=True)
+        write_rows(folder / "all.csv", range(arguments.rows), price=1)
+        load(folder / "all.csv", "replace", 1, runtime)
+        with psycopg.connect(runtime.dsn("loader"), autocommit=True) as connection:
+            connection.execute("grant usage on schema cleaned_data to transformer")
+            connection.execute("grant select on all tables in schema cleaned_data to transformer")
+        run_dbt(runtime, folder, "compile")
+        taken: dict[str, list[float]] = {"by hand": [], "dbt": [], "publish": []}
+        waits = [0.0]
+        for _ in range(arguments.rounds):
+            taken["by hand"].append(build_by_hand(runtime, folder))
+            taken["dbt"].append(run_dbt(runtime, folder, "run"))
+            taken["publish"].append(publish(runtime, waits))
+            print({way: f"{seconds[-1]:.1f} s" for way, seconds in taken.items()}, flush=True)
+    hand = median(taken["by hand"])
+    print("\n| what | figure |\n|---|---|")
+    print(f"| all four marts by hand, {arguments.rows} facts | 1.00 ({hand:.1f} s) |")
+    print(f"| `dbt run` of the project | {median(taken['dbt']) / hand:.2f} |")
+    print(f"| `publish_marts` | {median(taken['publish']) / hand:.3f} |")
+    print(f"| longest wait of a reader while they are published | {1000 * max(waits):.0f} ms |")
+
+
+def run_dbt(runtime: Runtime, folder: Path, command: str) -> float:
+    """Run dbt; gives the seconds that its models took, without its start."""
+    environment = os.environ | {
+        "POSTGRES_PORT": str(runtime.postgres_port),
+        "TRANSFORMER_PASSWORD": runtime.secrets["transformer"],
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    places = [
+        "--project-dir",
+        str(PROJECT),
+        "--profiles-dir",
+        str(PROJECT),
+        "--target-path",
+        str(folder / "target"),
+    ]
+    line = [sys.executable, "-m", "dbt.cli.main", "--quiet", command, *places]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    return float(json.loads((folder / "target" / "run_results.json").read_text())["elapsed_time"])
+
+
+def build_by_hand(runtime: Runtime, folder: Path) -> float:
+    """Run the models' statements one after another, with the keys after the rows; gives the seconds."""
+    compiled = {path.stem: path.read_text() for path in (folder / "target" / "compiled").rglob("*.sql")}
+    with psycopg.connect(runtime.dsn("transformer"), autocommit=True) as connection:
+        connection.execute("drop schema if exists by_hand cascade")
+        connection.execute("create schema by_hand")
+        view = compiled["stg_customer_transactions"]
+        connection.execute(f"create view by_hand.stg_customer_transactions as {view}")  # type: ignore[call-overload]
+        started = time.monotonic()
+        for mart in MARTS.names:
+            table = f"by_hand.{mart}"
+            statement = compiled[mart].replace('"analytics_dbt_staging"', "by_hand")
+            connection.execute(f"create table {table} as {statement}")  # type: ignore[call-overload]
+            for finish in (*FINISH[mart], "analyze {t}"):
+                connection.execute(finish.format(t=table))  # type: ignore[call-overload]
+        return time.monotonic() - started
+
+
+def publish(runtime: Runtime, waits: list[float]) -> float:
+    """Publish what dbt built, with a reader that looks all along; gives the seconds."""
+    done = threading.Event()
+
+    def look_all_along() -> None:
+        with psycopg.connect(runtime.dsn("reader"), autocommit=True) as connection:
+            while not done.wait(0.002):
+                started = time.monotonic()
+                connection.execute(LOOK).fetchone()
+                waits.append(time.monotonic() - started)
+
+    with connect(runtime.dsn("transformer")) as connection:
+        exists = connection.execute("select to_regclass('analytics.fact_transactions')").fetchone() != (None,)
+        reader = threading.Thread(target=look_all_along)
+        if exists:
+            reader.start()
+        started = time.monotonic()
+        publish_marts(connection, MARTS, grace_seconds=3600)
+        seconds = time.monotonic() - started
+        done.set()
+        if exists:
+            reader.join()
+    return seconds
+
+
+if __name__ == "__main__":
+    main()
