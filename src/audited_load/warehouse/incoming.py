@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 
 _EMPTY_INCOMING = (
     "drop table if exists {incoming}",
-    "create table {incoming} (like {generations} including defaults)",
+    # Room on each page, so that a merge's corrections need no new entries in the index.
+    "create table {incoming} (like {generations} including defaults) with (fillfactor = 95)",
     "alter table {incoming} alter loaded_at set default now()",
     "alter table {incoming} alter generation set default {number}",
     # The check makes attaching the partition instant.
