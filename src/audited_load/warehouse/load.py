@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -171,20 +171,23 @@ class Delivery:
             raise RefusedError(f"There is no mode {self.mode!r}.", f"Use one of {', '.join(MODES)}.")
 
 
-@contextmanager
-def exclusive(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
+def exclusive(connection: psycopg.Connection, tables: Tables) -> AbstractContextManager[None]:
     """Keep other connections away from the incoming table while the block runs.
 
     The lease can't do it: a server goes on for a while with what a killed client had asked for.
     """
-    lock = (tables.relation("_incoming"),)
-    connection.execute("select pg_advisory_lock(hashtext(%s))", lock)
+    return locked(connection, tables.relation("_incoming"))
+
+
+@contextmanager
+def locked(connection: psycopg.Connection, name: str) -> Iterator[None]:
+    """Hold an advisory lock while the block runs; with the connection, it is gone, too."""
+    connection.execute("select pg_advisory_lock(hashtext(%s))", (name,))
     try:
         yield
     finally:
-        # With the connection, the lock is gone, too.
         with suppress(psycopg.OperationalError):
-            connection.execute("select pg_advisory_unlock(hashtext(%s))", lock)
+            connection.execute("select pg_advisory_unlock(hashtext(%s))", (name,))
 
 
 def wait_for_planned(connection: psycopg.Connection, relations: Sequence[str], seconds: float = 2) -> None:

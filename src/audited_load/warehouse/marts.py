@@ -16,15 +16,13 @@ Tables are moved, not copied, and readers wait for no lock: a row that is update
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
-from audited_load.warehouse.load import wait_for_planned
+from audited_load.warehouse.load import locked, wait_for_planned
 from audited_load.warehouse.mart_tables import Marts, attach, bring_in, find_shown_set, show_in_staging, tie
 
 log = logging.getLogger(__name__)
@@ -122,7 +120,7 @@ def publish_marts(connection: psycopg.Connection, marts: Marts, grace_seconds: f
     Raises:
         RefusedError: The marts were not all built from the load that is published now.
     """
-    with _exclusive(connection, marts):
+    with locked(connection, f"publish {marts.views}"):
         with connection.transaction():
             for statement in _MAKE:
                 connection.execute(marts.fill(statement))
@@ -162,7 +160,7 @@ def roll_back_marts(connection: psycopg.Connection, marts: Marts, load_id: int) 
     """
     if connection.execute("select to_regclass(%s)", (f"{marts.sets}.published",)).fetchone() == (None,):
         return None
-    with _exclusive(connection, marts), connection.transaction():
+    with locked(connection, f"publish {marts.views}"), connection.transaction():
         parts = {"load_id": sql.Literal(load_id)}
         (number,) = connection.execute(marts.fill(_NEWEST_OF_LOAD, **parts)).fetchone() or (None,)
         visible = find_visible_set(connection, marts)
@@ -267,15 +265,3 @@ def _point(connection: psycopg.Connection, marts: Marts, number: int) -> None:
     connection.execute("set local lock_timeout = '10s'")
     for statement in _POINT:
         connection.execute(marts.fill(statement, number=sql.Literal(number)))
-
-
-@contextmanager
-def _exclusive(connection: psycopg.Connection, marts: Marts) -> Iterator[None]:
-    """Keep other publishers away while the block runs; with the connection, the lock is gone, too."""
-    lock = (f"publish {marts.views}",)
-    connection.execute("select pg_advisory_lock(hashtext(%s))", lock)
-    try:
-        yield
-    finally:
-        with suppress(psycopg.OperationalError):
-            connection.execute("select pg_advisory_unlock(hashtext(%s))", lock)
