@@ -14,7 +14,11 @@
     {% endif %}
     {% set changed = source("cleaned_data", "customer_transactions_changed") %}
     {% set exist %}
-        select to_regclass('analytics_sets.published_sets') is not null and to_regclass('{{ changed }}') is not null
+        select
+            to_regclass('{{ changed }}') is not null and exists (
+                select 1 from pg_attribute
+                where attrelid = to_regclass('analytics_sets.published_sets') and attname = 'code'
+            )
     {% endset %}
     {% if not run_query(exist)[0][0] %}
         {{ return(none) }}

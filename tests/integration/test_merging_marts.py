@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 from dbt.cli.main import dbtRunner
 
-from audited_load.errors import BadDataError, RefusedError
+from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.warehouse.lease import held_lease, release_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import PublishedSet, publish_marts, roll_back_marts
@@ -121,7 +122,7 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
             changes = {key: records[key] for key in corrected}
         else:
             changes = {key: any_record(chance, key) for key in [*corrected, *new]}
-        changes = changes or {0: records[0]}
+        changes = changes or {day: records[day]}  # nothing new
         records |= changes
         load_file(dsn("loader"), write(tmp_path / f"{day}.csv", changes), f"run-{day}", mode="merge", day=1 + day)
         before = contents(dsn("transformer"), MARTS.views)
@@ -230,3 +231,81 @@ def test_changes_that_break_a_key_are_not_published(dsn: Dsn, dbt: Dbt, tmp_path
     with pytest.raises(BadDataError, match="23503"):
         publish(dsn)
     assert contents(dsn("transformer"), MARTS.views) == before
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "lock table analytics_sets.dim_customers_s1 in share mode",
+        "lock table analytics_sets.agg_monthly_sales_s1 in share mode",
+        "lock table analytics_sets.published_sets in exclusive mode",
+        "lock table analytics_dbt_staging.dim_customers_delta in access share mode",
+    ],
+)
+def test_killed_while_changes_are_published_it_can_go_on(dsn: Dsn, dbt: Dbt, tmp_path: Path, lock: str) -> None:
+    chance = random.Random(5)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    build_and_publish(dbt, dsn)
+    before = contents(dsn("transformer"), MARTS.views)
+    changes = {key: any_record(chance, key) for key in (1, 2, 500)}
+    load_file(dsn("loader"), write(tmp_path / "1.csv", changes), "run-1", mode="merge", day=2)
+    assert dbt("run")
+    shown = contents(dsn("transformer"), MARTS.staging)
+    failed: list[BaseException] = []
+
+    def try_to_publish() -> None:
+        try:
+            publish(dsn)
+        except BaseException as error:
+            failed.append(error)
+
+    with psycopg.connect(dsn("postgres")) as blocker, psycopg.connect(dsn("postgres"), autocommit=True) as admin:
+        blocker.execute(lock)  # type: ignore[call-overload]
+        thread = threading.Thread(target=try_to_publish)
+        thread.start()
+        kill = (
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where usename = 'transformer' and wait_event_type = 'Lock'"
+        )
+        while thread.is_alive() and not admin.execute(kill).fetchall():
+            thread.join(0.05)
+        thread.join()
+    assert [type(error) for error in failed] == [UnavailableError]
+    assert contents(dsn("transformer"), MARTS.views) == before
+    assert publish(dsn) == PublishedSet(1, 2, changed=True)
+    assert contents(dsn("transformer"), MARTS.views) == shown
+
+
+def test_readers_see_the_day_before_or_the_day_after(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(9)
+    records = {key: any_record(chance, key) for key in range(200)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    build_and_publish(dbt, dsn)
+    expected, seen, done = {}, set[tuple[Any, ...]](), threading.Event()
+    look = """
+        select load_id, (select count(*) from analytics.fact_transactions),
+            (select sum(gross_amount) from analytics.fact_transactions),
+            (select sum(lifetime_transactions) from analytics.dim_customers),
+            (select sum(times_sold) from analytics.dim_products),
+            (select sum(revenue) from analytics.agg_monthly_sales)
+        from analytics.published_marts
+    """
+
+    def look_all_along() -> None:
+        with psycopg.connect(dsn("reader"), autocommit=True) as connection:
+            while not done.is_set():
+                seen.add(connection.execute(look).fetchone() or ())
+
+    reader = threading.Thread(target=look_all_along)
+    reader.start()
+    for day in range(1, 4):
+        expected[day] = query(dsn("reader"), look)[0]
+        changes = {key: any_record(chance, key) for key in (*range(8), 1000 + day)}
+        load_file(dsn("loader"), write(tmp_path / f"{day}.csv", changes), f"run-{day}", mode="merge", day=1 + day)
+        assert build_and_publish(dbt, dsn).set_number == 1
+    expected[4] = query(dsn("reader"), look)[0]
+    done.set()
+    reader.join()
+    assert seen == set(expected.values())
+    assert all(row[1] == row[3] == row[4] and row[2] == row[5] for row in seen)

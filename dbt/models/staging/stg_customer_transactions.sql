@@ -1,3 +1,5 @@
+-- The tests of every later model compare with the ledger, so it is among their ancestors from here on.
+-- depends_on: {{ source("cleaned_data", "published_load") }}
 with
 
 transactions as (
