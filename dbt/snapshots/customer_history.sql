@@ -9,13 +9,12 @@
             hard_deletes="invalidate",
         )
     }}
-
+    -- depends_on: {{ ref("dim_customers") }}
     select
-        customers.customer_id,
-        customers.customer_tier,
-        customers.value_segment,
-        published_marts.load_id,
-        published_marts.published_at
-    from {{ source("analytics", "dim_customers") }} as customers
-    cross join {{ source("analytics", "published_marts") }} as published_marts
+        customer_id,
+        customer_tier,
+        value_segment,
+        load_id,
+        published_at
+    from {{ as_published("dim_customers") }} as customers
 {% endsnapshot %}

@@ -9,14 +9,13 @@
             hard_deletes="invalidate",
         )
     }}
-
+    -- depends_on: {{ ref("dim_products") }}
     select
-        products.product_id,
-        products.product_name,
-        products.price_tier,
-        products.revenue_segment,
-        published_marts.load_id,
-        published_marts.published_at
-    from {{ source("analytics", "dim_products") }} as products
-    cross join {{ source("analytics", "published_marts") }} as published_marts
+        product_id,
+        product_name,
+        price_tier,
+        revenue_segment,
+        load_id,
+        published_at
+    from {{ as_published("dim_products") }} as products
 {% endsnapshot %}

@@ -87,7 +87,7 @@ def test_every_data_test_of_the_project_runs_in_some_task() -> None:
 
     models = {name for name, node in nodes.items() if node["resource_type"] == "model"}
     tests = [name for name, node in nodes.items() if node["resource_type"] == "test"]
-    assert len(tests) >= 15
+    assert len(tests) >= 10
     for name in tests:
         of_test = set(parents[name])
         assert any(model in of_test and of_test <= ancestors(model) for model in models), name
