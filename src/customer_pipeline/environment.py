@@ -42,6 +42,9 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
     given, airflow = operators_environment(os.environ), _airflow(runtime, postgres)
+    if webhook := given.get("SLACK_WEBHOOK_URL"):
+        slack = {"conn_type": "slackwebhook", "password": webhook}
+        pipeline["AIRFLOW_CONN_SLACK_ALERTS"] = json.dumps(slack)
     programs = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
     # Another Airflow of this machine is no setting of this one.
     airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
