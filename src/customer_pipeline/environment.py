@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from customer_pipeline.settings import HOST, MADE, Runtime, operators_environment
+from customer_pipeline.settings import HOST, MADE, Runtime, operators_environment, read_port
 
 _OURS = {"AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
+STATSD_PORT = 9125
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
@@ -48,8 +50,18 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
     # Another Airflow of this machine is no setting of this one.
     airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
-    made = {**airflow, **pipeline}
+    made = {**airflow, **pipeline, **metrics_settings(given)}
     return {**given, **made, "PATH": programs, MADE: " ".join(made)}
+
+
+def metrics_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the settings by which Airflow sends metrics to `STATSD_HOST`, if that is set."""
+    host = environment.get("STATSD_HOST")
+    if not host:
+        return {}
+    port = read_port(environment, "STATSD_PORT") or STATSD_PORT
+    settings = {"STATSD_ON": "True", "STATSD_HOST": host, "STATSD_PORT": str(port)}
+    return {f"AIRFLOW__METRICS__{name}": value for name, value in settings.items()}
 
 
 def write_airflow_users(runtime: Runtime) -> None:

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import task
+from airflow.sdk import get_current_context, task
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestIndirectSelection
 from cosmos.operators.local import DbtSnapshotLocalOperator
 
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
+from steps.assets import PUBLISHED_MARTS, report_lineage
 from steps.dbt_manifest import fresh_manifest
+from steps.metrics import send_gauges
 from steps.retry_policy import DbtRetryPolicy
 from steps.tables import MARTS, READER_TRANSACTION_SECONDS
 from steps.task_errors import reported_errors
@@ -39,13 +42,20 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     """
     profile = ProfileConfig(profile_name="ebury", target_name="dev", profiles_yml_filepath=PROJECT / "profiles.yml")
 
-    @task(task_id="publish_marts")
+    # These assets, and not those that Cosmos' tasks announce for the tables that nobody sees yet, are for followers.
+    @task(task_id="publish_marts", outlets=list(PUBLISHED_MARTS))
     def publish() -> dict[str, Any]:
         """Let readers see the marts, now that every test has passed."""
         with reported_errors(parent_group), connect(marts_dsn()) as connection:
             published = publish_marts(connection, MARTS, READER_TRANSACTION_SECONDS)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s set %s, of load %s", parent_group, word, published.set_number, published.load_id)
+        send_gauges({"marts_published_timestamp": time.time()})
+        context = get_current_context()
+        built = [f"{MARTS.staging}.{name}" for name in MARTS.names]
+        report_lineage(context, built, [mart.name for mart in PUBLISHED_MARTS])
+        for mart in PUBLISHED_MARTS:
+            context["outlet_events"][mart].extra = {"load_id": published.load_id, "changed": published.changed}
         return {"set_number": published.set_number, "load_id": published.load_id, "changed": published.changed}
 
     models = DbtTaskGroup(

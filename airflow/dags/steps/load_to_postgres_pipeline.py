@@ -14,6 +14,8 @@ from audited_load.warehouse.lease import release_lease
 from audited_load.warehouse.load import Batch, Delivery, register_batch
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.quarantine import remove_expired
+from steps.assets import CLEANED_TABLE, report_lineage
+from steps.metrics import send_load_figures
 from steps.settings import read_settings
 from steps.tables import READER_TRANSACTION_SECONDS, TABLES
 from steps.warehouse import code_version, leased_connection, make_tables, run_date
@@ -67,26 +69,29 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         log.info("[%s] Loaded %s rows in %.2f s (%.0f rows/s)", parent_group, rows, seconds, rate)
         return upstream_output
 
-    @task(task_id="validate_postgres_load")
+    @task(task_id="validate_postgres_load", outlets=[CLEANED_TABLE])
     def validate_postgres_load(upstream_output: dict[str, Any]) -> dict[str, Any]:
         """Audit the incoming table against the accounting of its files, then publish it."""
         batch = Batch.from_dict(upstream_output)
-        settings, force = read_settings(), bool(get_current_context()["params"]["force"])
+        context, settings = get_current_context(), read_settings()
         with leased_connection(parent_group, batch.run_id) as (connection, _):
             published = audit_and_publish(
                 connection,
                 TABLES,
                 batch,
                 min_row_ratio=settings.min_row_ratio,
-                force=force,
+                force=bool(context["params"]["force"]),
                 grace_seconds=READER_TRANSACTION_SECONDS,
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
             release_lease(connection, TABLES, batch.run_id)
+            send_load_figures(connection, batch.run_id)
         if expired:
             log.info("[%s] %s refused records went, after QUARANTINE_DAYS", parent_group, expired)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s generation %s, %s rows", parent_group, word, published.generation, published.rows)
+        report_lineage(context, (), [CLEANED_TABLE.name])
+        context["outlet_events"][CLEANED_TABLE].extra = {"load_id": published.load_id, "changed": published.changed}
         return {
             "load_id": published.load_id,
             "generation": published.generation,
