@@ -68,6 +68,17 @@ def test_the_marts_are_published_after_every_test(dag: DAG) -> None:
     assert history.upstream_task_ids == {"DBT-Transformations.publish_marts"}
 
 
+def test_other_dags_are_told_of_the_marts_only_when_these_are_published(dag: DAG) -> None:
+    told = {task.task_id: {asset.name for asset in task.outlets} for task in dag.tasks if task.outlets}
+    marts = {f"analytics.{model}" for model in MODELS[1:]}
+    assert {
+        task: names for task, names in told.items() if names & (marts | {"cleaned_data.customer_transactions"})
+    } == {
+        "Load-To-Postgres.validate_postgres_load": {"cleaned_data.customer_transactions"},
+        "DBT-Transformations.publish_marts": marts,
+    }
+
+
 def test_everything_is_built_anew_only_when_asked_for(dag: DAG) -> None:
     for model in MODELS[1:]:
         assert (

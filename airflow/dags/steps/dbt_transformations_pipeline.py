@@ -42,7 +42,7 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     """
     profile = ProfileConfig(profile_name="ebury", target_name="dev", profiles_yml_filepath=PROJECT / "profiles.yml")
 
-    # These assets, and not those that Cosmos' tasks announce for the tables that nobody sees yet, are for followers.
+    # Followers wait for these assets: Cosmos' own stand for tables that nobody sees yet.
     @task(task_id="publish_marts", outlets=list(PUBLISHED_MARTS))
     def publish() -> dict[str, Any]:
         """Let readers see the marts, now that every test has passed."""
