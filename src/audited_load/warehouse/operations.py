@@ -37,7 +37,7 @@ _STATEMENTS = (
                 select load_id, part[1] as column_name, part[2] as refusal, left(coalesce(part[3], ''), 40) as text
                 from refused,
                     regexp_matches(
-                        reasons, '(?:^|; )([a-z_]+?):([a-z_]+?): (?:''(.*?)'' (?=[a-z])|a value is required)', 'g'
+                        '; ' || reasons, '; ([a-z_]+?):([a-z_]+?): (?:''(.*?)'' (?=[a-z])|a value is required)', 'g'
                     ) as part
             )
             select load_id, column_name, refusal,
