@@ -10,6 +10,7 @@ import vl_convert
 
 from pipeline_page.quality import Quality
 from pipeline_page.sales import Group, Month, Product
+from pipeline_page.texts import show_moment
 
 Spec = dict[str, Any]
 
@@ -103,9 +104,7 @@ def draw_growth(months: Sequence[Month]) -> Spec:
 def draw_groups(groups: Sequence[Group], field: str, colour: str = "@accent") -> Spec:
     """Members or revenue of tiers or segments, as bars with their figures."""
     values = [{"name": group.name, "members": group.members, "revenue": float(group.revenue)} for group in groups]
-    return _bars(
-        values, "name", field, colour, ",.2s" if field == "revenue" else ",", [group.name for group in groups]
-    )
+    return _bars(values, field, colour, ",.3s" if field == "revenue" else ",")
 
 
 def draw_products(products: Sequence[Product]) -> Spec:
@@ -115,31 +114,32 @@ def draw_products(products: Sequence[Product]) -> Spec:
         {"name": f"{product.product_name or 'no name'} · {product.product_id}", "revenue": float(product.revenue)}
         for product in products
     ]
-    return _bars(values, "name", "revenue", "@accent", ",.3s", [str(value["name"]) for value in values])
+    return _bars(values, "revenue", "@accent", ",.3s")
 
 
 def draw_reasons(reasons: Sequence[tuple[str, int]]) -> Spec:
     """Refusals by reason, as bars with their figures."""
     values = [{"name": name, "records": number} for name, number in reasons[:SHOWN_REASONS]]
-    return _bars(values, "name", "records", "@warm", ",", [str(value["name"]) for value in values])
+    return _bars(values, "records", "@warm", ",")
 
 
 def draw_ratio(quality: Quality) -> Spec:
     """The rejected ratio of each load, with the threshold."""
     values = [
         {
-            "at": load.started_at.isoformat(),
+            "started": show_moment(load.started_at),
             "ratio": load.rejected_ratio,
             "source": load.source_name,
-            "load": load.load_id,
+            "load": str(load.load_id),
         }
         for load in reversed(quality.loads)
     ]
     x = {
-        "field": "at",
-        "type": "temporal",
-        "title": None,
-        "axis": {"grid": False, "tickCount": 5, "labelOverlap": True},
+        "field": "load",
+        "type": "ordinal",
+        "sort": None,
+        "title": "load",
+        "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 8, "ticks": False},
     }
     y = {
         "field": "ratio",
@@ -157,7 +157,7 @@ def draw_ratio(quality: Quality) -> Spec:
     tooltip = [
         {"field": "load", "title": "Load"},
         {"field": "source", "title": "File"},
-        {"field": "at", "type": "temporal", "title": "Started", "format": "%Y-%m-%d %H:%M"},
+        {"field": "started", "title": "Started"},
         {"field": "ratio", "title": "Rejected", "format": ".2%"},
     ]
     threshold = {"data": {"values": [{"ratio": quality.threshold, "text": f"threshold {quality.threshold:.1%}"}]}}
@@ -187,14 +187,14 @@ def draw_days(quality: Quality) -> Spec:
     values = [{"day": day, "column": column, "records": number} for (day, column), number in sorted(counts.items())]
     names = [*shown, *(["others"] if len(totals) > len(shown) else [])]
     return _spec(values, 180) | {
-        "mark": {"type": "bar", "width": {"band": 0.6}},
+        "mark": {"type": "bar", "width": {"expr": "min(56, 0.6 * bandwidth('x'))"}},
         "encoding": {
             # As text: a day without a run is no gap of nothing refused.
             "x": {
                 "field": "day",
                 "type": "ordinal",
                 "title": None,
-                "axis": {"labelAngle": 0, "labelOverlap": True},
+                "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 8, "ticks": False},
             },
             "y": {
                 "field": "records",
@@ -228,34 +228,42 @@ def _spec(values: list[Spec], height: int | Spec) -> Spec:
     return {"$schema": SCHEMA, "width": "container", "height": height, "data": {"values": values}}
 
 
-def _bars(values: list[Spec], name: str, field: str, colour: str, number_format: str, order: list[str]) -> Spec:
+def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Spec:
+    """Draw named values as bars, in their order, each with its figure at its end."""
     y = {
-        "field": name,
+        "field": "name",
         "type": "nominal",
-        "sort": order,
+        "sort": None,
         "title": None,
-        "axis": {"domain": False, "ticks": False, "labelLimit": 170, "labelColor": "@ink"},
+        "axis": {"domain": False, "ticks": False, "labelLimit": 210, "labelColor": "@ink"},
     }
-    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"padding": 36}}
+    # Room for the figure at the end of the longest bar.
+    longest = max((value[field] for value in values), default=0)
+    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domainMax": 1.2 * longest or 1}}
     tooltip = [
-        {"field": name, "title": "Name"},
+        {"field": "name", "title": "Name"},
         {"field": field, "title": field.capitalize(), "format": ",.2f" if field == "revenue" else ","},
     ]
     encoding = {"x": x, "y": y, "tooltip": tooltip}
-    label = {"text": {"field": field, "format": number_format}}
+    bar = {"type": "bar", "color": colour, "cornerRadiusEnd": 3, "height": {"band": 0.7}}
+    figure = {"text": {"field": field, "format": number_format}}
     return _spec(values, {"step": 26}) | {
         "layer": [
-            {
-                "mark": {"type": "bar", "color": colour, "cornerRadiusEnd": 3, "height": {"band": 0.7}},
-                "encoding": encoding,
-            },
-            {"mark": {"type": "text", "align": "left", "dx": 6}, "encoding": encoding | label},
-        ]
+            {"mark": bar, "encoding": encoding},
+            {"mark": {"type": "text", "align": "left", "dx": 6}, "encoding": encoding | figure},
+        ],
     }
 
 
 def _month_axis() -> Spec:
-    axis = {"grid": False, "format": "%b %Y", "labelAngle": 0, "labelOverlap": True, "ticks": False}
+    axis = {
+        "grid": False,
+        "format": "%b %Y",
+        "labelAngle": 0,
+        "labelOverlap": "greedy",
+        "labelSeparation": 12,
+        "ticks": False,
+    }
     return {"field": "month", "type": "ordinal", "timeUnit": "utcyearmonth", "title": None, "axis": axis}
 
 
@@ -264,7 +272,7 @@ def _month_tooltip() -> Spec:
 
 
 def _money_axis() -> Spec:
-    return {"format": "~s", "tickCount": 4}
+    return {"labelExpr": "datum.value === 0 ? '0' : format(datum.value, '~s')", "tickCount": 4}
 
 
 def _with_colours(part: Any, colours: dict[str, str]) -> Any:  # noqa: ANN401 - any part of JSON
