@@ -17,6 +17,7 @@ Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 SHOWN_REASONS = 12
 SHOWN_COLUMNS = 5
+BAR_PIXELS = 26
 SERIES = ("@accent", "@warm", "@plum", "@moss", "@rose", "@faint")
 # The report is read as a letter is, so it is always light; the page takes its own from page.css.
 LIGHT = {
@@ -31,7 +32,7 @@ LIGHT = {
     "@moss": "#5d8a3c",
     "@rose": "#b65479",
 }
-REPORT_WIDTH = 620
+_FIT = {"type": "fit-x", "contains": "padding"}
 CONFIG: Spec = {
     "background": None,
     "font": "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif",
@@ -217,14 +218,14 @@ def draw_days(quality: Quality) -> Spec:
     }
 
 
-def draw_as_svg(spec: Spec) -> str:
-    """Draw a chart without a browser, in the light colours, as a piece of HTML."""
-    fixed = _with_colours(spec | {"config": CONFIG, "width": REPORT_WIDTH}, LIGHT)
+def draw_as_svg(spec: Spec, width: int) -> str:
+    """Draw a chart without a browser, in the light colours, some pixels wide, as a piece of HTML."""
+    fixed = _with_colours(spec | {"config": CONFIG, "width": width, "autosize": _FIT}, LIGHT)
     svg: str = vl_convert.vegalite_to_svg(fixed)
     return svg
 
 
-def _spec(values: list[Spec], height: int | Spec) -> Spec:
+def _spec(values: list[Spec], height: int) -> Spec:
     return {"$schema": SCHEMA, "width": "container", "height": height, "data": {"values": values}}
 
 
@@ -247,7 +248,7 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
     encoding = {"x": x, "y": y, "tooltip": tooltip}
     bar = {"type": "bar", "color": colour, "cornerRadiusEnd": 3, "height": {"band": 0.7}}
     figure = {"text": {"field": field, "format": number_format}}
-    return _spec(values, {"step": 26}) | {
+    return _spec(values, BAR_PIXELS * max(len(values), 1)) | {
         "layer": [
             {"mark": bar, "encoding": encoding},
             {"mark": {"type": "text", "align": "left", "dx": 6}, "encoding": encoding | figure},

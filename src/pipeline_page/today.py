@@ -141,9 +141,9 @@ def _check(connection: Connection, visible: Load | None, fact: Totals | None) ->
         # What several files have in common counts once, and a merge adds to what was there.
         alone = len(files) == 1 and visible.mode == "replace"
         checks.append(Checked(name, totals, _compare(totals, ledger) if alone else None))
-    checks.append(Checked("Ledger: what readers see", ledger, None))
+    checks.append(Checked("Ledger", ledger, None))
     if fact:
-        checks.append(Checked("fact_transactions", fact, _compare(fact, ledger)))
+        checks.append(Checked("Fact", fact, _compare(fact, ledger)))
     return checks
 
 

@@ -43,7 +43,6 @@
       const place = document.getElementById(source.dataset.chart);
       // `ast`: expressions are interpreted, not made into functions, which the page's policy forbids.
       const options = { actions: false, ast: true, config, defaultStyle: false, renderer: "svg",
-        logLevel: window.vega.Error,
         tooltip: { disableDefaultStyle: true, theme: "custom" } };
       window.vegaEmbed(place, spec, options).then(() => { place.dataset.drawn = "yes"; }, (error) => {
         console.error("A chart could not be drawn; its figures are in the table.", error);
