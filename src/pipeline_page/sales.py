@@ -149,7 +149,7 @@ def find_sales(
 
 def _find_all(connection: Connection, marts: PublishedMarts) -> Sales:
     rows = ask(connection, _MONTHS)
-    months = _grow([Month(growth=None, **row) for row in rows])
+    months = grow([Month(growth=None, **row) for row in rows])
     return Sales(
         marts=marts,
         all_months=[month.month for month in months],
@@ -165,8 +165,8 @@ def _find_groups(connection: Connection, statement: str) -> list[Group]:
     return [Group(**row) for row in ask(connection, statement)]
 
 
-def _grow(months: Sequence[Month]) -> list[Month]:
-    """Work growth out like agg_monthly_sales does for a customer."""
+def grow(months: Sequence[Month]) -> list[Month]:
+    """Add the growth of each month, worked out like agg_monthly_sales does for a customer."""
     revenue = {month.month: month.revenue for month in months}
     return [
         Month(each.month, each.transactions, each.units, each.revenue, each.tax, _growth(each, revenue))
