@@ -16,6 +16,8 @@ from typing import Any
 from airflow.executors.local_executor import LocalExecutor
 
 WARMED = (
+    "airflow.providers.slack.notifications.slack_webhook",
+    "airflow.providers.smtp.notifications.smtp",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.empty",
     "cosmos",
@@ -25,6 +27,7 @@ WARMED = (
     "dbt.adapters.postgres",
     "dbt.cli.main",
     "num2words",
+    "openlineage.common.provider.dbt.local",
     "psycopg",
     "text_to_num",
 )
