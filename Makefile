@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults lint format docs bench bench-merge bench-marts bench-dag lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-docker lint format docs bench bench-merge bench-marts bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: .venv/ready ## Run the tests
 
 test-faults: .venv/ready ## Kill loads and builds at many points, and see that they recover (some six minutes)
 	@$(BIN)/python -m pytest -q tests/faults
+
+test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
+	@$(BIN)/python -m pytest -q -s tests/docker
 
 up: .venv/ready ## Start PostgreSQL and Airflow
 	@$(CLI) up
@@ -61,7 +64,7 @@ shell-postgres: .venv/ready ## A SQL prompt on the warehouse
 	@$(CLI) psql
 
 dbt-debug: .venv/ready ## Check dbt's connection
-	@$(CLI) dbt -- debug
+	@$(CLI) dbt -- debug --connection
 
 dbt-deps: .venv/ready ## Say that there are no dbt packages
 	@echo "Nothing to install: the project uses no dbt packages (docs/adr/0004)."
@@ -112,5 +115,5 @@ lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	    --extra dev pyproject.toml --output-file requirements.lock
 
 clean: .venv/ready ## Stop everything and remove what it made, the data in PostgreSQL included
-	@$(CLI) down
+	@$(CLI) down --with-data
 	rm -rf .runtime .venv airflow/logs data/runs dbt/target dbt/logs
