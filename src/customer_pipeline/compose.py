@@ -26,6 +26,10 @@ SERVICES = {
 
 INIT = "airflow-init"
 START_SECONDS = 300
+_IMAGES = (
+    "If an image or a package can't be had: connect, or name copies of the images that you can reach, PYTHON_IMAGE"
+    " and POSTGRES_IMAGE in `.env` (see .env.example). Without Docker: `RUNTIME=embedded make up`."
+)
 _WRITTEN = ("airflow/logs", "airflow/plugins", "dbt/target", "dbt/logs")
 
 
@@ -55,22 +59,25 @@ def docker_answers() -> bool:
 def start_stack(runtime: Runtime) -> None:
     """Build the image, start what is down, and wait until all of it is healthy.
 
+    A stack that is healthy stays as it is: changed code and settings need a restart, as in the other runtime.
+
     Raises:
         RefusedError: A secret in `.env` is empty or known.
         UnavailableError: Docker does not answer, an image can't be had, or a container does not become healthy.
     """
     refuse_weak_secrets(runtime.secrets, runtime.user, runtime.password)
     _require_docker()
+    if not _unhealthy(runtime):
+        return
     _make_folders(runtime)
-    if _compose(runtime, "build", INIT).returncode or _compose(runtime, "up", "-d", "--remove-orphans").returncode:
+    _build(runtime)
+    if _compose(runtime, "up", "-d", "--remove-orphans").returncode:
         ended = read_containers(runtime).get(INIT)
         if ended and ended.state == "exited" and not ended.status.startswith("Exited (0)"):
             raise _failure(runtime, INIT, "could not prepare the database")
         raise UnavailableError(
-            "Docker could not build the image or start the stack; what it said is above.",
-            "If an image or a package can't be had: connect, or name copies of the images that you can reach,"
-            " PYTHON_IMAGE and POSTGRES_IMAGE in `.env` (see .env.example). If a port is taken: change it there."
-            " Then `make up` again. Without Docker: `RUNTIME=embedded make up`.",
+            "Docker could not start the stack; what it said is above.",
+            f"If a port is taken: change it in `.env`, then `make up` again. {_IMAGES}",
         )
     _wait_until_healthy(runtime)
 
@@ -148,16 +155,29 @@ def _compose(runtime: Runtime, *arguments: str) -> subprocess.CompletedProcess[b
     return subprocess.run(command, env=environment, cwd=runtime.home, check=False)
 
 
+def _build(runtime: Runtime) -> None:
+    """Build the image. What Docker prints goes to a file: when nothing has changed, it is long and says nothing."""
+    log = runtime.folder / "docker-build.log"
+    print(f"Building the image; the first time, this takes some minutes. See {log}.", flush=True)
+    command, environment = compose_command(runtime, "build", INIT)
+    with log.open("wb") as file:
+        done = subprocess.run(command, env=environment, cwd=runtime.home, check=False, stdout=file, stderr=file)
+    if done.returncode:
+        end = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+        raise UnavailableError(f"Docker could not build the image:\n{end}", _IMAGES)
+
+
 def _wait_until_healthy(runtime: Runtime) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        containers = read_containers(runtime)
-        waiting = [name for name in SERVICES.values() if name not in containers or not containers[name].is_healthy]
-        if not waiting:
-            return
+    while waiting := _unhealthy(runtime):
         if time.monotonic() > deadline:
             raise _failure(runtime, waiting[0], f"is not healthy after {START_SECONDS} s")
         time.sleep(0.5)
+
+
+def _unhealthy(runtime: Runtime) -> list[str]:
+    containers = read_containers(runtime)
+    return [name for name in SERVICES.values() if name not in containers or not containers[name].is_healthy]
 
 
 def _failure(runtime: Runtime, service: str, problem: str) -> UnavailableError:

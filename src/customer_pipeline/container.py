@@ -113,10 +113,12 @@ def _is_healthy(service: str, environment: Mapping[str, str]) -> bool:
     if service == "webserver":
         with urllib.request.urlopen(_HEALTH, timeout=5) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004
-    import psycopg  # noqa: PLC0415 - the other branch runs without
+    import psutil  # noqa: PLC0415 - the other branch runs without
+    import psycopg  # noqa: PLC0415
 
+    # After a kill, the heartbeat of the last one still looks alive.
     question = """
-        select latest_heartbeat > now() - %s::interval
+        select latest_heartbeat > greatest(now() - %s::interval, to_timestamp(%s))
         from job
         where job_type = %s and state = 'running' and hostname = any(%s)
         order by latest_heartbeat desc
@@ -125,7 +127,8 @@ def _is_healthy(service: str, environment: Mapping[str, str]) -> bool:
     names = [socket.gethostname(), socket.getfqdn()]
     dsn = environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")
     with psycopg.connect(dsn, connect_timeout=5) as connection:
-        row = connection.execute(question, (_LONGEST_SILENCE, _JOBS[service], names)).fetchone()
+        values = (_LONGEST_SILENCE, psutil.Process(1).create_time(), _JOBS[service], names)
+        row = connection.execute(question, values).fetchone()
     return bool(row and row[0])
 
 

@@ -58,7 +58,8 @@ def new_secret(name: str) -> str:
     """Make a random value of the form that the secret of this name has."""
     if name == "fernet":
         return urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    return secrets.token_urlsafe(32)
+    # Airflow signs with SHA-512, which wants a key of 64 bytes.
+    return secrets.token_urlsafe(48 if name in {"api", "jwt"} else 24)
 
 
 def read_env_file(path: Path) -> dict[str, str]:
