@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from audited_load.errors import UnavailableError
-from customer_pipeline.env_file import CONTAINER_USER, DECIDED_BY_ENV_FILE
+from customer_pipeline.env_file import CONTAINER_USER, DECIDED_BY_ENV_FILE, read_env_file
 from customer_pipeline.login import refuse_weak_secrets
 from customer_pipeline.settings import Runtime, operators_environment
 
@@ -190,16 +190,20 @@ def _failure(runtime: Runtime, service: str, problem: str) -> UnavailableError:
 
 
 def _make_folders(runtime: Runtime) -> None:
-    """Make what the containers write to before Docker does, which would make it root's."""
+    """Make what the containers write to before Docker does, which would make it root's.
+
+    Root, whom no container runs as, gives it to the containers' user; a folder outside the clone stays as it is.
+    """
     folders = [*(runtime.home / name for name in _WRITTEN), runtime.data]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() != 0:
         return
+    user = int(read_env_file(runtime.home / ".env").get("AIRFLOW_UID") or CONTAINER_USER)
     for folder in folders:
-        for path in (folder, *folder.rglob("*")):
+        for path in (folder, *folder.rglob("*")) if folder.is_relative_to(runtime.home) else ():
             with contextlib.suppress(FileNotFoundError):
-                shutil.chown(path, CONTAINER_USER, 0)
+                os.chown(path, user, 0, follow_symlinks=False)
 
 
 def _require_docker() -> None:

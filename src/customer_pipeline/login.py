@@ -23,7 +23,7 @@ _KNOWN = {
 }  # fmt: skip
 _SHORTEST_KEY, _SHORTEST_PASSWORD = 32, 10
 _FERNET_BYTES = 32
-_REMEDY = "Take the value out of `.env` (or move `.env` away): .env.example says how to make one."
+_REMEDY = "Put a random value in its place, with Docker in `.env`; .env.example says of which form."
 
 
 def refuse_open_login(environment: Mapping[str, str]) -> None:

@@ -73,8 +73,12 @@ def start_services(runtime: Runtime) -> Runtime:
     with _alone(runtime):
         _refuse_two_runtimes(runtime)
         if runtime.kind == DOCKER:
-            start_stack(runtime)
-            remember_kind(runtime)
+            try:
+                start_stack(runtime)
+            finally:
+                # Also one that did not get healthy: `down`, `logs` and `status` are for it, then.
+                if stack_is_up(runtime):
+                    remember_kind(runtime)
             return runtime
         refuse_open_login(process_environment(runtime))
         if read_services(runtime) is None:
