@@ -1,4 +1,4 @@
-"""A full build of the marts by dbt against the same statements by hand, and what publishing them costs readers.
+"""A full build of the marts by dbt against the same by hand, a day that is merged, and what readers wait meanwhile.
 
 Usage: `make bench-marts`, or `python bench/build_marts.py --rows 10000000`.
 """
@@ -8,21 +8,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
 
 import psycopg
 from machine import describe_machine
-from merge_a_day import load, write_rows
+from merge_a_day import HEADER, load
 from server import running_server
 
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import publish_marts
+from audited_load.warehouse.marts import publish_marts, roll_back_marts
 from customer_pipeline.feed import load_tables
 from customer_pipeline.settings import Runtime
 
@@ -38,6 +41,8 @@ FINISH = {
     "dim_products": ("alter table {t} add primary key (product_id)",),
     "fact_transactions": (
         "alter table {t} add primary key (transaction_id)",
+        "create index on {t} (customer_id, transaction_date)",
+        "create index on {t} (product_id, unit_price)",
         "alter table {t} add foreign key (customer_id) references by_hand.dim_customers (customer_id)",
         "alter table {t} add foreign key (product_id) references by_hand.dim_products (product_id)",
     ),
@@ -49,34 +54,76 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the fact")
+    parser.add_argument("--day", type=int, default=100_000, help="rows of the day, half of them corrections")
     parser.add_argument("--rounds", type=int, default=2, help="how often each way builds")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="customer-pipeline-bench-") as name, running_server() as runtime:
         folder = Path(name)
         print(describe_machine(), flush=True)
-        write_rows(folder / "all.csv", range(arguments.rows), price=1)
+        write_history(folder / "all.csv", range(arguments.rows), 0, known=arguments.rows)
         load(folder / "all.csv", "replace", 1, runtime)
         with psycopg.connect(runtime.dsn("loader"), autocommit=True) as connection:
             connection.execute("grant usage on schema cleaned_data to transformer")
             connection.execute("grant select on all tables in schema cleaned_data to transformer")
         run_dbt(runtime, folder, "compile")
         taken: dict[str, list[float]] = {"by hand": [], "dbt": [], "publish": []}
+        days: dict[str, list[float]] = {"dbt": [], "tests": [], "publish": []}
         waits = [0.0]
         for _ in range(arguments.rounds):
             taken["by hand"].append(build_by_hand(runtime, folder))
             taken["dbt"].append(run_dbt(runtime, folder, "run"))
             taken["publish"].append(publish(runtime, waits))
             print({way: f"{seconds[-1]:.1f} s" for way, seconds in taken.items()}, flush=True)
+        for day in range(1, arguments.rounds + 1):
+            chance = random.Random(day)
+            corrected = chance.sample(range(arguments.rows), arguments.day // 2)
+            new = range(arguments.rows * (day + 1), arguments.rows * (day + 1) + arguments.day // 2)
+            write_history(folder / "day.csv", [*corrected, *new], day, known=arguments.rows)
+            load(folder / "day.csv", "merge", 1 + day, runtime)
+            days["dbt"].append(run_dbt(runtime, folder, "run"))
+            days["tests"].append(run_dbt(runtime, folder, "test", "--exclude", "test_type:unit"))
+            days["publish"].append(publish(runtime, waits))
+            print({way: f"{seconds[-1]:.1f} s" for way, seconds in days.items()}, flush=True)
+        back = undo(runtime)
     hand = median(taken["by hand"])
+    full, merged = median(taken["dbt"]) + median(taken["publish"]), median(days["dbt"]) + median(days["publish"])
     print("\n| what | figure |\n|---|---|")
     print(f"| all four marts by hand, {arguments.rows} facts | 1.00 ({hand:.1f} s) |")
     print(f"| `dbt run` of the project | {median(taken['dbt']) / hand:.2f} |")
     print(f"| `publish_marts` | {median(taken['publish']) / hand:.3f} |")
+    print(f"| a merged day of {arguments.day} rows: `dbt run` and publishing, against both | {merged / full:.3f} |")
+    print(f"| the data tests of such a day, against the same | {median(days['tests']) / full:.2f} |")
+    print(f"| rollback of such a day's marts, against the same | {back / full:.3f} |")
     print(f"| longest wait of a reader while they are published | {1000 * max(waits):.0f} ms |")
 
 
-def run_dbt(runtime: Runtime, folder: Path, command: str) -> float:
-    """Run dbt; gives the seconds that its models took, without its start."""
+def write_history(path: Path, keys: range | list[int], day: int, known: int) -> None:
+    """Write clean records of two years. Of a later day, those from `known` on are new; others get another price."""
+    with path.open("w") as file:
+        file.write(HEADER)
+        for key in keys:
+            mixed = key * 2_654_435_761 % 2**32  # as good as random, and the same each time
+            age = timedelta(days=mixed // 7 % 730)
+            when = date(2025, 1, day) if key >= known else date(2024, 12, 31) - age
+            product = mixed // 11 % 5000
+            price = f"{product % 300 + 1}.{(mixed // 13 + day) % 100:02}"
+            file.write(f"{key},{mixed % 200_000},{when},{product},Thing {product},{mixed % 5 + 1},{price},0.1\n")
+
+
+def undo(runtime: Runtime) -> float:
+    """Take the last day's marts back; gives the seconds."""
+    with psycopg.connect(runtime.dsn("loader")) as connection:
+        (before,) = connection.execute("select changes_since from cleaned_data.published_load").fetchone() or (0,)
+    with connect(runtime.dsn("transformer")) as connection:
+        started = time.monotonic()
+        done = roll_back_marts(connection, MARTS, before)
+        if done is None or not done.changed:
+            raise SystemExit("The marts were not taken back.")
+        return time.monotonic() - started
+
+
+def run_dbt(runtime: Runtime, folder: Path, *command: str) -> float:
+    """Run dbt; gives the seconds that its nodes took, without its start."""
     environment = os.environ | {
         "POSTGRES_PORT": str(runtime.postgres_port),
         "TRANSFORMER_PASSWORD": runtime.secrets["transformer"],
@@ -90,7 +137,7 @@ def run_dbt(runtime: Runtime, folder: Path, command: str) -> float:
         "--target-path",
         str(folder / "target"),
     ]
-    line = [sys.executable, "-m", "dbt.cli.main", "--quiet", command, *places]
+    line = [sys.executable, "-m", "dbt.cli.main", "--quiet", *command, *places]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
@@ -98,21 +145,27 @@ def run_dbt(runtime: Runtime, folder: Path, command: str) -> float:
 
 
 def build_by_hand(runtime: Runtime, folder: Path) -> float:
-    """Run the models' statements one after another, with the keys after the rows; gives the seconds."""
+    """Run the models' statements with the keys after the rows, both dimensions at a time; gives the seconds."""
     compiled = {path.stem: path.read_text() for path in (folder / "target" / "compiled").rglob("*.sql")}
-    with psycopg.connect(runtime.dsn("transformer"), autocommit=True) as connection:
-        connection.execute("drop schema if exists by_hand cascade")
-        connection.execute("create schema by_hand")
-        view = compiled["stg_customer_transactions"]
-        connection.execute(f"create view by_hand.stg_customer_transactions as {view}")  # type: ignore[call-overload]
-        started = time.monotonic()
-        for mart in MARTS.names:
+
+    def build(mart: str) -> None:
+        with psycopg.connect(runtime.dsn("transformer"), autocommit=True) as connection:
             table = f"by_hand.{mart}"
             statement = compiled[mart].replace('"analytics_dbt_staging"', "by_hand")
             connection.execute(f"create table {table} as {statement}")  # type: ignore[call-overload]
             for finish in (*FINISH[mart], "analyze {t}"):
                 connection.execute(finish.format(t=table))  # type: ignore[call-overload]
-        return time.monotonic() - started
+
+    with psycopg.connect(runtime.dsn("transformer"), autocommit=True) as connection:
+        connection.execute("drop schema if exists by_hand cascade")
+        connection.execute("create schema by_hand")
+        view = compiled["stg_customer_transactions"]
+        connection.execute(f"create view by_hand.stg_customer_transactions as {view}")  # type: ignore[call-overload]
+    started = time.monotonic()
+    for marts in (("dim_customers", "dim_products"), ("fact_transactions",), ("agg_monthly_sales",)):
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(build, marts))
+    return time.monotonic() - started
 
 
 def publish(runtime: Runtime, waits: list[float]) -> float:

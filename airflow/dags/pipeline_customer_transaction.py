@@ -43,6 +43,12 @@ dag_definition: dict[str, Any] = {
             title="Mode",
             description="replace: the file is the whole truth. merge: it holds new and corrected records.",
         ),
+        "full_refresh": Param(
+            False,
+            type="boolean",
+            title="Full refresh",
+            description="Build all marts anew, also after a merge, which else only brings in the rows that change.",
+        ),
         "force": Param(
             False,
             type="boolean",

@@ -204,15 +204,16 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
     with psycopg.connect(runtime.dsn("postgres", database), autocommit=True) as admin:
         admin.execute("revoke all on schema public from public")
         admin.execute("create schema if not exists analytics_dbt_staging authorization transformer")
-        for schema in ("analytics_sets", "analytics"):
+        for schema in ("analytics_sets", "analytics", "analytics_history"):
             admin.execute(
                 sql.SQL("create schema if not exists {} authorization transformer").format(sql.Identifier(schema))
             )
         # Readers see what was tested and published, and not where dbt builds.
         admin.execute("revoke all on schema analytics_dbt_staging from reader")
-        admin.execute("grant usage on schema analytics to reader")
+        admin.execute("grant usage on schema analytics, analytics_history to reader")
         admin.execute(
-            "alter default privileges for role transformer in schema analytics grant select on tables to reader"
+            "alter default privileges for role transformer in schema analytics, analytics_history"
+            " grant select on tables to reader"
         )
 
 

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", help="several files in the data folder: a folder, or a pattern like 'incoming/*.csv'"
     )
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="default: replace")
+    parser.add_argument("--full-refresh", action="store_true", help="build all marts anew, also after a merge")
     parser.add_argument("--force", action="store_true", help="publish even if far fewer records, or older ones")
 
 
@@ -45,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
     """
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
-    conf: dict[str, Any] = {"mode": arguments.mode} | ({"force": True} if arguments.force else {})
+    conf: dict[str, Any] = {"mode": arguments.mode}
+    conf |= {name: True for name in ("force", "full_refresh") if getattr(arguments, name)}
     if arguments.source:
         conf["source"] = arguments.source
     if arguments.file:

@@ -23,7 +23,7 @@ LOAD = ("create_cleaned_table", "truncate_cleaned_table", "load_cleaned_csv_to_p
 
 def test_the_task_ids_are_those_of_the_specification(dag: DAG) -> None:
     dbt = {f"DBT-Transformations.dbt_models.{model}.{step}" for model in MODELS for step in ("run", "test")}
-    dbt |= {"DBT-Transformations.publish_marts"}
+    dbt |= {"DBT-Transformations.publish_marts", "DBT-Transformations.record_history"}
     load = {f"Load-To-Postgres.{name}" for name in LOAD}
     helpers = {f"Clean-Transactions.{name}" for name in HELPERS}
     assert set(dag.task_ids) == {"Clean-Transactions.clean_and_transform_csv"} | helpers | load | dbt
@@ -63,6 +63,16 @@ def test_the_groups_follow_each_other(dag: DAG) -> None:
 def test_the_marts_are_published_after_every_test(dag: DAG) -> None:
     before = dag.get_task("DBT-Transformations.publish_marts").get_flat_relative_ids(upstream=True)
     assert {f"DBT-Transformations.dbt_models.{model}.test" for model in MODELS} <= before
+    # Their history is that of what readers saw.
+    history = dag.get_task("DBT-Transformations.record_history")
+    assert history.upstream_task_ids == {"DBT-Transformations.publish_marts"}
+
+
+def test_everything_is_built_anew_only_when_asked_for(dag: DAG) -> None:
+    for model in MODELS[1:]:
+        assert (
+            dag.get_task(f"DBT-Transformations.dbt_models.{model}.run").full_refresh == "{{ params.full_refresh }}"
+        )
 
 
 @pytest.mark.usefixtures("dag")
@@ -77,14 +87,14 @@ def test_every_data_test_of_the_project_runs_in_some_task() -> None:
 
     models = {name for name, node in nodes.items() if node["resource_type"] == "model"}
     tests = [name for name, node in nodes.items() if node["resource_type"] == "test"]
-    assert len(tests) >= 15
+    assert len(tests) >= 10
     for name in tests:
         of_test = set(parents[name])
         assert any(model in of_test and of_test <= ancestors(model) for model in models), name
 
 
 def test_params_describe_themselves(dag: DAG) -> None:
-    for name in ("source", "mode", "force"):
+    for name in ("source", "mode", "full_refresh", "force"):
         param = dag.params.get_param(name)
         assert param.description
         assert param.schema["type"]

@@ -118,7 +118,7 @@ def kill_when(process: subprocess.Popen[str], condition: Callable[[], Any]) -> N
     process.wait(timeout=60)
 
 
-@pytest.mark.parametrize("model", ["fact_transactions", "fact_gross_ties_to_ledger"])
+@pytest.mark.parametrize("model", ["fact_transactions", "fact_ties_to_ledger"])
 def test_killed_in_the_middle_of_dbt(server: Server, target: Path, model: str) -> None:
     with server.admin() as admin:
         query = BUILDING.format(model)

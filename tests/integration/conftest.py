@@ -55,7 +55,7 @@ def runtime() -> Iterator[Runtime]:
 def dsn(runtime: Runtime) -> Callable[[str], str]:
     """Connection strings, by role, of an `ebury` without cleaned data and without marts."""
     with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as admin:
-        for schema in ("cleaned_data", "analytics", "analytics_sets", "analytics_dbt_staging"):
+        for schema in ("cleaned_data", "analytics", "analytics_sets", "analytics_dbt_staging", "analytics_history"):
             admin.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
     make_roles_and_databases(runtime)
     return runtime.dsn

@@ -86,7 +86,7 @@ def build(dsn: Dsn, load: int, *, rows: int = 100, extra: str = "", only: tuple[
             connection.execute(TABLES[name].format(s=MARTS.staging, extra=extra))  # type: ignore[call-overload]
             fill = FILL[MARTS.names.index(name)]
             connection.execute(fill.format(s=MARTS.staging, load=load, rows=rows))  # type: ignore[call-overload]
-            connection.execute(f"comment on table {MARTS.staging}.{name} is 'load {load}'")  # type: ignore[call-overload]
+            connection.execute(f'comment on table {MARTS.staging}.{name} is \'{{"load": "{load}"}}\'')  # type: ignore[call-overload]
 
 
 def publish(dsn: Dsn, grace: float = 0) -> PublishedSet:

@@ -109,4 +109,4 @@ def test_one_changed_cent_fails_the_reconciliation_by_name(runtime: Runtime, dsn
         )
     tested = dbt(runtime, tmp_path / "target", "test", "--select", "fact_transactions")
     assert tested.returncode == 1
-    assert "fact_tax_ties_to_ledger" in tested.stdout.split("Completed with")[1]
+    assert "fact_ties_to_ledger" in tested.stdout.split("Completed with")[1]

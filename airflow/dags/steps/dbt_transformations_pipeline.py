@@ -1,6 +1,6 @@
 """Task group DBT-Transformations: the published load → staging, dimensions, fact, aggregate, each tested.
 
-What was built becomes visible to readers at the end, all marts at once.
+What was built becomes visible to readers at the end, all marts at once; then their history is kept.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from airflow.sdk import task
 from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestIndirectSelection
+from cosmos.operators.local import DbtSnapshotLocalOperator
 
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
@@ -28,14 +29,15 @@ PROJECT = Path(os.environ.get("PIPELINE_DBT") or Path(__file__).resolve().parent
 
 
 def dbt_transformations_pipeline(parent_group: str) -> Any:
-    """Define one pair of tasks, run and test, for each model of the dbt project, and the one that publishes.
+    """Define one pair of tasks, run and test, for each model, one that publishes, and one that keeps the history.
 
     Args:
         parent_group: Id of the task group, for the log.
 
     Returns:
-        The last task; its output says what readers see now.
+        The last task.
     """
+    profile = ProfileConfig(profile_name="ebury", target_name="dev", profiles_yml_filepath=PROJECT / "profiles.yml")
 
     @task(task_id="publish_marts")
     def publish() -> dict[str, Any]:
@@ -53,20 +55,24 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
             manifest_path=fresh_manifest(PROJECT),
             install_dbt_deps=False,
         ),
-        profile_config=ProfileConfig(
-            profile_name="ebury",
-            target_name="dev",
-            profiles_yml_filepath=PROJECT / "profiles.yml",
-        ),
+        profile_config=profile,
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.LOCAL,
             invocation_mode=InvocationMode.DBT_RUNNER,
             # A test of several models runs once, when all of them are built.
             test_indirect_selection=TestIndirectSelection.BUILDABLE,
         ),
-        render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST),
-        operator_args={"retry_policy": DbtRetryPolicy()},
+        render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST, exclude=["resource_type:snapshot"]),
+        operator_args={"retry_policy": DbtRetryPolicy(), "full_refresh": "{{ params.full_refresh }}"},
     )
-    published = publish()
-    models >> published
-    return published
+    # One task for all histories, after the publication: they hold what readers saw, never what failed a test.
+    history = DbtSnapshotLocalOperator(
+        task_id="record_history",
+        project_dir=PROJECT,
+        profile_config=profile,
+        install_deps=False,
+        invocation_mode=InvocationMode.DBT_RUNNER,
+        retry_policy=DbtRetryPolicy(),
+    )
+    models >> publish() >> history
+    return history

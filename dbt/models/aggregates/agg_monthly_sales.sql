@@ -1,10 +1,70 @@
-{{ config(post_hook=["analyze {{ this }}"]) }}
+{{ config(unique_key=["customer_id", "transaction_month"], post_hook=["{{ analyze_table() }}"]) }}
+{% set facts = ref("fact_transactions") %}
+{% set set_number = published_set() %}
 
 with
 
-transactions as (
-    select * from {{ ref("fact_transactions") }}
-),
+{% if set_number is not none %}
+    changed_months as (
+        select distinct
+            coalesce(customer_id, -1) as customer_id,
+            transaction_month
+        from ({{ changed_transactions() }}) as changed
+    ),
+
+    following_months as (
+        select
+            customer_id,
+            (transaction_month + interval '1 month')::date as transaction_month
+        from changed_months
+    ),
+
+    -- Of the changed months everything is counted anew; those before and after are as published.
+    neighbours as ( -- noqa: ST03
+        select
+            customer_id,
+            (transaction_month - interval '1 month')::date as transaction_month
+        from changed_months
+        union
+        select * from following_months
+        except
+        select * from changed_months
+    ),
+
+    transactions as (
+        select
+            customer_id,
+            transaction_month,
+            product_id,
+            units_sold,
+            unit_price,
+            gross_amount,
+            tax_amount
+        from {{ delta_of(facts) }}
+        where (customer_id, transaction_month) in (select * from changed_months)
+        union all
+        select
+            f.customer_id,
+            f.transaction_month,
+            f.product_id,
+            f.units_sold,
+            f.unit_price,
+            f.gross_amount,
+            f.tax_amount
+        from changed_months
+        inner join {{ in_set("fact_transactions", set_number) }} as f
+            on
+                changed_months.customer_id = f.customer_id
+                and changed_months.transaction_month <= f.transaction_date
+                and changed_months.transaction_month + interval '1 month' > f.transaction_date
+        left join {{ delta_of(facts) }} as d on f.transaction_id = d.transaction_id
+        where d.transaction_id is null
+    ),
+{% else %}
+    transactions as (
+        select * from {{ facts }}
+    ),
+{% endif %}
 
 per_month as (
     select
@@ -22,13 +82,36 @@ per_month as (
     group by customer_id, transaction_month
 ),
 
+months as (
+    select * from per_month
+    {% if set_number is not none %}
+        union all
+        select
+            published.customer_id,
+            published.transaction_month,
+            published.transactions,
+            published.distinct_products,
+            published.units_sold,
+            published.revenue,
+            published.tax_amount,
+            published.average_price,
+            published.minimum_price,
+            published.maximum_price
+        from neighbours
+        inner join {{ in_set("agg_monthly_sales", set_number) }} as published
+            on
+                neighbours.customer_id = published.customer_id
+                and neighbours.transaction_month = published.transaction_month
+    {% endif %}
+),
+
 with_previous as (
     select
         *,
-        lag(transaction_month) over months as last_month_with_sales,
-        lag(revenue) over months as last_revenue
-    from per_month
-    window months as (partition by customer_id order by transaction_month)
+        lag(transaction_month) over per_customer as last_month_with_sales,
+        lag(revenue) over per_customer as last_revenue
+    from months
+    window per_customer as (partition by customer_id order by transaction_month)
 ),
 
 compared as (
@@ -38,6 +121,13 @@ compared as (
             when last_month_with_sales = (transaction_month - interval '1 month')::date then last_revenue
         end as previous_month_revenue
     from with_previous
+    {% if set_number is not none %}
+        where (customer_id, transaction_month) in (
+            select * from changed_months
+            union all
+            select * from following_months
+        )
+    {% endif %}
 ),
 
 final as (

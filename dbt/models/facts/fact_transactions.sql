@@ -1,24 +1,37 @@
 {{
     config(
+        unique_key=["transaction_id"],
+        indexes=[{"columns": ["customer_id", "transaction_date"]}, {"columns": ["product_id", "unit_price"]}],
         post_hook=[
-            "{{ add_foreign_key('customer_id', ref('dim_customers'), 'customer_id') }}",
-            "{{ add_foreign_key('product_id', ref('dim_products'), 'product_id') }}",
-            "analyze {{ this }}",
+            "{{ add_foreign_key('customer_id', ref('dim_customers')) }}",
+            "{{ add_foreign_key('product_id', ref('dim_products')) }}",
+            "{{ analyze_table() }}",
         ]
     )
 }}
+{% set customers = ref("dim_customers") %}
+{% set set_number = published_set() %}
 
 with
 
 transactions as (
-    select * from {{ ref("stg_customer_transactions") }}
+    {% if set_number is none %}
+        select * from {{ ref("stg_customer_transactions") }}
+    {% else %}
+        select * from ({{ changed_transactions() }}) as changed
+        where sign = 1
+    {% endif %}
 ),
 
-final as (
+customers as (
+    select * from {{ customers }}
+),
+
+lines as (
     select
         transaction_id,
         coalesce(customer_id, -1) as customer_id,
-        coalesce(product_id, -1) as product_id,
+        product_id,
         transaction_date,
         transaction_month,
         transaction_year,
@@ -32,6 +45,59 @@ final as (
         is_valid_transaction,
         load_id
     from transactions
+    {% if set_number is not none %}
+        union all
+        -- Rows that stay as they are, but whose customer reached a tier on another day than was known.
+        select
+            f.transaction_id,
+            f.customer_id,
+            f.product_id,
+            f.transaction_date,
+            f.transaction_month,
+            f.transaction_year,
+            f.transaction_quarter,
+            f.month_number,
+            f.units_sold,
+            f.unit_price,
+            f.gross_amount,
+            f.tax_amount,
+            f.net_amount,
+            f.is_valid_transaction,
+            f.load_id
+        from {{ delta_of(customers) }} as now
+        inner join {{ in_set("dim_customers", set_number) }} as before on now.customer_id = before.customer_id
+        inner join {{ in_set("fact_transactions", set_number) }} as f on now.customer_id = f.customer_id
+        where
+            (now.silver_since, now.gold_since) is distinct from (before.silver_since, before.gold_since)
+            and f.transaction_id not in (select transaction_id from transactions)
+    {% endif %}
+),
+
+final as (
+    select
+        lines.transaction_id,
+        lines.customer_id,
+        lines.product_id,
+        lines.transaction_date,
+        lines.transaction_month,
+        lines.transaction_year,
+        lines.transaction_quarter,
+        lines.month_number,
+        lines.units_sold,
+        lines.unit_price,
+        lines.gross_amount,
+        lines.tax_amount,
+        lines.net_amount,
+        lines.is_valid_transaction,
+        case
+            when lines.customer_id = -1 then 'Unknown'
+            when lines.transaction_date >= customers.gold_since then 'Gold'
+            when lines.transaction_date >= customers.silver_since then 'Silver'
+            else 'Bronze'
+        end as customer_tier_at_transaction,
+        lines.load_id
+    from lines
+    left join customers on lines.customer_id = customers.customer_id
 )
 
 select * from final

@@ -1,19 +1,30 @@
-{% test ties_out(model, total, of, of_total) %}
-    {#- Two aggregates that must be the same number, to the last decimal. Fails with one row if they differ. -#}
+{% test ties_out(model, totals, of, of_totals) %}
+    {#-
+        Aggregates of two relations that must be the same numbers, to the last decimal: one row for each that differs.
+        All of them in one test, since each test reads the whole table.
+    -#}
     with
 
     left_side as (
-        select {{ total }} as amount from {{ model }}
+        select
+            {% for name, total in totals.items() %}{{ total }} as {{ name }}{{ "," if not loop.last }} {% endfor %}
+        from {{ model }}
     ),
 
     right_side as (
-        select {{ of_total }} as amount from {{ of }}
+        select
+            {% for name, total in of_totals.items() %}{{ total }} as {{ name }}{{ "," if not loop.last }} {% endfor %}
+        from {{ of }}
     )
 
-    select
-        left_side.amount as found,
-        right_side.amount as expected
-    from left_side
-    cross join right_side
-    where left_side.amount is distinct from right_side.amount
+    {% for name in totals %}
+        select
+            '{{ name }}' as total,
+            left_side.{{ name }}::numeric as found,
+            right_side.{{ name }}::numeric as expected
+        from left_side
+        cross join right_side
+        where left_side.{{ name }}::numeric is distinct from right_side.{{ name }}::numeric
+        {{ "union all" if not loop.last }}
+    {% endfor %}
 {% endtest %}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 
@@ -47,8 +48,13 @@ _SHOW_TO_READERS = (
     "create view {views}.{mart} as select {columns} from {sets}.{mart}"
     " where set_number = (select set_number from {sets}.published)"
 )
-_NOTE_ORIGIN = "comment on view {staging}.{mart} is {origin}"
-_SHOW_IN_STAGING = "create view {staging}.{mart} as select {columns} from {sets}.{table}"
+_SHOW_IN_STAGING = (
+    # Not `create or replace`: the columns may be others.
+    "drop view if exists {staging}.{mart} cascade",
+    "drop table if exists {delta}, {gone}",
+    "create view {staging}.{mart} as select {columns} from {sets}.{table}",
+    "comment on view {staging}.{mart} is {origin}",
+)
 _FOREIGN_KEYS = """
     select conname, confrelid = to_regclass(%s) from pg_constraint
     where contype = 'f' and conrelid = %s::regclass
@@ -108,8 +114,8 @@ def bring_in(connection: psycopg.Connection, marts: Marts, mart: str, number: in
     if not is_table:
         view = (f"{marts.staging}.{mart}", marts.sets)
         (source,) = connection.execute(_SHOWN_BY_VIEW, view).fetchone() or ("",)
-        columns, _ = _columns_of(connection, f"{marts.sets}.{source}")
-        parts |= {"source": sql.Identifier(marts.sets, source), "columns": columns}
+        columns, _ = columns_of(connection, f"{marts.sets}.{source}")
+        parts |= {"source": sql.Identifier(marts.sets, source), "columns": _listed(columns)}
     for statement in _MOVE if is_table else _COPY:
         connection.execute(marts.fill(statement, **parts))
     # Names of indexes are unique in a schema, and dbt's are the same at each build.
@@ -144,15 +150,15 @@ def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
     If the model's columns have changed, both are made anew and the sets before it go: only then do readers wait.
     """
     parts = _parts(mart, number)
-    columns, wanted = _columns_of(connection, f"{marts.sets}.{mart}_s{number}")
-    _, found = _columns_of(connection, f"{marts.sets}.{mart}")
+    columns, wanted = columns_of(connection, f"{marts.sets}.{mart}_s{number}")
+    _, found = columns_of(connection, f"{marts.sets}.{mart}")
     if found != wanted:
         if found is not None:
             log.info("%s has other columns than before: its earlier sets are dropped", mart)
             connection.execute(marts.fill("drop table {sets}.{mart} cascade", **parts))
             connection.execute(marts.fill("update {sets}.published_sets set is_dropped = true"))
         connection.execute(marts.fill(_MAKE_PARENT, **parts))
-        connection.execute(marts.fill(_SHOW_TO_READERS, columns=columns, **parts))
+        connection.execute(marts.fill(_SHOW_TO_READERS, columns=_listed(columns), **parts))
     connection.execute(marts.fill(_ATTACH, **parts))
     return found != wanted
 
@@ -172,17 +178,25 @@ def show_in_staging(connection: psycopg.Connection, marts: Marts, number: int, l
         kind = connection.execute(marts.fill(_KIND, mart_name=sql.Literal(mart))).fetchone()
         if kind == ("r",):
             continue
-        columns, _ = _columns_of(connection, f"{marts.sets}.{mart}_s{number}")
-        parts = _parts(mart, number) | {"columns": columns, "origin": sql.Literal(f"load {load_id}")}
-        # Not `create or replace`: the columns may be others.
-        for statement in ("drop view if exists {staging}.{mart}", _SHOW_IN_STAGING, _NOTE_ORIGIN):
+        columns, _ = columns_of(connection, f"{marts.sets}.{mart}_s{number}")
+        parts = _parts(mart, number) | {
+            "columns": _listed(columns),
+            "origin": sql.Literal(json.dumps({"load": str(load_id)})),
+            "delta": sql.Identifier(marts.staging, f"{mart}_delta"),
+            "gone": sql.Identifier(marts.staging, f"{mart}_gone"),
+        }
+        for statement in _SHOW_IN_STAGING:
             connection.execute(marts.fill(statement, **parts))
 
 
-def _columns_of(connection: psycopg.Connection, table: str) -> tuple[sql.Composed, list[str] | None]:
-    """Give a table's own columns, in order and composed, and what describes them; None if there is no table."""
+def columns_of(connection: psycopg.Connection, table: str) -> tuple[list[str], list[str] | None]:
+    """Give the names of a table's own columns, in order, and what describes them; None if there is no table."""
     described, names = connection.execute(_COLUMNS, (table,)).fetchone() or (None, None)
-    return sql.SQL(", ").join(map(sql.Identifier, names or [])), described
+    return names or [], described
+
+
+def _listed(names: list[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _parts(mart: str, number: int) -> dict[str, sql.Composable]:

@@ -21,14 +21,15 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from audited_load.errors import RefusedError
 from audited_load.warehouse.load import locked, wait_for_planned
+from audited_load.warehouse.mart_changes import apply_changes, forget_changes, undo_changes
+from audited_load.warehouse.mart_origin import Staged, require_one_load
 from audited_load.warehouse.mart_tables import Marts, attach, bring_in, find_shown_set, show_in_staging, tie
 
 log = logging.getLogger(__name__)
 
 KEPT_LOADS = 2
-"""Loads of which the newest set is kept: the visible one, and the one before it for a rollback."""
+"""Loads of which the marts are kept: the visible one, and the one before it for a rollback."""
 
 _MAKE = (
     "create schema if not exists {sets}",
@@ -40,8 +41,20 @@ _MAKE = (
         load_id bigint not null,
         published_at timestamptz,
         retired_at timestamptz,
-        is_dropped boolean not null default false
+        is_dropped boolean not null default false,
+        code text,
+        previous_load_id bigint
     )
+    """,
+    # Made before the marts could be merged.
+    """
+    do $body$ begin
+        if not exists (
+            select 1 from pg_attribute where attrelid = '{sets}.published_sets'::regclass and attname = 'code'
+        ) then
+            alter table {sets}.published_sets add column code text, add column previous_load_id bigint;
+        end if;
+    end $body$
     """,
     """
     create table if not exists {sets}.published (
@@ -59,12 +72,7 @@ _MAKE = (
     end $body$
     """,
 )
-# What a model's hook left on the table that it built: the load that it was built from.
-_STAGED = """
-    select c.relname, c.relkind::text, coalesce(obj_description(c.oid, 'pg_class'), '')
-    from pg_class as c where c.relnamespace = {staging_name}::regnamespace and c.relname = any({names})
-"""
-_ENTER_SET = "insert into {sets}.published_sets (set_number, load_id) values ({number}, {load_id})"
+_ENTER_SET = "insert into {sets}.published_sets (set_number, load_id, code) values ({number}, {load_id}, {code})"
 _POINT = (
     "update {sets}.published_sets set retired_at = now() where set_number <> {number} and retired_at is null",
     "update {sets}.published_sets set retired_at = null, published_at = now() where set_number = {number}",
@@ -72,11 +80,16 @@ _POINT = (
     " on conflict (only_row) do update set set_number = excluded.set_number",
 )
 _NEWEST_OF_LOAD = "select max(set_number) from {sets}.published_sets where load_id = {load_id} and not is_dropped"
-# Of each of the newest loads the newest set; and what a reader's transaction may still look at.
+# Of each of the newest loads the newest set, unless one set serves a rollback; and what a reader's transaction may
+# still look at.
 _EXPIRED = """
     with newest as (
         select max(set_number) as set_number from {sets}.published_sets where not is_dropped
-        group by load_id order by max(set_number) desc limit {kept}
+        group by load_id order by max(set_number) desc
+        limit {kept} - (
+            select count(previous_load_id) from {sets}.published_sets
+            where set_number = (select set_number from {sets}.published)
+        )
     )
     select s.set_number from {sets}.published_sets as s
     where s.set_number not in (select set_number from newest)
@@ -124,21 +137,28 @@ def publish_marts(connection: psycopg.Connection, marts: Marts, grace_seconds: f
         with connection.transaction():
             for statement in _MAKE:
                 connection.execute(marts.fill(statement))
-        load_id, staged = _require_one_load(connection, marts)
-        visible = find_visible_set(connection, marts)
-        number = find_shown_set(connection, marts)
-        if number is not None and visible and visible.set_number == number:
-            log.info("Set %s is visible already: nothing to publish", number)
-            published = visible
+        staged = require_one_load(connection, marts)
+        if staged.changes_set is not None:
+            apply_changes(connection, marts, staged.changes_set, staged.load_id)
+            published = PublishedSet(staged.changes_set, staged.load_id, changed=True)
         else:
-            if number is None:
-                number = _make_set(connection, marts, staged, load_id)
-            wait_for_planned(connection, [f"{marts.sets}.{mart}" for mart in marts.names])
-            with connection.transaction():
-                _point(connection, marts, number)
-            published = PublishedSet(number, load_id, changed=True)
+            published = _publish_set(connection, marts, staged)
         drop_expired_sets(connection, marts, grace_seconds)
     return published
+
+
+def _publish_set(connection: psycopg.Connection, marts: Marts, staged: Staged) -> PublishedSet:
+    visible = find_visible_set(connection, marts)
+    number = find_shown_set(connection, marts)
+    if number is not None and visible and visible.set_number == number:
+        log.info("Set %s is visible already: nothing to publish", number)
+        return visible
+    if number is None:
+        number = _make_set(connection, marts, staged)
+    wait_for_planned(connection, [f"{marts.sets}.{mart}" for mart in marts.names])
+    with connection.transaction():
+        _point(connection, marts, number)
+    return PublishedSet(number, staged.load_id, changed=True)
 
 
 def find_visible_set(connection: psycopg.Connection, marts: Marts) -> PublishedSet | None:
@@ -162,8 +182,10 @@ def roll_back_marts(connection: psycopg.Connection, marts: Marts, load_id: int) 
         return None
     with locked(connection, f"publish {marts.views}"), connection.transaction():
         parts = {"load_id": sql.Literal(load_id)}
-        (number,) = connection.execute(marts.fill(_NEWEST_OF_LOAD, **parts)).fetchone() or (None,)
         visible = find_visible_set(connection, marts)
+        if visible and undo_changes(connection, marts, visible.set_number, load_id):
+            return PublishedSet(visible.set_number, load_id, changed=True)
+        (number,) = connection.execute(marts.fill(_NEWEST_OF_LOAD, **parts)).fetchone() or (None,)
         if number is None or visible is None or visible.set_number == number:
             return visible if visible and visible.set_number == number else None
         _point(connection, marts, number)
@@ -203,6 +225,7 @@ def drop_expired_sets(connection: psycopg.Connection, marts: Marts, grace_second
 
 def _drop_partition(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> None:
     table = f"{mart}_s{number}"
+    forget_changes(connection, marts, mart, number)
     found = connection.execute(_FIND_PARTITION, (f"{marts.sets}.{table}",)).fetchone()
     if found is None:
         return
@@ -216,28 +239,7 @@ def _drop_partition(connection: psycopg.Connection, marts: Marts, mart: str, num
     connection.execute(marts.fill("drop table {sets}.{table}", **names))
 
 
-def _require_one_load(connection: psycopg.Connection, marts: Marts) -> tuple[int, dict[str, str]]:
-    """Check that all marts were built from the load that is published now; give it, and what each mart is."""
-    row = connection.execute(
-        sql.SQL("select load_id from {}").format(sql.Identifier(*marts.source.split(".")))
-    ).fetchone()
-    rows = connection.execute(marts.fill(_STAGED)).fetchall()
-    staged, origins = {name: kind for name, kind, _ in rows}, {name: origin for name, _, origin in rows}
-    wanted = f"load {row[0]}" if row else "a load"
-    wrong = [
-        f"{name}: {origins.get(name) or 'no record of its load'}" if name in staged else f"{name}: absent"
-        for name in marts.names
-        if origins.get(name) != wanted
-    ]
-    if row is None or wrong:
-        raise RefusedError(
-            f"Readers of the cleaned table see {wanted}, but not all marts were built from it. {'; '.join(wrong)}.",
-            "Nothing was published. Build all of them: clear the task group of the models, or `make dbt-run`.",
-        )
-    return int(row[0]), staged
-
-
-def _make_set(connection: psycopg.Connection, marts: Marts, staged: dict[str, str], load_id: int) -> int:
+def _make_set(connection: psycopg.Connection, marts: Marts, staged: Staged) -> int:
     """Move the marts into a set; give its number.
 
     The pointer moves in a later transaction: a reader who sees the pointer must know the partitions, and a commit
@@ -249,13 +251,13 @@ def _make_set(connection: psycopg.Connection, marts: Marts, staged: dict[str, st
         sequence = sql.Literal(f"{marts.sets}.set_numbers")
         (number,) = connection.execute(marts.fill("select nextval({name})", name=sequence)).fetchone() or (0,)
         for mart in marts.names:
-            bring_in(connection, marts, mart, number, is_table=staged[mart] != "v")
+            bring_in(connection, marts, mart, number, is_table=staged.kinds[mart] != "v")
         for key in marts.foreign_keys:
             tie(connection, marts, key, number)
         views_are_new = [attach(connection, marts, mart, number) for mart in marts.names]
-        parts = {"number": sql.Literal(number), "load_id": sql.Literal(load_id)}
-        connection.execute(marts.fill(_ENTER_SET, **parts))
-        show_in_staging(connection, marts, number, load_id)
+        parts = {"load_id": staged.load_id, "number": number, "code": staged.code}
+        connection.execute(marts.fill(_ENTER_SET, **{name: sql.Literal(value) for name, value in parts.items()}))
+        show_in_staging(connection, marts, number, staged.load_id)
         if any(views_are_new):
             _point(connection, marts, number)
     return int(number)

@@ -1,7 +1,7 @@
 """The incoming table → the generation that readers see: new and corrected rows, in one transaction.
 
 Of two values for one key that of the later run date wins, then that of the later file name: the order of
-arrival doesn't matter. The old values are kept for one rollback.
+arrival doesn't matter. What the rows were and became is kept: for one rollback, and for the marts.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 MAKE_VISIBLE = (
     "update {loads} set status = 'published', generation = {number}, published_at = now(),"
     " previous_load = (select load_id from {published}) where load_id = any({load_ids})",
-    "insert into {published} (generation, load_id) values ({number}, {last_load})"
-    " on conflict (only_row) do update"
-    " set generation = excluded.generation, load_id = excluded.load_id, can_roll_back = true",
+    "insert into {published} as p (generation, load_id) values ({number}, {last_load})"
+    " on conflict (only_row) do update set generation = excluded.generation, load_id = excluded.load_id,"
+    " can_roll_back = true, changes_since = {changes_since}",
 )
 """The last statements of a transaction that publishes."""
 
@@ -42,7 +42,7 @@ _PREPARE = (
     where (generation = {number} and status = 'published') or load_id = any({load_ids})
     """,
     "alter table places add primary key (load_id)",
-    "delete from {replaced}",
+    "delete from {changes}",
 )
 _IS_IN_TIME = """
     (select place from places where load_id = t.confirmed_by)
@@ -79,9 +79,11 @@ _UPSERT = """
         returning old as before, new as after
     ),
     kept as (
-        insert into {replaced} ({names}, {provenance}, generation)
-        select {before_columns}, {before_provenance}, (before).generation from applied
+        insert into {changes} (sign, {names}, {provenance}, generation)
+        select -1, {before_columns}, {before_provenance}, (before).generation from applied
         where (before).generation is not null
+        union all
+        select 1, {after_columns}, {after_provenance}, (after).generation from applied
     )
     select
         (after).confirmed_by, count(*) filter (where (before).generation is null),
@@ -205,9 +207,12 @@ def _parts(tables: Tables, batch: Batch) -> dict[str, sql.Composable]:
         "partition": sql.Identifier(tables.schema, f"{tables.feed.name}_g{batch.generation}"),
         "names": sql.SQL(", ").join(names),
         "provenance": sql.SQL(", ").join(map(sql.Identifier, provenance)),
-        "before_provenance": sql.SQL(", ").join(
-            sql.SQL("(before).{}").format(sql.Identifier(name)) for name in provenance
-        ),
+        **{
+            f"{image}_provenance": sql.SQL(", ").join(
+                sql.SQL("({}).{}").format(sql.Identifier(image), sql.Identifier(name)) for name in provenance
+            )
+            for image in ("before", "after")
+        },
         "before_columns": tables.columns("before"),
         "after_columns": tables.columns("after"),
         "sums_before": tables.sums("before"),
@@ -227,4 +232,5 @@ def visible_parts(batch: Batch) -> dict[str, sql.Composable]:
         "number": sql.Literal(batch.generation),
         "load_ids": sql.Literal(batch.load_ids),
         "last_load": sql.Literal(batch.load_ids[-1]),
+        "changes_since": sql.SQL("p.load_id" if batch.merges else "null"),
     }

@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.errors import BadDataError, RefusedError
-from audited_load.warehouse.tables import Tables
+from audited_load.warehouse.tables import CONFIRMED_BY, PROVENANCE, Tables
 
 _FIND = """
     select
@@ -28,13 +28,15 @@ _FIND_BATCH = """
 """
 _IS_ATTACHED = "select 1 from pg_inherits where inhrelid = to_regclass(%s) and not inhdetachpending"
 _UNDO_MERGE = (
-    "delete from {partition} where confirmed_by = any({load_ids})",
-    "insert into {partition} select * from {replaced}",
-    "delete from {replaced}",
+    "delete from {partition} as t using {changes} as c where c.sign = 1"
+    " and t.generation = {number} and t.{key} = c.{key}",
+    "insert into {partition} ({names}) select {names} from {changes} where sign = -1",
+    "delete from {changes}",
 )
 _UNDO = (
     "update {loads} set status = 'rolled_back' where load_id = any({load_ids})",
-    "update {published} set generation = {number}, load_id = {previous}, can_roll_back = false",
+    "update {published} set generation = {number}, load_id = {previous}, can_roll_back = false,"
+    " changes_since = null",
 )
 
 
@@ -67,6 +69,7 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
         RefusedError: Nothing is published, or the load before is no longer kept.
         BadDataError: What is kept differs from the ledger; readers see what they saw before.
     """
+    names = (*tables.feed.names, *PROVENANCE, CONFIRMED_BY, "generation")
     totals = [sql.SQL("before.{}").format(sql.Identifier(f"visible_{total.name}")) for total in tables.feed.totals]
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
@@ -84,6 +87,7 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
             "load_ids": sql.Literal(load_ids),
             "previous": sql.Literal(previous),
             "number": sql.Literal(number),
+            "names": sql.SQL(", ").join(map(sql.Identifier, names)),
             "partition": sql.Identifier(tables.schema, name),
         }
         if number == generation:

@@ -4,7 +4,8 @@
 <schema>.<feed>_generations   partitioned by generation: one partition a published load
 <schema>.<feed>_incoming      the table that a load fills; becomes a partition when it is published
 <schema>.<feed>               view of the generation that <schema>.published points to: what readers see
-<schema>.<feed>_replaced      old values of the rows that the last merge changed, for its rollback
+<schema>.<feed>_changes       rows that the last merge touched, as they were (sign -1) and as they are (sign 1)
+<schema>.<feed>_changed       view of them, while they lead from one load to the one that readers see
 <schema>.<feed>_rejected_by_load   what each load refused
 <schema>.<feed>_rejected      view, the quarantine: one row a distinct record, when it was seen, what became of it
 <schema>.quarantine_counts    view: how many of them by status and reason, and no raw text
@@ -82,6 +83,8 @@ class Tables:
             closed=self.named("_rejected_closed"),
             quarantine_counts=self.other("quarantine_counts"),
             quarantine_name=sql.Literal(f"{self.schema}.{self.feed.name}_rejected"),
+            changes=self.named("_changes"),
+            changed=self.named("_changed"),
             replaced=self.named("_replaced"),
             loads=self.other("loads"),
             published=self.other("published"),
@@ -89,6 +92,7 @@ class Tables:
             lease=self.other("lease"),
             generation_numbers=self.other("generation_numbers"),
             view_name=sql.Literal(f"{self.schema}.{self.feed.name}"),
+            published_name=sql.Literal(f"{self.schema}.published"),
             published_load_name=sql.Literal(f"{self.schema}.published_load"),
             key=sql.Identifier(self.feed.key),
             **parts,
@@ -191,18 +195,20 @@ _STATEMENTS = (
         only_row boolean primary key default true check (only_row),
         generation bigint not null,
         load_id bigint not null references {loads} (load_id),
-        can_roll_back boolean not null default true
+        can_roll_back boolean not null default true,
+        changes_since bigint
     )
     """,
     """
-    create table if not exists {replaced} (
+    create table if not exists {changes} (
+        sign smallint not null check (sign in (-1, 1)),
         {columns},
         loaded_at timestamptz not null,
         load_id bigint not null,
         source_record bigint not null,
         confirmed_by bigint not null,
         generation bigint not null,
-        primary key (generation, {key})
+        primary key (sign, {key})
     )
     """,
     """
@@ -235,6 +241,14 @@ _STATEMENTS = (
     # `create or replace view` would take a lock that readers wait for.
     """
     do $body$ begin
+        -- Made before the marts could be merged.
+        if not exists (
+            select 1 from pg_attribute where attrelid = to_regclass({published_name}) and attname = 'changes_since'
+        ) then
+            alter table {published} add column changes_since bigint;
+            drop view if exists {published_load};
+            drop table if exists {replaced};
+        end if;
         if to_regclass({view_name}) is null then
             create view {view} as
             select {names} from {generations}
@@ -242,8 +256,11 @@ _STATEMENTS = (
         end if;
         if to_regclass({published_load_name}) is null then
             create view {published_load} as
-            select loads.* from {loads} as loads
-            where loads.load_id = (select load_id from {published});
+            select loads.*, published.changes_since from {loads} as loads
+            inner join {published} as published on loads.load_id = published.load_id;
+            create view {changed} as
+            select sign, {names} from {changes}
+            where (select changes_since from {published}) is not null;
         end if;
         if to_regclass({quarantine_name}) is null then
             create view {quarantine} as
@@ -283,5 +300,5 @@ _STATEMENTS = (
 
 _GRANTS = (
     "grant usage on schema {schema} to {role}",
-    "grant select on {view}, {published_load}, {loads}, {quarantine_counts} to {role}",
+    "grant select on {view}, {published_load}, {changed}, {loads}, {quarantine_counts} to {role}",
 )

@@ -1,0 +1,73 @@
+{#-
+    A merge of a day leaves most of the marts as they are. Then a model computes only the rows that change, from the
+    marts that readers see and the rows that the merge touched (docs/adr/0011). These macros are what models need for it.
+-#}
+{% macro published_set() %}
+    {#-
+        The number of the set of marts that the changes are to be applied to; none if everything is to be built.
+
+        Only if the set was built by these very models from the load before the merge, and the merge touched at most
+        a fifth of the rows: beyond that, building everything is cheaper.
+    -#}
+    {% if not execute or flags.FULL_REFRESH %}
+        {{ return(none) }}
+    {% endif %}
+    {% set changed = source("cleaned_data", "customer_transactions_changed") %}
+    {% set exist %}
+        select
+            to_regclass('{{ changed }}') is not null and exists (
+                select 1 from pg_attribute
+                where attrelid = to_regclass('analytics_sets.published_sets') and attname = 'code'
+            )
+    {% endset %}
+    {% if not run_query(exist)[0][0] %}
+        {{ return(none) }}
+    {% endif %}
+    {% set find %}
+        select sets.set_number
+        from analytics_sets.published_sets as sets
+        inner join {{ source("cleaned_data", "published_load") }} as now on sets.load_id = now.changes_since
+        where
+            sets.set_number = (select set_number from analytics_sets.published)
+            and not sets.is_dropped
+            and sets.code = '{{ code_of_models() }}'
+            and (select count(*) from {{ changed }}) * 5 <= now.visible_rows
+    {% endset %}
+    {% set found = run_query(find) %}
+    {{ return(found[0][0] if found | length else none) }}
+{% endmacro %}
+
+{% macro code_of_models() %}
+    {#- Rows of other models don't mix: what tells these models from others. -#}
+    {% set parts = [] %}
+    {% for node in graph.nodes.values() | selectattr("resource_type", "equalto", "model") | sort(attribute="name") %}
+        {% do parts.append(node.raw_code) %}
+        {% for column in node.columns.values() %}
+            {% do parts.append(column.name ~ " " ~ column.data_type) %}
+        {% endfor %}
+    {% endfor %}
+    {{ return(local_md5(parts | join("\n"))) }}
+{% endmacro %}
+
+{% macro changed_transactions() %}
+    {#- The rows that the merge touched, as staging shows them: before it with the sign -1, after it with 1. -#}
+    select
+        sign,
+        {{ staged_columns() }}
+    from {{ source("cleaned_data", "customer_transactions_changed") }}
+{% endmacro %}
+
+{% macro in_set(mart, set_number) %}
+    {#- A mart as readers see it now. -#}
+    {{ return("analytics_sets." ~ mart ~ "_s" ~ set_number) }}
+{% endmacro %}
+
+{% macro delta_of(relation) %}
+    {#- The rows of a mart that change; beside the view that shows the mart with them. -#}
+    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_delta"}, type="table")) }}
+{% endmacro %}
+
+{% macro gone_of(relation) %}
+    {#- Keys of the rows of a mart that go. -#}
+    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_gone"}, type="table")) }}
+{% endmacro %}

@@ -1,0 +1,311 @@
+"""After a merge only the rows of the marts that change are computed, and they are what a full build gives."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from dbt.cli.main import dbtRunner
+
+from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.warehouse.lease import held_lease, release_lease
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.marts import PublishedSet, publish_marts, roll_back_marts
+from audited_load.warehouse.rollback import roll_back
+from customer_pipeline.settings import Runtime
+from integration.loading import HEADER, TABLES, load_file
+from integration.test_star_schema import PROJECT
+from steps.tables import MARTS
+
+Dsn = Callable[[str], str]
+Dbt = Callable[..., bool]
+KEPT = (
+    "select relname from pg_class where relnamespace = 'analytics_sets'::regnamespace and relkind = 'r' order by 1"
+)
+KEYS_OF_FACT = """
+    select count(*) from pg_constraint
+    where contype = 'f' and conrelid = 'analytics_sets.fact_transactions_s1'::regclass
+"""
+ORIGINS = """
+    select distinct relkind::text from pg_class
+    where relnamespace = 'analytics_dbt_staging'::regnamespace and relname = any(%s)
+"""
+
+
+@pytest.fixture
+def dbt(runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dbt:
+    """Run dbt in this process: the project is parsed once."""
+    monkeypatch.setenv("POSTGRES_PORT", str(runtime.postgres_port))
+    monkeypatch.setenv("TRANSFORMER_PASSWORD", runtime.secrets["transformer"])
+    monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+    places = [
+        "--project-dir",
+        str(PROJECT),
+        "--profiles-dir",
+        str(PROJECT),
+        "--target-path",
+        str(tmp_path / "target"),
+    ]
+    manifest = dbtRunner().invoke(["--quiet", "parse", *places, "--log-path", str(tmp_path)]).result
+
+    def run(*arguments: str) -> bool:
+        runner = dbtRunner(manifest=manifest)  # type: ignore[arg-type]
+        return runner.invoke(["--quiet", *arguments, *places, "--log-path", str(tmp_path)]).success
+
+    return run
+
+
+def query(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+
+
+def publish(dsn: Dsn) -> PublishedSet:
+    with connect(dsn("transformer")) as connection:
+        return publish_marts(connection, MARTS, 0)
+
+
+def build_and_publish(dbt: Dbt, dsn: Dsn, *arguments: str) -> PublishedSet:
+    assert dbt("run", *arguments)
+    return publish(dsn)
+
+
+def undo(dsn: Dsn) -> PublishedSet | None:
+    """What `customer-pipeline rollback` does."""
+    with connect(dsn("loader")) as connection, held_lease(connection, TABLES, "rollback", 1):
+        load_id = roll_back(connection, TABLES).visible_load_id
+        release_lease(connection, TABLES, "rollback")
+    with connect(dsn("transformer")) as connection:
+        return roll_back_marts(connection, MARTS, load_id)
+
+
+def any_record(chance: random.Random, key: int) -> str:
+    """Write a record of a small world, in which every edge is met: ties, nulls, few names and prices."""
+    customer = chance.choice(["", *range(12)])
+    # Some customers have few transactions, some many; a few of them leave again.
+    customer = chance.choice([customer, 1, 2]) if customer != "" else ""
+    day = f"2024-{chance.randint(1, 5):02}-{chance.choice([1, 2, 28]):02}"
+    name = chance.choice(["", "Thing", "Other thing", "Third"])
+    quantity, price = chance.choice(["", "1", "2", "-3"]), chance.choice(["", "1.10", "2.20", "500.00", "4000"])
+    return (
+        f"{key},{customer},{day},{chance.randint(1, 6)},{name},{quantity},{price},{chance.choice(['', '0.05'])}\n"
+    )
+
+
+def write(path: Path, records: dict[int, str]) -> Path:
+    path.write_text(HEADER + "".join(records.values()))
+    return path
+
+
+def contents(dsn: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
+    # `loaded_at` is in no mart: two builds of one load are the same.
+    return {mart: sorted(query(dsn, f"table {schema}.{mart}"), key=repr) for mart in MARTS.names}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    records = {key: any_record(chance, key) for key in range(240)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert build_and_publish(dbt, dsn) == PublishedSet(1, 1, changed=True)
+    for day in range(1, 6):
+        corrected = chance.sample(sorted(records), chance.choice([0, 1, 12]))
+        new = range(1000 * day, 1000 * day + chance.choice([0, 1, 12]))
+        if day == 5:  # a customer and a product go, and others come
+            corrected = [key for key in records if records[key].split(",")[1] == "7"][:20]
+            records |= {key: records[key].replace(",7,", ",77,", 1) for key in corrected}
+            changes = {key: records[key] for key in corrected}
+        else:
+            changes = {key: any_record(chance, key) for key in [*corrected, *new]}
+        changes = changes or {day: records[day]}  # nothing new
+        records |= changes
+        load_file(dsn("loader"), write(tmp_path / f"{day}.csv", changes), f"run-{day}", mode="merge", day=1 + day)
+        before = contents(dsn("transformer"), MARTS.views)
+        assert dbt("run")
+        assert query(dsn("transformer"), ORIGINS, list(MARTS.names)) == [("v",)]  # changes, and not tables
+        assert contents(dsn("transformer"), MARTS.views) == before
+        shown = contents(dsn("transformer"), MARTS.staging)
+        assert dbt("test", "--exclude", "test_type:unit")
+        assert publish(dsn) == PublishedSet(1, day + 1, changed=True)
+        merged = contents(dsn("transformer"), MARTS.views)
+        assert merged == shown
+        assert contents(dsn("transformer"), MARTS.staging) == merged
+        assert publish(dsn) == PublishedSet(1, day + 1, changed=False)
+        assert dbt("run", "--full-refresh")
+        assert query(dsn("transformer"), ORIGINS, list(MARTS.names)) == [("r",)]
+        assert contents(dsn("transformer"), MARTS.staging) == merged
+    assert query(dsn("transformer"), KEYS_OF_FACT) == [(2,)]
+
+
+def test_a_merge_is_taken_back_from_table_and_marts(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(7)
+    records = {key: any_record(chance, key) for key in range(240)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert build_and_publish(dbt, dsn).changed
+    before = contents(dsn("transformer"), MARTS.views)
+    changes = {key: any_record(chance, key) for key in [*range(10), *range(900, 910)]}
+    for run in (1, 2):  # after a rollback the same day can be merged again
+        load_file(dsn("loader"), write(tmp_path / f"{run}.csv", changes), f"run-{run}", mode="merge", day=2)
+        assert build_and_publish(dbt, dsn).set_number == 1
+        assert contents(dsn("transformer"), MARTS.views) != before
+        assert undo(dsn) == PublishedSet(1, 1, changed=True)
+        assert contents(dsn("transformer"), MARTS.views) == before
+        assert contents(dsn("transformer"), MARTS.staging) == before
+        assert [name for (name,) in query(dsn("transformer"), KEPT) if not name.endswith("_s1")] == [
+            "published",
+            "published_sets",
+        ]
+        assert publish(dsn) == PublishedSet(1, 1, changed=False)
+
+
+def test_what_cant_be_merged_is_built_in_full(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert build_and_publish(dbt, dsn).set_number == 1
+
+    def merge(day: int, keys: range) -> None:
+        changes = write(tmp_path / f"{day}.csv", {key: any_record(chance, key) for key in keys})
+        load_file(dsn("loader"), changes, f"run-{day}", mode="merge", day=day)
+
+    merge(2, range(50))  # half of the rows
+    assert build_and_publish(dbt, dsn) == PublishedSet(2, 2, changed=True)
+    merge(3, range(200, 202))
+    merge(4, range(202, 204))  # the marts are two loads behind
+    assert build_and_publish(dbt, dsn) == PublishedSet(3, 4, changed=True)
+    merge(5, range(204, 206))
+    undo(dsn)  # the marts are of that load already
+    assert build_and_publish(dbt, dsn) == PublishedSet(4, 4, changed=True)
+    merge(6, range(206, 208))
+    query_ = "update analytics_sets.published_sets set code = 'other models' returning 1"
+    assert query(dsn("transformer"), query_)
+    assert build_and_publish(dbt, dsn) == PublishedSet(5, 6, changed=True)
+    merge(7, range(208, 210))
+    assert build_and_publish(dbt, dsn, "--full-refresh") == PublishedSet(6, 7, changed=True)
+    merge(8, range(210, 212))
+    assert build_and_publish(dbt, dsn) == PublishedSet(6, 8, changed=True)
+    assert not [name for (name,) in query(dsn("transformer"), KEPT) if "_s1" in name or "_s2" in name]
+
+
+def test_changes_that_no_longer_fit_are_refused(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert build_and_publish(dbt, dsn).set_number == 1
+    load_file(
+        dsn("loader"), write(tmp_path / "1.csv", {500: any_record(chance, 500)}), "run-1", mode="merge", day=2
+    )
+    assert dbt("run")
+    before = contents(dsn("transformer"), MARTS.views)
+    assert dbt("run", "--full-refresh", "--select", "dim_products")
+    with pytest.raises(RefusedError, match="some are changes to a set"):
+        publish(dsn)
+    assert dbt("run")
+    load_file(
+        dsn("loader"), write(tmp_path / "2.csv", {501: any_record(chance, 501)}), "run-2", mode="merge", day=3
+    )
+    with pytest.raises(RefusedError, match="of load 2"):
+        publish(dsn)
+    assert contents(dsn("transformer"), MARTS.views) == before
+    assert build_and_publish(dbt, dsn) == PublishedSet(2, 3, changed=True)
+
+
+def test_changes_that_break_a_key_are_not_published(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(3)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert build_and_publish(dbt, dsn).set_number == 1
+    load_file(
+        dsn("loader"), write(tmp_path / "1.csv", {500: any_record(chance, 500)}), "run-1", mode="merge", day=2
+    )
+    assert dbt("run")
+    wrong = "update analytics_dbt_staging.fact_transactions_delta set product_id = 99 returning 1"
+    assert query(dsn("transformer"), wrong)
+    assert not dbt("test", "--select", "fact_transactions")
+    before = contents(dsn("transformer"), MARTS.views)
+    with pytest.raises(BadDataError, match="23503"):
+        publish(dsn)
+    assert contents(dsn("transformer"), MARTS.views) == before
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        "lock table analytics_sets.dim_customers_s1 in share mode",
+        "lock table analytics_sets.agg_monthly_sales_s1 in share mode",
+        "lock table analytics_sets.published_sets in exclusive mode",
+        "lock table analytics_dbt_staging.dim_customers_delta in access share mode",
+    ],
+)
+def test_killed_while_changes_are_published_it_can_go_on(dsn: Dsn, dbt: Dbt, tmp_path: Path, lock: str) -> None:
+    chance = random.Random(5)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    build_and_publish(dbt, dsn)
+    before = contents(dsn("transformer"), MARTS.views)
+    changes = {key: any_record(chance, key) for key in (1, 2, 500)}
+    load_file(dsn("loader"), write(tmp_path / "1.csv", changes), "run-1", mode="merge", day=2)
+    assert dbt("run")
+    shown = contents(dsn("transformer"), MARTS.staging)
+    failed: list[BaseException] = []
+
+    def try_to_publish() -> None:
+        try:
+            publish(dsn)
+        except BaseException as error:
+            failed.append(error)
+
+    with psycopg.connect(dsn("postgres")) as blocker, psycopg.connect(dsn("postgres"), autocommit=True) as admin:
+        blocker.execute(lock)  # type: ignore[call-overload]
+        thread = threading.Thread(target=try_to_publish)
+        thread.start()
+        kill = (
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where usename = 'transformer' and wait_event_type = 'Lock'"
+        )
+        while thread.is_alive() and not admin.execute(kill).fetchall():
+            thread.join(0.05)
+        thread.join()
+    assert [type(error) for error in failed] == [UnavailableError]
+    assert contents(dsn("transformer"), MARTS.views) == before
+    assert publish(dsn) == PublishedSet(1, 2, changed=True)
+    assert contents(dsn("transformer"), MARTS.views) == shown
+
+
+def test_readers_see_the_day_before_or_the_day_after(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(9)
+    records = {key: any_record(chance, key) for key in range(200)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    build_and_publish(dbt, dsn)
+    expected, seen, done = {}, set[tuple[Any, ...]](), threading.Event()
+    look = """
+        select load_id, (select count(*) from analytics.fact_transactions),
+            (select sum(gross_amount) from analytics.fact_transactions),
+            (select sum(lifetime_transactions) from analytics.dim_customers),
+            (select sum(times_sold) from analytics.dim_products),
+            (select sum(revenue) from analytics.agg_monthly_sales)
+        from analytics.published_marts
+    """
+
+    def look_all_along() -> None:
+        with psycopg.connect(dsn("reader"), autocommit=True) as connection:
+            while not done.is_set():
+                seen.add(connection.execute(look).fetchone() or ())
+
+    reader = threading.Thread(target=look_all_along)
+    reader.start()
+    for day in range(1, 4):
+        expected[day] = query(dsn("reader"), look)[0]
+        changes = {key: any_record(chance, key) for key in (*range(8), 1000 + day)}
+        load_file(dsn("loader"), write(tmp_path / f"{day}.csv", changes), f"run-{day}", mode="merge", day=1 + day)
+        assert build_and_publish(dbt, dsn).set_number == 1
+    expected[4] = query(dsn("reader"), look)[0]
+    done.set()
+    reader.join()
+    assert seen == set(expected.values())
+    assert all(row[1] == row[3] == row[4] and row[2] == row[5] for row in seen)
