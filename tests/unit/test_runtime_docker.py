@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import socket
 import stat
 import subprocess
 import sys
@@ -208,3 +210,19 @@ def test_compose_takes_the_file(tmp_path: Path) -> None:
     command, environment = compose_command(runtime, "--profile", "monitoring", "config", "--quiet")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_airflow_sends_its_metrics_to_that_host(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(30)
+        told = metrics_settings({"STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(listener.getsockname()[1])})
+        environment = os.environ | told | {"AIRFLOW_HOME": str(tmp_path)}
+        code = (
+            "from airflow._shared.observability.metrics import stats\n"
+            "from airflow.observability.metrics import stats_utils\n"
+            "stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)\n"
+            "stats.incr('scheduler_heartbeat')"
+        )
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+        assert listener.recv(1024) == b"airflow.scheduler_heartbeat:1|c"
