@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Param, TaskGroup, dag
 
+from steps.alerts import alert_of_failure, deadline_alerts
 from steps.clean_transactions_pipeline import clean_transactions_pipeline
 from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
+from steps.settings import read_alert_settings, read_run_settings
+
+run_settings = read_run_settings()
 
 default_args: dict[str, Any] = {
     "owner": "airflow",
     "depends_on_past": False,
     "start_date": datetime(2025, 12, 3, tzinfo=UTC),
     "retries": 1,
-    "retry_delay": timedelta(minutes=2),
+    "retry_delay": run_settings.retry_delay,
+    "on_failure_callback": alert_of_failure,
 }
 
 dag_definition: dict[str, Any] = {
     "dag_id": "pipeline_customer_transaction",
     "default_args": default_args,
     "description": "Complete data pipeline: CSV cleaning, PostgreSQL loading, and DBT transformations",
-    "schedule": "@daily",
+    "schedule": run_settings.schedule,
     "catchup": False,
     "max_active_runs": 1,
+    "deadline": deadline_alerts(read_alert_settings()),
     "tags": ["data-pipeline", "csv", "postgres", "dbt", "end-to-end"],
     "params": {
         "source": Param(

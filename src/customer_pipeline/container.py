@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from audited_load.errors import PipelineError, RefusedError
 from customer_pipeline.env_file import SECRETS
-from customer_pipeline.environment import metrics_settings, shared_settings
+from customer_pipeline.environment import alert_connections, metrics_settings, shared_settings
 from customer_pipeline.login import refuse_open_login, refuse_weak_secrets
 from customer_pipeline.settings import DOCKER, Runtime
 
@@ -39,7 +39,7 @@ def main() -> None:
             prepare(os.environ)
         elif len(command) == 1 and command[0] in SERVICES:
             refuse_open_login(os.environ)
-            settings = shared_settings() | metrics_settings(os.environ)
+            settings = shared_settings() | metrics_settings(os.environ) | alert_connections(os.environ)
             _become(["airflow", *SERVICES[command[0]]], settings | dict(os.environ))
         else:
             _become(command or ["bash"], os.environ)

@@ -43,6 +43,7 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
     }
     given = operators_environment(os.environ)
     airflow = shared_settings() | _airflow(runtime, postgres) | metrics_settings(given)
+    pipeline |= alert_connections(given)
     programs = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
     # Another Airflow of this machine is no setting of this one.
     airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
@@ -65,6 +66,14 @@ def metrics_settings(environment: Mapping[str, str]) -> dict[str, str]:
     port = read_port(environment, "STATSD_PORT") or STATSD_PORT
     settings = {"STATSD_ON": "True", "STATSD_HOST": host, "STATSD_PORT": str(port)}
     return {f"AIRFLOW__METRICS__{name}": value for name, value in settings.items()}
+
+
+def alert_connections(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give Airflow's connection to the Slack webhook `SLACK_WEBHOOK_URL`, if that is set."""
+    webhook = environment.get("SLACK_WEBHOOK_URL")
+    if not webhook:
+        return {}
+    return {"AIRFLOW_CONN_SLACK_ALERTS": json.dumps({"conn_type": "slackwebhook", "password": webhook})}
 
 
 def write_airflow_users(runtime: Runtime) -> None:

@@ -13,6 +13,7 @@ from airflow.sdk import Context, get_current_context, task
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.report import CleanReport, check_threshold
 from audited_load.warehouse.load import connect, find_merged
+from steps.alerts import alert_of_rejects
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.files import attempt_folder, find_sources, hash_file, remove_old_runs, show_latest, wait_until_settled
 from steps.settings import read_settings
@@ -132,6 +133,7 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     for name, count in {**report.rules, **report.reasons}.items():
         log.info("[%s] %s: %s (%.2f%%)", parent_group, name, count, 100 * count / report.read)
     check_threshold(report, settings.max_rejected_ratio)
+    alert_of_rejects(report, get_current_context())
     return report
 
 

@@ -14,6 +14,11 @@ _BROKEN_PROMISE = re.compile(
 )
 
 
+def failed_tests(message: str) -> list[tuple[str, int]]:
+    """Find the dbt tests that failed, and how many rows each found, in the words of Cosmos' exception."""
+    return [(match[1], int(match[3])) for match in _FAILED_TEST.finditer(message)]
+
+
 class DbtRetryPolicy(RetryPolicy):
     """Retry a dbt task unless its own words say that a retry can't help.
 
@@ -30,9 +35,10 @@ class DbtRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Decide by the exception's message."""
         message = str(exception)
-        failed = [f"{match[1]} ({match[3]} rows)" for match in _FAILED_TEST.finditer(message)]
+        failed = failed_tests(message)
         if failed:
-            return RetryDecision.fail(f"Failed data tests: {', '.join(failed)}. A retry can't help.")
+            names = ", ".join(f"{name} ({rows} rows)" for name, rows in failed)
+            return RetryDecision.fail(f"Failed data tests: {names}. A retry can't help.")
         if _BROKEN_PROMISE.search(message):
             return RetryDecision.fail("A model or a constraint of it is broken. A retry can't help.")
         return RetryDecision.default()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+
+from croniter import croniter
 
 from audited_load.errors import RefusedError
 
 CONNECTION_ID = "postgres_default"
 MAX_DAYS = 36_500
+PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,85 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             environment.get("READER_USER", "reader"),
         ),
     )
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """Who is told what.
+
+    Attributes:
+        slack: Whether there is a webhook (`SLACK_WEBHOOK_URL`).
+        email: Addresses (`ALERT_EMAIL`, separated by commas).
+        warn_rejected_ratio: Share of refused records above which somebody is told (`WARN_REJECTED_RATIO`).
+        deadline_hours: How long after it was queued a run must be done (`DEADLINE_HOURS`).
+    """
+
+    slack: bool
+    email: tuple[str, ...]
+    warn_rejected_ratio: float
+    deadline_hours: float
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether nobody is to be told anything."""
+        return not (self.slack or self.email)
+
+
+def read_alert_settings(environment: Mapping[str, str] = os.environ) -> AlertSettings:
+    """Read the settings of alerts.
+
+    Raises:
+        RefusedError: A variable has an unusable value.
+    """
+    addresses = (address.strip() for address in environment.get("ALERT_EMAIL", "").split(","))
+    return AlertSettings(
+        slack=bool(environment.get("SLACK_WEBHOOK_URL")),
+        email=tuple(address for address in addresses if address),
+        warn_rejected_ratio=_ratio(environment, "WARN_REJECTED_RATIO", "0.04"),
+        deadline_hours=_positive(environment, "DEADLINE_HOURS", "6", "hours"),
+    )
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """When the DAG runs, and when a task is tried again.
+
+    Attributes:
+        schedule: A preset of Airflow's or a cron expression, in UTC; None: only by hand (`PIPELINE_SCHEDULE`).
+        retry_delay: Between the two tries of a task (`RETRY_DELAY_SECONDS`).
+    """
+
+    schedule: str | None
+    retry_delay: timedelta
+
+
+def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSettings:
+    """Read the settings of runs.
+
+    Raises:
+        RefusedError: A variable has an unusable value.
+    """
+    schedule = environment.get("PIPELINE_SCHEDULE") or "@daily"
+    if schedule not in {*PRESETS, "none"} and not croniter.is_valid(schedule):
+        raise RefusedError(
+            f"PIPELINE_SCHEDULE is {schedule!r}, which is no schedule.",
+            f"Set it to a cron expression, such as '0 8 * * *', to {', '.join(PRESETS)}, or to none.",
+        )
+    return RunSettings(
+        schedule=None if schedule == "none" else schedule,
+        retry_delay=timedelta(seconds=_positive(environment, "RETRY_DELAY_SECONDS", "120", "seconds")),
+    )
+
+
+def _positive(environment: Mapping[str, str], name: str, default: str, unit: str) -> float:
+    text = environment.get(name) or default
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < MAX_DAYS:
+        raise RefusedError(f"{name} is {text!r}, which is no number of {unit}.", f"Set {name} to more than 0.")
+    return number
 
 
 def _ratio(environment: Mapping[str, str], name: str, default: str) -> float:
