@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-docker lint format docs bench bench-merge bench-marts bench-dag lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-end-to-end test-docker lint format docs bench bench-merge bench-marts bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ test: .venv/ready ## Run the tests
 
 test-faults: .venv/ready ## Kill loads and builds at many points, and see that they recover (some six minutes)
 	@$(BIN)/python -m pytest -q tests/faults
+
+test-end-to-end: .venv/ready ## Start a real Airflow, and see what it retries and whom it tells (some three minutes)
+	@$(BIN)/python -m pytest -q tests/end_to_end
 
 test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
 	@$(BIN)/python -m pytest -q -s tests/docker

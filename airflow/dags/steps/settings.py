@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from croniter import croniter
+from croniter import croniter  # type: ignore[import-untyped]
 
 from audited_load.errors import RefusedError
 

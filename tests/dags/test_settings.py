@@ -1,0 +1,47 @@
+"""Settings that an operator mistypes name the variable."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from audited_load.errors import RefusedError
+from steps.alerts import deadline_alerts, describe_error
+from steps.settings import read_alert_settings, read_run_settings
+
+
+def test_without_settings_the_specification_holds_and_nobody_is_told() -> None:
+    runs, alerts = read_run_settings({}), read_alert_settings({})
+    assert (runs.schedule, runs.retry_delay) == ("@daily", timedelta(minutes=2))
+    assert alerts.is_silent
+    assert deadline_alerts(alerts) == []
+
+
+@pytest.mark.parametrize("schedule", ["@hourly", "@weekly", "0 8 * * *"])
+def test_the_specifications_intervals_are_schedules(schedule: str) -> None:
+    assert read_run_settings({"PIPELINE_SCHEDULE": schedule}).schedule == schedule
+    assert read_run_settings({"PIPELINE_SCHEDULE": "none"}).schedule is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PIPELINE_SCHEDULE", "every day"),
+        ("RETRY_DELAY_SECONDS", "-1"),
+        ("DEADLINE_HOURS", "nan"),
+        ("DEADLINE_HOURS", "soon"),
+        ("WARN_REJECTED_RATIO", "4%"),
+    ],
+)
+def test_a_mistyped_setting_is_named(name: str, value: str) -> None:
+    read = read_alert_settings if name in {"DEADLINE_HOURS", "WARN_REJECTED_RATIO"} else read_run_settings
+    with pytest.raises(RefusedError, match=name):
+        read({name: value})
+
+
+def test_the_words_of_others_are_not_quoted() -> None:
+    error = RuntimeError("Key (customer_id)=(4711) is not present")
+    error.__cause__ = KeyError("4711")
+    assert describe_error(error)[0] == "What: RuntimeError"
+    assert "4711" not in str(describe_error(error) + describe_error("row 4711") + describe_error(None))
