@@ -5,7 +5,8 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-end-to-end test-docker lint format docs bench bench-merge bench-marts bench-dag lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-end-to-end test-browser test-docker \
+        lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -35,6 +36,9 @@ test-faults: .venv/ready ## Kill loads and builds at many points, and see that t
 
 test-end-to-end: .venv/ready ## Start a real Airflow, and see what it retries and whom it tells (some three minutes)
 	@$(BIN)/python -m pytest -q tests/end_to_end
+
+test-browser: .venv/ready ## Look at the page with a Chromium of the machine, on a stack of its own (three minutes)
+	@$(BIN)/python -m pytest -q tests/browser
 
 test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
 	@$(BIN)/python -m pytest -q -s tests/docker
@@ -109,6 +113,9 @@ bench-merge: .venv/ready ## Time a day that is merged into a large table, and ho
 
 bench-marts: .venv/ready ## Time a build of the marts against the same by hand, and their publishing (six minutes)
 	@$(BIN)/python bench/build_marts.py
+
+bench-page: .venv/ready ## Time the page's views over a large warehouse (four minutes)
+	@$(BIN)/python bench/page_views.py
 
 bench-dag: .venv/ready ## Time a run of the DAG against stock Airflow and Cosmos (five minutes; restarts the services)
 	@$(BIN)/python bench/dag_run.py

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
-from customer_pipeline import clean, quarantine, rollback, run, sample
+from customer_pipeline import clean, quarantine, report, rollback, run, sample
 from customer_pipeline.compose import SERVICES as CONTAINERS
 from customer_pipeline.compose import compose_command, docker_answers, exec_command
 from customer_pipeline.environment import process_environment
@@ -92,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     command("shell", _shell, "a shell in the pipeline's environment")
     command("dbt", _dbt, "run dbt on the project: dbt build")
     run.add_arguments(command("run", run.run, "run the pipeline on a file, follow it, account for every record"))
+    report.add_arguments(command("report", report.run, "write the pipeline's page as one file to mail"))
     command("rollback", rollback.run, "let readers see the load before the last one again")
     text = "look at refused records, repair them, bring them in again"
     quarantine.add_arguments(command("quarantine", quarantine.run, text))

@@ -15,6 +15,7 @@ from audited_load import __version__
 from audited_load.columns import fingerprint
 from audited_load.warehouse.lease import held_lease, kept_lease
 from audited_load.warehouse.load import connect
+from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.tables import create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.settings import CONNECTION_ID, read_settings
@@ -76,4 +77,6 @@ def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.
 def make_tables(parent_group: str) -> None:
     """Make schema, tables and views if they are absent."""
     with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
-        create_tables(connection, TABLES, read_settings().readers)
+        settings = read_settings()
+        create_tables(connection, TABLES, settings.readers)
+        create_operations(connection, TABLES, settings.readers, settings.readers[:1])

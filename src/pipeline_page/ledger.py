@@ -1,0 +1,135 @@
+"""The ledger `cleaned_data.loads` → loads, newest first, and the totals that readers see after each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from pipeline_page.warehouse import Connection, ask
+
+_COLUMNS = """
+    load_id, run_id, run_date, generation, mode, source_name, bytes, read, accepted, quarantined, duplicates,
+    superseded, inserted, updated, unchanged, outdated, visible_rows, visible_quantity, visible_gross, visible_tax,
+    total_quantity, total_gross, total_tax, rule_counts, reason_counts, started_at, published_at, status,
+    previous_load
+"""
+_NEWEST = f"select {_COLUMNS} from cleaned_data.loads order by load_id desc limit %(limit)s"  # noqa: S608
+_ONE = f"select {_COLUMNS} from cleaned_data.loads where load_id = %(load_id)s"  # noqa: S608
+_VISIBLE = "select load_id from cleaned_data.published_load"
+TOTALS = ("quantity", "gross", "tax")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Control totals: rows, and exact sums of quantity, quantity x price and tax."""
+
+    rows: int
+    quantity: Decimal
+    gross: Decimal
+    tax: Decimal
+
+    def minus(self, other: Totals) -> Totals:
+        """Give the difference."""
+        return Totals(
+            self.rows - other.rows,
+            self.quantity - other.quantity,
+            self.gross - other.gross,
+            self.tax - other.tax,
+        )
+
+
+@dataclass(frozen=True)
+class Load:
+    """A row of the ledger: one file of one run. The attributes are its columns."""
+
+    load_id: int
+    run_id: str
+    run_date: datetime
+    generation: int | None
+    mode: str
+    source_name: str
+    bytes: int
+    read: int
+    accepted: int
+    quarantined: int
+    duplicates: int
+    superseded: int
+    inserted: int | None
+    updated: int | None
+    unchanged: int | None
+    outdated: int | None
+    visible_rows: int | None
+    visible_quantity: Decimal | None
+    visible_gross: Decimal | None
+    visible_tax: Decimal | None
+    total_quantity: Decimal
+    total_gross: Decimal
+    total_tax: Decimal
+    rule_counts: dict[str, int]
+    reason_counts: dict[str, int]
+    started_at: datetime
+    published_at: datetime | None
+    status: str
+    previous_load: int | None
+
+    @property
+    def file_totals(self) -> Totals:
+        """What the cleaned file holds."""
+        return Totals(self.accepted, self.total_quantity, self.total_gross, self.total_tax)
+
+    @property
+    def visible_totals(self) -> Totals | None:
+        """What readers see after the load; None if it was not published."""
+        if self.visible_rows is None:
+            return None
+        nothing = Decimal(0)
+        return Totals(
+            self.visible_rows,
+            self.visible_quantity or nothing,
+            self.visible_gross or nothing,
+            self.visible_tax or nothing,
+        )
+
+    @property
+    def rejected_ratio(self) -> float:
+        """The share that counts towards MAX_REJECTED_RATIO: superseded records don't."""
+        return (self.quarantined - self.superseded) / self.read if self.read else 0.0
+
+
+def find_loads(connection: Connection, limit: int) -> list[Load]:
+    """Give the newest loads, newest first."""
+    return [Load(**row) for row in ask(connection, _NEWEST, {"limit": limit})]
+
+
+def find_load(connection: Connection, load_id: int | None) -> Load | None:
+    """Give a load by its id."""
+    rows = ask(connection, _ONE, {"load_id": load_id})
+    return Load(**rows[0]) if rows else None
+
+
+def find_visible_load(connection: Connection) -> int | None:
+    """Give the id of the load that readers see."""
+    rows = ask(connection, _VISIBLE)
+    return int(rows[0]["load_id"]) if rows else None
+
+
+def add_totals(loads: Iterable[Load]) -> Totals:
+    """Add up what the cleaned files of loads hold."""
+    each = [load.file_totals for load in loads]
+    return Totals(
+        sum(total.rows for total in each),
+        sum((total.quantity for total in each), Decimal(0)),
+        sum((total.gross for total in each), Decimal(0)),
+        sum((total.tax for total in each), Decimal(0)),
+    )
+
+
+def add_reasons(loads: Iterable[Load]) -> list[tuple[str, int]]:
+    """Add up the reasons of refusals, the most frequent first."""
+    counts: Counter[str] = Counter()
+    for load in loads:
+        counts.update(load.reason_counts)
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

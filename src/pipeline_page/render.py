@@ -1,0 +1,57 @@
+"""Frozen results → HTML, with every text escaped."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from pipeline_page import charts, texts
+from pipeline_page.runs import TASKS, run_address, task_address
+
+TABS = (("today", "Today"), ("quality", "Quality"), ("sales", "Sales"), ("loads", "Loads"))
+MARTS = ("stg_customer_transactions", "dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales")
+
+
+def make_environment() -> Environment:
+    """Give Jinja with the page's templates and the ways to write figures."""
+    environment = Environment(
+        loader=PackageLoader("pipeline_page"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= texts.FILTERS
+    environment.globals |= {
+        "charts": charts,
+        "chart_config": charts.CONFIG,
+        "tabs": TABS,
+        "marts": MARTS,
+        "tasks": TASKS,
+        "run_address": run_address,
+        "task_address": task_address,
+    }
+    return environment
+
+
+def docs_are_made() -> bool:
+    """Tell whether `make dbt-docs` has been run."""
+    project = os.environ.get("PIPELINE_DBT")
+    return bool(project) and (Path(project or "") / "target" / "catalog.json").exists()
+
+
+def render_view(environment: Environment, tab: str, context: dict[str, Any]) -> str:
+    """Render a view as a page of its own.
+
+    Args:
+        environment: Of `make_environment`.
+        tab: Name of the view, one of `TABS`.
+        context: What its template needs.
+
+    Returns:
+        HTML.
+    """
+    return environment.get_template(f"{tab}.html").render(tab=tab, title=dict(TABS)[tab], **context)

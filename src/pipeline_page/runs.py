@@ -1,0 +1,48 @@
+"""What the page wants to know of Airflow, and where its pages are: given by whoever mounts the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+DAG_ID = "pipeline_customer_transaction"
+TASKS = {
+    "clean": "Clean-Transactions.clean_and_transform_csv",
+    "validate": "Load-To-Postgres.validate_postgres_load",
+    "fact": "DBT-Transformations.dbt_models.fact_transactions.run",
+    "publish": "DBT-Transformations.publish_marts",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """The newest run of the DAG.
+
+    Attributes:
+        run_id: Its id.
+        state: As Airflow names it: queued, running, success, failed.
+        started: When, if it has.
+        ended: When, if it has.
+        failed_tasks: Ids of its failed tasks.
+    """
+
+    run_id: str
+    state: str
+    started: datetime | None
+    ended: datetime | None
+    failed_tasks: tuple[str, ...]
+
+
+FindRun = Callable[[], Run | None]
+
+
+def run_address(run_id: str) -> str:
+    """Give the address of a run's page in Airflow, under its root."""
+    return f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
+
+
+def task_address(run_id: str, task_id: str) -> str:
+    """Give the address of a task's page in a run."""
+    return f"{run_address(run_id)}/tasks/{quote(task_id, safe='')}"

@@ -1,0 +1,184 @@
+"""The published marts → *Sales*: months, growth, tiers, products, segments. Aggregates only, never the fact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
+
+TOP_PRODUCTS = 10
+_MONTHS = """
+    select transaction_month as month, sum(transactions)::bigint as transactions, sum(units_sold)::bigint as units,
+        sum(revenue) as revenue, sum(tax_amount) as tax
+    from analytics.agg_monthly_sales group by 1 order by 1
+"""
+_TIERS = """
+    select customer_tier as name, count(*) as members, sum(lifetime_value) as revenue
+    from analytics.dim_customers where customer_id <> -1 group by 1
+    order by array_position(array['Gold', 'Silver', 'Bronze'], customer_tier)
+"""
+_VALUE_SEGMENTS = """
+    select value_segment as name, count(*) as members, sum(lifetime_value) as revenue
+    from analytics.dim_customers where customer_id <> -1 group by 1
+    order by array_position(array['High', 'Medium', 'Low'], value_segment)
+"""
+_REVENUE_SEGMENTS = """
+    select revenue_segment as name, count(*) as members, sum(revenue) as revenue
+    from analytics.dim_products where product_id <> -1 group by 1
+    order by array_position(array['Top', 'Good', 'Regular'], revenue_segment)
+"""
+_PRODUCTS = """
+    select product_id, product_name, units_sold as units, revenue, revenue_segment
+    from analytics.dim_products where product_id <> -1
+    order by revenue desc, product_id limit %(limit)s
+"""
+
+
+@dataclass(frozen=True)
+class Month:
+    """One month of sales.
+
+    Attributes:
+        month: Its first day.
+        transactions: Returns included.
+        units: Returns subtracted.
+        revenue: Quantity x price.
+        tax: Per line.
+        growth: Percent against the month before in the calendar; None if that has no sales, or none to divide by.
+    """
+
+    month: date
+    transactions: int
+    units: int
+    revenue: Decimal
+    tax: Decimal
+    growth: Decimal | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Members of a tier or a segment, and their revenue over all months."""
+
+    name: str
+    members: int
+    revenue: Decimal
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product and its revenue over all months."""
+
+    product_id: int
+    product_name: str | None
+    units: int
+    revenue: Decimal
+    revenue_segment: str
+
+
+@dataclass(frozen=True)
+class Sales:
+    """What was sold.
+
+    Attributes:
+        marts: Which marts this is read from.
+        all_months: Months to choose from, in order.
+        months: Those that were chosen.
+        tiers: Customers by tier.
+        value_segments: Customers by value.
+        revenue_segments: Products by revenue.
+        products: Those with the highest revenue.
+    """
+
+    marts: PublishedMarts
+    all_months: list[date]
+    months: list[Month]
+    tiers: list[Group]
+    value_segments: list[Group]
+    revenue_segments: list[Group]
+    products: list[Product]
+
+    @property
+    def total(self) -> Month:
+        """The chosen months together; `month` is the first of them."""
+        return Month(
+            self.months[0].month,
+            sum(month.transactions for month in self.months),
+            sum(month.units for month in self.months),
+            sum((month.revenue for month in self.months), Decimal(0)),
+            sum((month.tax for month in self.months), Decimal(0)),
+            None,
+        )
+
+
+def find_sales(
+    connection: Connection, kept: Kept, first: date | None = None, last: date | None = None
+) -> Sales | None:
+    """Read everything of *Sales*.
+
+    Args:
+        connection: Of `reading`.
+        kept: Answers about the marts from earlier views.
+        first: First month, or None for the first there is. In the wrong order, the two change places.
+        last: Last month, alike.
+
+    Returns:
+        It; None if no marts are published yet.
+    """
+    marts = find_published(connection)
+    if marts is None:
+        return None
+    whole = kept.get(marts, "sales", lambda: _find_all(connection, marts))
+    if first and last and first > last:
+        first, last = last, first
+    chosen = [
+        month for month in whole.months if (not first or month.month >= first) and (not last or month.month <= last)
+    ]
+    return Sales(
+        marts,
+        whole.all_months,
+        chosen,
+        whole.tiers,
+        whole.value_segments,
+        whole.revenue_segments,
+        whole.products,
+    )
+
+
+def _find_all(connection: Connection, marts: PublishedMarts) -> Sales:
+    rows = ask(connection, _MONTHS)
+    months = grow([Month(growth=None, **row) for row in rows])
+    return Sales(
+        marts=marts,
+        all_months=[month.month for month in months],
+        months=months,
+        tiers=_find_groups(connection, _TIERS),
+        value_segments=_find_groups(connection, _VALUE_SEGMENTS),
+        revenue_segments=_find_groups(connection, _REVENUE_SEGMENTS),
+        products=[Product(**row) for row in ask(connection, _PRODUCTS, {"limit": TOP_PRODUCTS})],
+    )
+
+
+def _find_groups(connection: Connection, statement: str) -> list[Group]:
+    return [Group(**row) for row in ask(connection, statement)]
+
+
+def grow(months: Sequence[Month]) -> list[Month]:
+    """Add the growth of each month, worked out like agg_monthly_sales does for a customer."""
+    revenue = {month.month: month.revenue for month in months}
+    return [
+        Month(each.month, each.transactions, each.units, each.revenue, each.tax, _growth(each, revenue))
+        for each in months
+    ]
+
+
+def _growth(month: Month, revenue: dict[date, Decimal]) -> Decimal | None:
+    year, number = (
+        (month.month.year, month.month.month - 1) if month.month.month > 1 else (month.month.year - 1, 12)
+    )
+    before = revenue.get(date(year, number, 1))
+    if not before:
+        return None
+    return (100 * (month.revenue - before) / abs(before)).quantize(Decimal("0.01"), ROUND_HALF_UP)

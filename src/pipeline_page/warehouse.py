@@ -1,0 +1,132 @@
+"""The environment → a connection of the role `reader`; and answers that are kept for as long as they are true."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+
+from audited_load.errors import UnavailableError
+
+Connection = psycopg.Connection[DictRow]
+Answer = TypeVar("Answer")
+
+STATEMENT_SECONDS = 20
+_ABSENT = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.InsufficientPrivilege,
+)
+_PUBLISHED = "select set_number, load_id, published_at from analytics.published_marts"
+
+
+class NothingLoadedError(Exception):
+    """There is no ledger yet: no run has come as far as the load."""
+
+
+@dataclass(frozen=True)
+class PublishedMarts:
+    """Which marts readers see.
+
+    Attributes:
+        set_number: The set.
+        load_id: The load that it was built from.
+        published_at: Since when they see it.
+    """
+
+    set_number: int
+    load_id: int
+    published_at: datetime
+
+
+def read_dsn(environment: Mapping[str, str] = os.environ) -> str:
+    """Give the connection string of the role `reader`, from the variables that the services get.
+
+    Raises:
+        UnavailableError: A variable is missing.
+    """
+    try:
+        return make_conninfo(
+            host=environment.get("POSTGRES_HOST", "127.0.0.1"),
+            port=environment["POSTGRES_PORT"],
+            dbname=environment.get("POSTGRES_DB", "ebury"),
+            user=environment.get("READER_USER", "reader"),
+            password=environment["READER_PASSWORD"],
+        )
+    except KeyError as error:
+        raise UnavailableError(
+            f"The environment variable {error.args[0]} is not set.", "Start the services with `make up`."
+        ) from None
+
+
+@contextmanager
+def reading(dsn: str) -> Iterator[Connection]:
+    """Connect for one view: one snapshot, so that all its figures are of the same moment.
+
+    Raises:
+        NothingLoadedError: There is no ledger yet.
+        UnavailableError: The database can't be reached, or an answer takes too long.
+    """
+    options = f"-c statement_timeout={STATEMENT_SECONDS}s -c default_transaction_isolation=repeatable\\ read"
+    try:
+        with psycopg.connect(
+            dsn, row_factory=dict_row, connect_timeout=5, options=options, application_name="pipeline_page"
+        ) as connection:
+            connection.read_only = True
+            try:
+                if connection.execute("select 1 from cleaned_data.loads limit 1").fetchone() is None:
+                    raise NothingLoadedError
+            except _ABSENT:
+                raise NothingLoadedError from None
+            yield connection
+    except psycopg.OperationalError as error:
+        raise UnavailableError(
+            f"The warehouse can't be read now: {error.diag.message_primary or type(error).__name__}.",
+            "Look at `make status`; `make up` starts what is down.",
+        ) from None
+
+
+def ask(connection: Connection, statement: str, parameters: Mapping[str, Any] | None = None) -> list[DictRow]:
+    """Ask, and give no rows where what is asked for was not made yet."""
+    try:
+        with connection.transaction():
+            return connection.execute(statement, parameters).fetchall()
+    except _ABSENT:
+        return []
+
+
+def find_published(connection: Connection) -> PublishedMarts | None:
+    """Find out which marts readers see; None before the first ones."""
+    rows = ask(connection, _PUBLISHED)
+    return PublishedMarts(**rows[0]) if rows else None
+
+
+class Kept:
+    """Answers about the published marts, which change with the marts only.
+
+    Args:
+        size: How many are kept.
+    """
+
+    def __init__(self, size: int = 16) -> None:
+        self._size = size
+        self._answers: dict[tuple[PublishedMarts, str], Any] = {}
+
+    def get(self, marts: PublishedMarts, name: str, find: Callable[[], Answer]) -> Answer:
+        """Give the answer of that name about these marts; find it if it isn't known."""
+        key = (marts, name)
+        if key not in self._answers:
+            answer = find()
+            while len(self._answers) >= self._size:
+                # Of two threads at once, the other one may have taken it.
+                self._answers.pop(next(iter(self._answers)), None)
+            self._answers[key] = answer
+        known: Answer = self._answers[key]
+        return known

@@ -1,0 +1,128 @@
+"""What the page reads: masked shapes, the results of dbt's tests, control totals; and what it may not read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.marts import publish_marts
+from audited_load.warehouse.operations import create_operations
+from customer_pipeline.settings import Runtime
+from integration.loading import HEADER, TABLES, load_file
+from integration.test_star_schema import dbt, make_sample
+from pipeline_page.quality import find_quality
+from pipeline_page.sales import find_sales
+from pipeline_page.today import find_today
+from pipeline_page.warehouse import Kept, NothingLoadedError, reading
+from steps.tables import MARTS
+
+Dsn = Callable[[str], str]
+SECRETS = ["Zoë@example.org", "éÅß 42", "ＡＢ７", "'); drop", "x; price:exponent: 'y' is"]  # noqa: RUF001
+
+
+def load_with_operations(dsn: Dsn, file: Path, run_id: str) -> None:
+    load_file(dsn("loader"), file, run_id)
+    with connect(dsn("loader")) as connection:
+        create_operations(connection, TABLES, ("transformer", "reader"), ("transformer",))
+
+
+def test_before_the_first_load_the_page_knows_that_there_is_nothing(dsn: Dsn) -> None:
+    with pytest.raises(NothingLoadedError), reading(dsn("reader")):
+        pass
+
+
+def test_no_letter_and_no_digit_of_a_refused_value_is_shown(dsn: Dsn, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    good = "".join(f"{n},1,2024-01-02,3,Thing,2,1.10,0.05\n" for n in range(100))
+    bad = "".join(f'{n},"{text}",2024-01-02,3,Thing,2,1.10,0.05\n' for n, text in enumerate(SECRETS, 1000))
+    file.write_text(HEADER + good + bad, encoding="utf-8")
+    load_with_operations(dsn, file, "run-1")
+    with reading(dsn("reader")) as connection:
+        shapes = find_quality(connection, "customer_id").shapes
+    assert sum(shape.records for shape in shapes) == len(SECRETS)
+    assert {"aaa@aaaaaaa.aaa", "aaa 99"} <= {shape.shape for shape in shapes}
+    for shape in shapes:
+        letters = {character for character in shape.shape if character.isalnum()}
+        assert letters <= {"a", "9"}, shape
+
+
+def test_readers_get_no_raw_text_and_writers_no_results_of_others(dsn: Dsn, tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    make_sample(file, 100)
+    load_with_operations(dsn, file, "run-1")
+    forbidden = {
+        "reader": (
+            "select raw_record from cleaned_data.customer_transactions_rejected",
+            "select reasons from cleaned_data.customer_transactions_rejected_by_load",
+            "insert into operations.dbt_test_results values ('x', 'x')",
+        ),
+        "transformer": ("delete from operations.dbt_test_results", "create table operations.mine ()"),
+    }
+    for role, statements in forbidden.items():
+        for statement in statements:
+            with psycopg.connect(dsn(role)) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+def test_the_page_ties_out_until_a_cent_differs(runtime: Runtime, dsn: Dsn, tmp_path: Path) -> None:
+    file = tmp_path / "sample.csv"
+    make_sample(file, 500)
+    load_with_operations(dsn, file, "run-1")
+    built = dbt(runtime, tmp_path / "target", "build")
+    assert built.returncode == 0, built.stdout
+    with connect(dsn("transformer")) as connection:
+        publish_marts(connection, MARTS, 0)
+    with reading(dsn("reader")) as connection:
+        today, sales = find_today(connection, Kept(), None), find_sales(connection, Kept())
+    assert today.ties_out is True
+    assert [check.name for check in today.checks] == ["Cleaned file", "Ledger", "Fact"]
+    assert sales is not None
+    assert today.fact is not None
+    assert sales.total.revenue == today.fact.gross
+    with reading(dsn("reader")) as connection:
+        one = find_sales(connection, Kept(), date(2023, 2, 1), date(2023, 2, 1))
+    assert one is not None
+    assert [month.month for month in one.months] == [date(2023, 2, 1)]
+    assert one.months[0].growth == sales.months[sales.all_months.index(date(2023, 2, 1))].growth
+    with psycopg.connect(dsn("transformer")) as connection:
+        connection.execute(
+            "update analytics_sets.fact_transactions set tax_amount = tax_amount + 0.01 where transaction_id ="
+            " (select min(transaction_id) from analytics.fact_transactions where tax_amount is not null)"
+        )
+    with reading(dsn("reader")) as connection:
+        today = find_today(connection, Kept(), None)
+    assert today.ties_out is False
+    assert today.checks[-1].agrees == {"rows": True, "quantity": True, "gross": True, "tax": False}
+
+
+def test_results_of_dbts_tests_are_kept_and_their_absence_fails_nothing(
+    runtime: Runtime, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sample.csv"
+    make_sample(file, 300)
+    load_file(dsn("loader"), file, "run-1")
+    with psycopg.connect(dsn("postgres"), autocommit=True) as admin:
+        admin.execute(sql.SQL("drop schema if exists operations cascade"))
+    without = dbt(runtime, tmp_path / "target", "build")
+    assert without.returncode == 0, without.stdout
+    with connect(dsn("loader")) as connection:
+        create_operations(connection, TABLES, ("transformer", "reader"), ("transformer",))
+    with psycopg.connect(dsn("transformer")) as connection:
+        connection.execute(
+            "update analytics_dbt_staging.fact_transactions set unit_price = unit_price, load_id = 0"
+        )
+        connection.execute("delete from analytics_dbt_staging.agg_monthly_sales where customer_id = -1")
+    monkeypatch.setenv("AIRFLOW_CTX_DAG_RUN_ID", "it's a run")
+    assert dbt(runtime, tmp_path / "target", "test").returncode == 1
+    with reading(dsn("reader")) as connection:
+        (run,) = find_quality(connection).test_runs
+    assert run.run_id == "it's a run"
+    assert 0 < run.passed < run.tests
+    failed = {test["name"]: test["failures"] for test in run.others}
+    assert failed["months_tie_to_fact_rows"] == 1
