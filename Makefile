@@ -5,7 +5,7 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-end-to-end test-browser \
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-end-to-end test-browser test-docker \
         lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
 
 help: ## Show this list
@@ -40,6 +40,9 @@ test-end-to-end: .venv/ready ## Start a real Airflow, and see what it retries an
 test-browser: .venv/ready ## Look at the page with a Chromium of the machine, on a stack of its own (three minutes)
 	@$(BIN)/python -m pytest -q tests/browser
 
+test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
+	@$(BIN)/python -m pytest -q -s tests/docker
+
 up: .venv/ready ## Start PostgreSQL and Airflow
 	@$(CLI) up
 
@@ -68,7 +71,7 @@ shell-postgres: .venv/ready ## A SQL prompt on the warehouse
 	@$(CLI) psql
 
 dbt-debug: .venv/ready ## Check dbt's connection
-	@$(CLI) dbt -- debug
+	@$(CLI) dbt -- debug --connection
 
 dbt-deps: .venv/ready ## Say that there are no dbt packages
 	@echo "Nothing to install: the project uses no dbt packages (docs/adr/0004)."
@@ -122,5 +125,5 @@ lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	    --extra dev pyproject.toml --output-file requirements.lock
 
 clean: .venv/ready ## Stop everything and remove what it made, the data in PostgreSQL included
-	@$(CLI) down
+	@$(CLI) down --with-data
 	rm -rf .runtime .venv airflow/logs data/runs dbt/target dbt/logs
