@@ -11,6 +11,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.progress import progress_in_file
 from audited_load.report import CleanReport, check_threshold
 from audited_load.warehouse.load import connect, find_merged
 from steps.alerts import alert_of_rejects
@@ -125,7 +126,8 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     path = settings.data / source
     wait_until_settled(path)
     log.info("[%s] Cleaning %s (%s bytes)", parent_group, source, path.stat().st_size)
-    report = replace(clean_file(path, CUSTOMER_TRANSACTIONS, out), source=source)
+    with progress_in_file(out, path) as progress:
+        report = replace(clean_file(path, CUSTOMER_TRANSACTIONS, out, progress), source=source)
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
         parent_group, report.read, report.accepted, report.quarantined, report.duplicates,
