@@ -38,6 +38,7 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
         "READER_USER": "reader",
         "READER_PASSWORD": secrets["reader"],
         "AIRFLOW_CONN_POSTGRES_DEFAULT": f"postgresql://loader:{secrets['loader']}@{postgres}/ebury",
+        "ERASURE_KEY": secrets["erasure"],
         "DO_NOT_TRACK": "1",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
