@@ -30,7 +30,7 @@ from audited_load.rejects import HEADER, guard_formula
 from audited_load.source import Source, hash_file, inspect_file, normalise_name, read_chunks
 from audited_load.values import clean_column
 
-_FOLDERS = ".cleaning-*"
+_LEFT_FOLDERS = (".cleaning-*", ".erasing-*")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def find_ids(cleaned: Path, rejected: Path, feed: Feed) -> set[int]:
 def scrub_folder(
     folder: Path, feed: Feed, layouts: Sequence[RawLayout], ids: frozenset[int], note: Note
 ) -> list[Path]:
-    """Scrub all files below a folder, whatever they are called, and remove what killed cleanings left.
+    """Scrub all files below a folder, whatever they are called, and remove what was killed on its way.
 
     Can be killed anywhere and called again: each file is replaced whole.
 
@@ -79,8 +79,9 @@ def scrub_folder(
     Returns:
         The files that nobody can read as records but that hold the digits of an id.
     """
-    for left in folder.rglob(_FOLDERS):
-        shutil.rmtree(left, ignore_errors=True)
+    for pattern in _LEFT_FOLDERS:
+        for left in list(folder.rglob(pattern)):
+            shutil.rmtree(left, ignore_errors=True)
     linked: dict[tuple[int, int], list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():

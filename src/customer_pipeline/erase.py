@@ -17,7 +17,7 @@ from audited_load.erasure import read_ids
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.scrub_files import ScrubbedFile, scrub_folder
 from audited_load.warehouse.erased import enter_erasure, enter_scrubbed, finish_erasure, hash_subject
-from audited_load.warehouse.erasure import clean_up, erase_from_tables, find_holders, read_layouts
+from audited_load.warehouse.erasure import clean_up, erase_from_tables, find_holders, find_tables, read_layouts
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect, locked
 from audited_load.warehouse.mart_tables import Marts
@@ -157,7 +157,8 @@ def _erase_files(
 def _make_marts_unfit(runtime: Runtime, tables: Tables, marts: Marts, ids: frozenset[int]) -> None:
     """See to it that the next build is of all rows, even if this command is killed and a run comes first."""
     with connect(runtime.dsn("transformer")) as connection:
-        if find_holders(connection, [marts.sets], tables.feed.subject, ids):
+        is_held = find_holders(connection, [marts.sets], tables.feed.subject, ids)
+        if is_held and find_tables(connection, [marts.sets], "code"):
             connection.execute(marts.fill(_UNFIT_FOR_CHANGES))
 
 

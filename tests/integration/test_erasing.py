@@ -72,7 +72,12 @@ def dirty(day: int) -> str:
 
 
 @pytest.fixture
-def pipeline(runtime: Runtime, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runtime:
+def pipeline(
+    runtime: Runtime,
+    dsn: Dsn,  # noqa: ARG001 - it empties the warehouse
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Runtime:
     """A data folder beside the warehouse, and dbt's project as the command finds it."""
     data = tmp_path / "data"
     (data / "incoming").mkdir(parents=True)
