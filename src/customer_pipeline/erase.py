@@ -22,6 +22,7 @@ from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect, locked
 from audited_load.warehouse.mart_tables import Marts
 from audited_load.warehouse.marts import drop_expired_sets, publish_marts
+from audited_load.warehouse.schema_version import require_schema_version
 from audited_load.warehouse.tables import Tables, create_tables
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.environment import process_environment
@@ -98,6 +99,7 @@ def erase_customer(runtime: Runtime, tables: Tables, marts: Marts, number: int, 
     """
     ids, loader = frozenset({number}), runtime.dsn("loader")
     with connect(loader) as connection:
+        require_schema_version(connection, tables)
         create_tables(connection, tables, READERS)
     with (
         connect(loader) as connection,
