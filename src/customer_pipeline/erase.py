@@ -31,6 +31,8 @@ from customer_pipeline.services import start_services
 from customer_pipeline.settings import Runtime, read_runtime
 
 HOLDER = "customer-pipeline erase-customer"
+HISTORY = "analytics_history"
+"""Schema of what readers saw before: there, rows of the customer go, since without the id they say nothing."""
 READERS = ("transformer", "reader")
 _LOCK = "erase a customer"
 _KEEP_SECONDS = 86_400
@@ -113,6 +115,7 @@ def erase_customer(runtime: Runtime, tables: Tables, marts: Marts, number: int, 
             _make_marts_unfit(runtime, tables, marts, ids)
             counts |= erase_from_tables(connection, tables, ids)
             counts |= _erase_marts(runtime, tables, marts, ids, console)
+            counts |= _erase_history(runtime, tables, ids)
             clean_up(connection, tables)
             _require_gone(runtime, tables, marts, ids)
             finish_erasure(connection, tables, erasure_id, counts)
@@ -192,9 +195,22 @@ def _erase_marts(
     return {"tables of marts held the customer": len(holders), "kept sets of marts dropped": others}
 
 
+def _erase_history(runtime: Runtime, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
+    counts = {}
+    with connect(runtime.dsn("transformer")) as connection:
+        for name in find_holders(connection, [HISTORY], tables.feed.subject, ids):
+            table, column = sql.Identifier(*name), sql.Identifier(tables.feed.subject)
+            delete = sql.SQL("delete from {} where {} = any(%s)").format(table, column)
+            counts[".".join(name)] = connection.execute(delete, (list(ids),)).rowcount
+            connection.execute(sql.SQL("vacuum (analyze) {}").format(table))
+    return counts
+
+
 def _build(runtime: Runtime) -> None:
     """Build and test all models with dbt, from all rows."""
     command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "build", "--full-refresh"]
+    # The history is of what was published.
+    command += ["--exclude-resource-type", "snapshot"]
     project = Path(process_environment(runtime)["PIPELINE_DBT"])
     done = subprocess.run(
         [*command, "--project-dir", str(project), "--profiles-dir", str(project)],
@@ -222,7 +238,10 @@ def _wait_for_readers(runtime: Runtime, console: Console) -> None:
 def _require_gone(runtime: Runtime, tables: Tables, marts: Marts, ids: frozenset[int]) -> None:
     """Look everywhere again."""
     held: list[tuple[str, str]] = []
-    for role, schemas in (("loader", [tables.schema]), ("transformer", [marts.staging, marts.sets, marts.views])):
+    for role, schemas in (
+        ("loader", [tables.schema]),
+        ("transformer", [marts.staging, marts.sets, marts.views, HISTORY]),
+    ):
         with connect(runtime.dsn(role)) as connection:
             held += find_holders(connection, schemas, tables.feed.subject, ids)
     if held:

@@ -100,6 +100,8 @@ def build_marts(runtime: Runtime, tmp_path: Path) -> None:
     assert built.returncode == 0, built.stdout
     with connect(runtime.dsn("transformer")) as connection:
         publish_marts(connection, MARTS, grace_seconds=3600)
+    kept = dbt(runtime, tmp_path / "target", "snapshot")
+    assert kept.returncode == 0, kept.stdout
 
 
 def erase_it(runtime: Runtime, number: int = ID) -> dict[str, int]:
@@ -199,6 +201,7 @@ def test_nothing_holds_the_customer_afterwards_and_totals_stay(pipeline: Runtime
     well_known = data / "customer_transactions_cleaned.csv"
     assert well_known.samefile(out / "customer_transactions_cleaned.csv")
     assert counts["kept sets of marts dropped"] >= 1
+    assert counts["analytics_history.customer_history"] >= 1
     assert counts["cleaned_data.customer_transactions_rejected_by_load"] > 10
     assert all(counts.values())
     with psycopg.connect(dsn("loader")) as connection:
