@@ -5,8 +5,8 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-services test-end-to-end \
-        test-browser lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-services test-end-to-end test-browser \
+        test-docker lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test-browser: .venv/ready ## Look at the page with a Chromium of the machine, on
 test-services: .venv/ready ## Check ports, secrets and logs of the running services, after `make run`
 	@$(BIN)/python -m pytest -q tests/services
 
+test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
+	@$(BIN)/python -m pytest -q -s tests/docker
+
 up: .venv/ready ## Start PostgreSQL and Airflow
 	@$(CLI) up
 
@@ -71,7 +74,7 @@ shell-postgres: .venv/ready ## A SQL prompt on the warehouse
 	@$(CLI) psql
 
 dbt-debug: .venv/ready ## Check dbt's connection
-	@$(CLI) dbt -- debug
+	@$(CLI) dbt -- debug --connection
 
 dbt-deps: .venv/ready ## Say that there are no dbt packages
 	@echo "Nothing to install: the project uses no dbt packages (docs/adr/0004)."
@@ -125,5 +128,5 @@ lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	    --extra dev pyproject.toml --output-file requirements.lock
 
 clean: .venv/ready ## Stop everything and remove what it made, the data in PostgreSQL included
-	@$(CLI) down
+	@$(CLI) down --with-data
 	rm -rf .runtime .venv airflow/logs data/runs dbt/target dbt/logs

@@ -16,7 +16,7 @@ PAGE = 100
 
 
 class AirflowApi:
-    """Airflow's REST API, as the developer's user.
+    """Airflow's REST API, as the user of the settings.
 
     Args:
         runtime: Where it is.
@@ -25,6 +25,7 @@ class AirflowApi:
 
     def __init__(self, runtime: Runtime, patience_seconds: float = 60) -> None:
         self._patience_seconds = patience_seconds
+        self._login = {"username": runtime.user, "password": runtime.password}
         # A proxy of the operator's is none for this machine.
         self._http = httpx.Client(base_url=runtime.url, timeout=30, trust_env=False)
 
@@ -129,6 +130,6 @@ class AirflowApi:
                 return body
 
     def _sign_in(self) -> None:
-        answer = self._http.post("/auth/token", json={"username": "airflow", "password": "airflow"})
+        answer = self._http.post("/auth/token", json=self._login)
         answer.raise_for_status()
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"

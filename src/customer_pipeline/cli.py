@@ -11,10 +11,12 @@ from typing import NoReturn
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
 from customer_pipeline import clean, erase, quarantine, report, rollback, run, sample
+from customer_pipeline.compose import SERVICES as CONTAINERS
+from customer_pipeline.compose import compose_command, docker_answers, exec_command
 from customer_pipeline.environment import process_environment
-from customer_pipeline.postgres_server import locate_server
+from customer_pipeline.postgres_server import package_folder
 from customer_pipeline.services import start_services, stop_services
-from customer_pipeline.settings import HOST, ROLES, operators_environment, read_runtime
+from customer_pipeline.settings import DOCKER, EMBEDDED, HOST, ROLES, operators_environment, read_runtime
 from customer_pipeline.status import print_status
 from customer_pipeline.supervisor import SERVICES, log_file
 
@@ -76,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     command("up", _up, "start PostgreSQL and Airflow, and wait until they are healthy")
-    command("down", _down, "stop everything that this clone started")
+    down = command("down", _down, "stop everything that this clone started")
+    down.add_argument("--with-data", action="store_true", help="with Docker: remove its volumes, too")
     command("restart", _restart, "stop, then start")
     command("status", lambda _: print_status(read_runtime()), "services, runs and the age of the data")
     logs = command("logs", _logs, "print the log of a service")
@@ -101,13 +104,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(_: argparse.Namespace) -> int:
-    runtime = start_services(read_runtime())
-    sys.stdout.write(f"Up. UI: {runtime.url} (user airflow, password airflow)\n")
+    # Where nothing was started yet, Docker comes first if it is there. `run` needs nothing but Python.
+    runtime = start_services(read_runtime(kind_at_first=lambda: DOCKER if docker_answers() else EMBEDDED))
+    sys.stdout.write(f"Up, {runtime.kind} runtime. UI: {runtime.url} ({runtime.sign_in})\n")
     return 0
 
 
-def _down(_: argparse.Namespace) -> int:
-    stop_services(read_runtime())
+def _down(arguments: argparse.Namespace) -> int:
+    stop_services(read_runtime(), with_data=getattr(arguments, "with_data", False))
     sys.stdout.write("Down.\n")
     return 0
 
@@ -118,6 +122,10 @@ def _restart(arguments: argparse.Namespace) -> int:
 
 def _logs(arguments: argparse.Namespace) -> int:
     runtime = read_runtime()
+    if runtime.kind == DOCKER:
+        services = [CONTAINERS[arguments.service]] if arguments.service else []
+        follow = ["--follow"] if arguments.follow else []
+        return _become(*compose_command(runtime, "logs", *follow, f"--tail={arguments.lines}", *services))
     names = [arguments.service] if arguments.service else list(SERVICES)
     files = [str(path) for path in (log_file(runtime, name) for name in names) if path.exists()]
     if not files:
@@ -130,23 +138,30 @@ def _psql(arguments: argparse.Namespace) -> int:
     runtime = read_runtime()
     place = ["-h", HOST, "-p", str(runtime.postgres_port), "-U", arguments.role]
     database = ["-d", "airflow" if arguments.role == "airflow" else "ebury"]
-    program = str(locate_server(runtime).binaries / "psql")
+    program = str(package_folder() / "pginstall" / "bin" / "psql")
     environment = operators_environment(os.environ) | {"PGPASSWORD": runtime.secrets[arguments.role]}
     return _become([program, *place, *database, *arguments.arguments], environment)
 
 
 def _exec(arguments: argparse.Namespace) -> int:
-    return _become(arguments.arguments, process_environment(read_runtime()))
+    runtime = read_runtime()
+    if runtime.kind == DOCKER:
+        return _become(*exec_command(runtime, "scheduler", *arguments.arguments))
+    return _become(arguments.arguments, process_environment(runtime))
 
 
 def _shell(_: argparse.Namespace) -> int:
     runtime = read_runtime()
+    if runtime.kind == DOCKER:
+        return _become(*exec_command(runtime, "api-server", "bash"))
     os.chdir(runtime.home)
     return _become([os.environ.get("SHELL") or "/bin/sh"], process_environment(runtime))
 
 
 def _dbt(arguments: argparse.Namespace) -> int:
     runtime = read_runtime()
+    if runtime.kind == DOCKER:
+        return _become(*exec_command(runtime, "scheduler", "dbt", *arguments.arguments, folder="/opt/dbt"))
     environment = process_environment(runtime) | {"DBT_PROJECT_DIR": str(runtime.home / "dbt")}
     return _become(["dbt", *arguments.arguments], environment)
 

@@ -1,15 +1,17 @@
-"""The environment in which every process of the pipeline runs: Airflow, dbt and the steps."""
+"""The environment in which every process of the pipeline runs without Docker: Airflow, dbt and the steps."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from customer_pipeline.settings import HOST, MADE, Runtime, operators_environment
+from customer_pipeline.settings import HOST, MADE, Runtime, operators_environment, read_port
 
 _OURS = {"AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
+STATSD_PORT = 9125
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
@@ -39,18 +41,40 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
         "READER_PASSWORD": secrets["reader"],
         "AIRFLOW_CONN_POSTGRES_DEFAULT": f"postgresql://loader:{secrets['loader']}@{postgres}/ebury",
         "ERASURE_KEY": secrets["erasure"],
-        "DO_NOT_TRACK": "1",
-        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
-    given, airflow = operators_environment(os.environ), _airflow(runtime, postgres)
-    if webhook := given.get("SLACK_WEBHOOK_URL"):
-        slack = {"conn_type": "slackwebhook", "password": webhook}
-        pipeline["AIRFLOW_CONN_SLACK_ALERTS"] = json.dumps(slack)
+    given = operators_environment(os.environ)
+    airflow = shared_settings() | _airflow(runtime, postgres) | metrics_settings(given)
+    pipeline |= alert_connections(given)
     programs = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
     # Another Airflow of this machine is no setting of this one.
     airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
     made = {**airflow, **pipeline}
     return {**given, **made, "PATH": programs, MADE: " ".join(made)}
+
+
+def shared_settings() -> dict[str, str]:
+    """Give the settings of Airflow and dbt that both runtimes have; compose reads the same file."""
+    lines = Path(__file__).with_name("airflow.env").read_text().splitlines()
+    settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return settings | {"AIRFLOW__CORE__PARALLELISM": str(min(8, max(4, os.cpu_count() or 1)))}
+
+
+def metrics_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the settings by which Airflow sends metrics to `STATSD_HOST`, if that is set."""
+    host = environment.get("STATSD_HOST")
+    if not host:
+        return {}
+    port = read_port(environment, "STATSD_PORT") or STATSD_PORT
+    settings = {"STATSD_ON": "True", "STATSD_HOST": host, "STATSD_PORT": str(port)}
+    return {f"AIRFLOW__METRICS__{name}": value for name, value in settings.items()}
+
+
+def alert_connections(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give Airflow's connection to the Slack webhook `SLACK_WEBHOOK_URL`, if that is set."""
+    webhook = environment.get("SLACK_WEBHOOK_URL")
+    if not webhook:
+        return {}
+    return {"AIRFLOW_CONN_SLACK_ALERTS": json.dumps({"conn_type": "slackwebhook", "password": webhook})}
 
 
 def write_airflow_users(runtime: Runtime) -> None:
@@ -72,10 +96,6 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
     settings = {
         "CORE__DAGS_FOLDER": str(home / "airflow" / "dags"),
         "CORE__PLUGINS_FOLDER": str(home / "airflow" / "plugins"),
-        "CORE__EXECUTOR": "customer_pipeline.warm_executor.WarmLocalExecutor",
-        "CORE__PARALLELISM": str(min(8, max(4, os.cpu_count() or 1))),
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "True",
         "CORE__FERNET_KEY": secrets["fernet"],
         # Every task reports here; the default port is another one.
         "CORE__EXECUTION_API_SERVER_URL": f"{runtime.url}/execution/",
@@ -87,22 +107,9 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
         "API__HOST": HOST,
         "API__PORT": str(runtime.api_port),
         "API__BASE_URL": runtime.url,
-        "API__WORKERS": "1",
         "API__SECRET_KEY": secrets["api"],
         "API_AUTH__JWT_SECRET": secrets["jwt"],
         "LOGGING__BASE_LOG_FOLDER": str(home / "airflow" / "logs"),
-        "DAG_PROCESSOR__REFRESH_INTERVAL": "15",
-        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "15",
-        "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "120",
-        "CORE__DAGBAG_IMPORT_TIMEOUT": "90",
-        # The executor waits for its workers' reports instead.
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.05",
-        # A task whose process is slow to end is noticed at its next heartbeat; the default is five seconds.
-        "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # What a killed scheduler was running goes on soon after the next start, not after five minutes.
-        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
-        "USAGE_DATA_COLLECTION__ENABLED": "False",
-        "COSMOS__ENABLE_TELEMETRY": "False",
         # Made by `make dbt-docs`.
         "COSMOS__DBT_DOCS_PROJECTS": json.dumps(
             {"ebury": {"dir": str(home / "dbt" / "target"), "index": "index.html", "name": "dbt: star schema"}}

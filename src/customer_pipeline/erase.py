@@ -28,7 +28,7 @@ from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.environment import process_environment
 from customer_pipeline.feed import load_tables
 from customer_pipeline.services import start_services
-from customer_pipeline.settings import Runtime, read_runtime
+from customer_pipeline.settings import DOCKER, Runtime, read_runtime
 
 HOLDER = "customer-pipeline erase-customer"
 HISTORY = "analytics_history"
@@ -73,7 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     tables, marts = load_tables()
     number = _read_id(arguments.id, tables.feed)
-    runtime = start_services(read_runtime())
+    runtime = read_runtime()
+    if runtime.kind == DOCKER:
+        raise RefusedError("Erasing works on the embedded runtime only.", "See docs/adr/0015-erase-a-customer.md.")
+    runtime = start_services(runtime)
     _refuse_beside_runs(AirflowApi(runtime))
     counts = erase_customer(runtime, tables, marts, number, console)
     console.print("Erased: the id, and the columns of its records that nobody asked for.")

@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         return INTERRUPTED
     if state == "success":
         print_accounting(runtime, run_id, console)
-        console.print(f"\nLook at it: {runtime.url} (user airflow, password airflow)")
+        console.print(f"\nLook at it: {runtime.url} ({runtime.sign_in})")
         return 0
     # One refused file of several doesn't keep the others out.
     print_accounting(runtime, run_id, console)

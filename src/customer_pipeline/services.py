@@ -1,4 +1,4 @@
-"""The services of the runtime: start them, wait until they are healthy, stop them."""
+"""The services of either runtime: start them, wait until they are healthy, stop them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ import httpx
 import psycopg
 
 from audited_load.errors import RefusedError, UnavailableError
+from customer_pipeline.compose import stack_is_up, start_stack, stop_stack
 from customer_pipeline.environment import process_environment, write_airflow_users
+from customer_pipeline.login import refuse_open_login
 from customer_pipeline.postgres_server import (
     clear_stale_pid,
     locate_server,
@@ -25,10 +27,13 @@ from customer_pipeline.postgres_server import (
     wait_for_server,
 )
 from customer_pipeline.settings import (
+    DOCKER,
+    EMBEDDED,
     Runtime,
     free_port,
     port_is_taken,
     read_runtime,
+    remember_kind,
     remember_port,
     remembered_port,
 )
@@ -61,10 +66,21 @@ def start_services(runtime: Runtime) -> Runtime:
         The settings, with another port if somebody had taken that of PostgreSQL.
 
     Raises:
-        RefusedError: A port is taken, or the services run with other ports already.
+        RefusedError: A port is taken, the services run with other ports or in the other runtime already, or
+            strangers could sign in.
         UnavailableError: A service does not become healthy.
     """
     with _alone(runtime):
+        _refuse_two_runtimes(runtime)
+        if runtime.kind == DOCKER:
+            try:
+                start_stack(runtime)
+            finally:
+                # Also one that did not get healthy: `down`, `logs` and `status` are for it, then.
+                if stack_is_up(runtime):
+                    remember_kind(runtime)
+            return runtime
+        refuse_open_login(process_environment(runtime))
         if read_services(runtime) is None:
             _stop(runtime)  # what an unclean stop left behind
             runtime = _check_ports(runtime)
@@ -78,6 +94,7 @@ def start_services(runtime: Runtime) -> Runtime:
         else:
             _refuse_other_ports(runtime)
             start_missing(runtime, ("postgres",))
+        remember_kind(runtime)
         _wait_for_postgres(runtime)
         make_roles_and_databases(runtime)
         _migrate(runtime)
@@ -86,10 +103,18 @@ def start_services(runtime: Runtime) -> Runtime:
     return runtime
 
 
-def stop_services(runtime: Runtime) -> None:
-    """Stop everything that this clone started, also what a killed supervisor left behind."""
+def stop_services(runtime: Runtime, *, with_data: bool = False) -> None:
+    """Stop everything that this clone started, also what a killed supervisor left behind.
+
+    Args:
+        runtime: The settings.
+        with_data: Remove Docker's volumes, too.
+    """
     with _alone(runtime):
-        _stop(runtime)
+        if runtime.kind == DOCKER:
+            stop_stack(runtime, with_data=with_data)
+        else:
+            _stop(runtime)
 
 
 def supervisor_answers(runtime: Runtime) -> bool:
@@ -118,6 +143,16 @@ def wait_until_healthy(runtime: Runtime) -> None:
                 f"Correct what the log names (all of it: `customer-pipeline logs {name}`), then `make restart`.",
             )
         time.sleep(0.2)
+
+
+def _refuse_two_runtimes(runtime: Runtime) -> None:
+    """Refuse to start one runtime beside the other: they have the UI's port in common, and the files."""
+    other = EMBEDDED if runtime.kind == DOCKER else DOCKER
+    if stack_is_up(runtime) if other == DOCKER else supervisor_answers(runtime):
+        raise RefusedError(
+            f"The {other} runtime is up, and {runtime.kind} is asked for.",
+            f"Stop it first, `RUNTIME={other} make down`. Each runtime has a database of its own.",
+        )
 
 
 def _wait_for_postgres(runtime: Runtime) -> None:

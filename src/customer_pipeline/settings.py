@@ -1,4 +1,4 @@
-"""The runtime's settings: environment and `.runtime/` → folders, ports and secrets, read once, frozen."""
+"""The runtime's settings: environment, `.runtime/`, `.env` → folders, ports and secrets, read once, frozen."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import random
 import secrets
 import socket
 import tempfile
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from audited_load.errors import RefusedError
+from customer_pipeline.env_file import SECRETS, new_env_file, new_secret, read_env_file
 
 HOST = "127.0.0.1"
+EMBEDDED, DOCKER = "embedded", "docker"
 ROLES = ("postgres", "airflow", "loader", "transformer", "reader")
-DEFAULT_API_PORT = 8081
+DEFAULT_API_PORT, USUAL_POSTGRES_PORT = 8081, 5432
 PORTS = range(15432, 32000)
 """To choose from: below those that the kernel gives to outgoing connections, which may be busy at a restart."""
 MADE = "PIPELINE_VARIABLES"
@@ -30,6 +31,7 @@ class Runtime:
     """Where this clone keeps and runs things.
 
     Attributes:
+        kind: `embedded` or `docker`.
         home: The clone.
         folder: Everything that the runtime makes, `.runtime/`.
         data: The input files.
@@ -37,8 +39,12 @@ class Runtime:
         postgres_port: TCP port of PostgreSQL (`POSTGRES_PORT`; otherwise chosen at the first start).
         port_is_fixed: Whether the operator chose PostgreSQL's port.
         secrets: Passwords by role, and Airflow's keys. Never printed.
+        user: Who signs in to Airflow for the operator's commands.
+        password: Their password. Never printed.
+        postgres_host: Where PostgreSQL is.
     """
 
+    kind: str
     home: Path
     folder: Path
     data: Path
@@ -46,6 +52,9 @@ class Runtime:
     postgres_port: int
     port_is_fixed: bool
     secrets: Mapping[str, str]
+    user: str
+    password: str
+    postgres_host: str = HOST
 
     def __repr__(self) -> str:
         """Leave the secrets out."""
@@ -61,13 +70,26 @@ class Runtime:
         """Address of the UI."""
         return f"http://{HOST}:{self.api_port}"
 
+    @property
+    def sign_in(self) -> str:
+        """How to sign in to the UI, for people."""
+        place = f"password {self.password}" if self.kind == EMBEDDED else "password in .env"
+        return f"user {self.user}, {place}"
+
     def dsn(self, role: str, database: str = "ebury") -> str:
         """Give the connection string of a role."""
-        return f"host={HOST} port={self.postgres_port} dbname={database} user={role} password={self.secrets[role]}"
+        place = f"host={self.postgres_host} port={self.postgres_port} dbname={database}"
+        return f"{place} user={role} password={self.secrets[role]}"
 
 
-def read_runtime(environment: Mapping[str, str] = os.environ) -> Runtime:
+def read_runtime(
+    environment: Mapping[str, str] = os.environ, kind_at_first: Callable[[], str] = lambda: EMBEDDED
+) -> Runtime:
     """Read the settings; the first time, make the folder, the secrets and the choice of a port.
+
+    Args:
+        environment: `RUNTIME` in it says which runtime; otherwise it is the one that was started last.
+        kind_at_first: Says which one it is if none was started ever.
 
     Raises:
         RefusedError: A setting has an unusable value, or the runtime belongs to another user.
@@ -75,8 +97,12 @@ def read_runtime(environment: Mapping[str, str] = os.environ) -> Runtime:
     environment = operators_environment(environment)
     home = Path(environment.get("PIPELINE_HOME") or Path(__file__).resolve().parents[2]).resolve()
     folder = _make_folder(home / ".runtime")
+    kind = _read_kind(environment, folder) or kind_at_first()
+    if kind == DOCKER:
+        return _read_docker_runtime(environment, home, folder)
     postgres_port = read_port(environment, "POSTGRES_PORT")
     return Runtime(
+        kind=EMBEDDED,
         home=home,
         folder=folder,
         data=Path(environment.get("PIPELINE_DATA") or home / "data").resolve(),
@@ -88,6 +114,51 @@ def read_runtime(environment: Mapping[str, str] = os.environ) -> Runtime:
             # A file of its own: it must outlive all other secrets, and earlier runtimes lack it.
             "erasure": _write_once(folder / "erasure.key", secrets.token_urlsafe(32)),
         },
+        user="airflow",
+        password="airflow",  # noqa: S106 - on a developer's own machine; login.py refuses it elsewhere
+    )
+
+
+def remember_kind(runtime: Runtime) -> None:
+    """Keep which runtime was started, for the commands to come."""
+    (runtime.folder / "runtime").write_text(f"{runtime.kind}\n")
+
+
+def _read_kind(environment: Mapping[str, str], folder: Path) -> str | None:
+    """Tell which runtime is asked for, or was started last; None if neither."""
+    asked, remembered = environment.get("RUNTIME"), folder / "runtime"
+    if asked and asked not in {EMBEDDED, DOCKER}:
+        raise RefusedError(f"RUNTIME is {asked!r}.", f"Set it to `{EMBEDDED}` or `{DOCKER}`, or leave it out.")
+    if asked or remembered.exists():
+        return asked or remembered.read_text().strip()
+    # Started by a release that had no choice.
+    return EMBEDDED if (folder / "postgres.port").exists() else None
+
+
+def _read_docker_runtime(environment: Mapping[str, str], home: Path, folder: Path) -> Runtime:
+    """Read `.env`, which alone says what compose does; the first time, make it."""
+    path, asked = home / ".env", {name: read_port(environment, name) for name in ("API_PORT", "POSTGRES_PORT")}
+    if not path.exists():
+        identity = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
+        postgres_port = USUAL_POSTGRES_PORT if not port_is_taken(USUAL_POSTGRES_PORT) else free_port()
+        api_port, postgres_port = asked["API_PORT"] or DEFAULT_API_PORT, asked["POSTGRES_PORT"] or postgres_port
+        _write_once(path, new_env_file(identity, api_port, postgres_port))
+    told = read_env_file(path)
+    ports = {name: read_port(told, name) for name in asked}
+    for name, port in asked.items():
+        if port and port != ports[name]:
+            raise RefusedError(f"{name} is {port}, but `.env` says {ports[name]}.", f"Change {name} in `.env`.")
+    return Runtime(
+        kind=DOCKER,
+        home=home,
+        folder=folder,
+        data=(home / (told.get("PIPELINE_DATA") or "data")).resolve(),
+        api_port=ports["API_PORT"] or DEFAULT_API_PORT,
+        postgres_port=ports["POSTGRES_PORT"] or USUAL_POSTGRES_PORT,
+        port_is_fixed=True,
+        secrets={secret: told.get(name, "") for secret, name in SECRETS.items()},
+        user=told.get("ADMIN_USER", ""),
+        password=told.get("ADMIN_PASSWORD", ""),
     )
 
 
@@ -173,9 +244,7 @@ def _make_folder(folder: Path) -> Path:
 
 
 def _new_secrets() -> dict[str, str]:
-    made = {role: secrets.token_urlsafe(24) for role in ROLES}
-    made |= {name: secrets.token_urlsafe(32) for name in ("jwt", "api")}
-    return made | {"fernet": urlsafe_b64encode(secrets.token_bytes(32)).decode()}
+    return {secret: new_secret(secret) for secret in SECRETS}
 
 
 def _write_once(path: Path, text: str) -> str:

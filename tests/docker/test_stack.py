@@ -1,0 +1,213 @@
+"""The stack on a real Docker engine: up from nothing, a run, every verb, a killed container, down and up again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from docker_images import base_images
+
+from customer_pipeline.compose import SERVICES, docker_answers, read_containers
+from customer_pipeline.env_file import read_env_file
+from customer_pipeline.settings import DOCKER, Runtime, free_port, read_runtime
+
+ROOT = Path(__file__).parents[2]
+CLI = Path(sys.executable).with_name("customer-pipeline")
+AIRFLOW = [service for service in SERVICES.values() if service != "postgres"]
+
+pytestmark = [
+    pytest.mark.skipif(not docker_answers(), reason="no Docker engine answers, or it has no compose"),
+    pytest.mark.timeout(1500),
+]
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    """A clone with a `.env` of its own; its stack and image are removed at the end."""
+    home = tmp_path_factory.mktemp("stack") / "clone"
+    listed = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, home / name)
+    given = {"PIPELINE_HOME": str(home), "RUNTIME": DOCKER}
+    read_runtime(given | {"API_PORT": str(free_port()), "POSTGRES_PORT": str(free_port())})
+    with (home / ".env").open("a") as file:
+        file.writelines(f"{name}={value}\n" for name, value in base_images().items())
+    runtime = read_runtime(given)
+    yield runtime
+    run(runtime, "down", "--with-data")
+    image = f"{read_env_file(home / '.env')['COMPOSE_PROJECT_NAME']}:local"
+    subprocess.run(["docker", "image", "rm", "--force", image], capture_output=True, check=False)
+
+
+def run(runtime: Runtime, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the operator's command on the clone, without saying which runtime."""
+    ours = {"API_PORT", "POSTGRES_PORT", "RUNTIME"}
+    environment = {name: value for name, value in os.environ.items() if name not in ours}
+    environment |= {"PIPELINE_HOME": str(runtime.home), **more}
+    done = subprocess.run([CLI, *arguments], env=environment, capture_output=True, text=True, check=False)
+    print(f"$ customer-pipeline {' '.join(arguments)}: {done.returncode}", flush=True)
+    return done
+
+
+@pytest.fixture(scope="module")
+def stack(runtime: Runtime) -> Runtime:
+    done = run(runtime, "up", RUNTIME=DOCKER)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    return runtime
+
+
+def inside(runtime: Runtime, service: str, command: str) -> str:
+    """Run a shell's command in a container of the clone."""
+    name = read_env_file(runtime.home / ".env")["COMPOSE_PROJECT_NAME"]
+    filters = [f"label=com.docker.compose.{what}" for what in (f"service={service}", f"project={name}")]
+    listed = ["docker", "ps", "-q", *(part for text in filters for part in ("--filter", text))]
+    number = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.strip()
+    done = subprocess.run(
+        ["docker", "exec", number, "sh", "-c", command], capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def test_up_brings_every_service_up_healthy(stack: Runtime) -> None:
+    found = read_containers(stack)
+    assert all(found[service].is_healthy for service in SERVICES.values())
+    status = run(stack, "status")
+    assert status.returncode == 0
+    assert status.stdout.count("(healthy)") == len(SERVICES)
+    assert stat.S_IMODE((stack.home / ".env").stat().st_mode) == 0o600
+
+
+def test_nothing_runs_as_root_or_could_install_packages(stack: Runtime) -> None:
+    for service in AIRFLOW:
+        assert inside(stack, service, "id -u").strip() not in {"", "0"}
+        assert inside(stack, service, "python -m pip --version || echo none").strip() == "none"
+        assert inside(stack, service, "grep CapEff /proc/1/status").split()[1].strip("0") == ""
+
+
+def test_ports_are_open_on_this_machine_only(stack: Runtime) -> None:
+    project = read_env_file(stack.home / ".env")["COMPOSE_PROJECT_NAME"]
+    command = ["docker", "ps", "--filter", f"label=com.docker.compose.project={project}", "--format", "{{.Ports}}"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    published = [port for port in told.replace("\n", ", ").split(", ") if "->" in port]
+    assert len(published) == 2
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_login_is_needed_and_airflow_airflow_is_none(stack: Runtime) -> None:
+    def code(user: str, password: str) -> int:
+        login = {"username": user, "password": password}
+        return httpx.post(f"{stack.url}/auth/token", json=login, timeout=30, trust_env=False).status_code
+
+    assert httpx.get(f"{stack.url}/api/v2/dags", timeout=30, trust_env=False).status_code == 401
+    assert code("airflow", "airflow") == 401
+    assert code(stack.user, stack.password) == 201
+
+
+def test_the_dag_runs_to_success_and_ties_out(stack: Runtime) -> None:
+    done = run(stack, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Run success" in done.stdout
+    assert "ties out to the last decimal" in done.stdout
+    assert list((stack.home / "airflow" / "logs").rglob("attempt=1.log"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "answer"),
+    [
+        (["logs", "api-server"], "airflow-webserver"),
+        (["logs", "scheduler"], "airflow-scheduler"),
+        (["logs"], "postgres"),
+        (["exec", "--", "airflow", "dags", "list"], "pipeline_customer_transaction"),
+        (["psql", "-Atc", "select 'rows', count(*) from cleaned_data.customer_transactions"], "rows|943"),
+        (
+            ["psql", "--role", "reader", "-Atc", "select 'facts', count(*) from analytics.fact_transactions"],
+            "facts|943",
+        ),
+        (["dbt", "--", "debug", "--connection"], "OK connection ok"),
+        (["dbt", "--", "compile"], "5 models"),
+        (["dbt", "--", "run"], "ERROR=0"),
+        (["dbt", "--", "test"], "ERROR=0"),
+        (["quarantine", "list"], "customer_transactions.csv"),
+    ],
+    ids=" ".join,
+)
+def test_every_verb_works_on_the_stack(stack: Runtime, verb: list[str], answer: str) -> None:
+    done = run(stack, *verb)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert answer in done.stdout
+
+
+def test_a_shell_of_airflow_opens(stack: Runtime) -> None:
+    environment = os.environ | {"PIPELINE_HOME": str(stack.home)}
+    done = subprocess.run(
+        [CLI, "shell"],
+        input="airflow version; exit\n",
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip().splitlines()[-1].startswith("3.3")
+
+
+def test_the_specifications_connection_is_in_the_webservers_environment(stack: Runtime) -> None:
+    told = inside(stack, "airflow-webserver", "env | grep AIRFLOW_CONN")
+    assert told.startswith("AIRFLOW_CONN_POSTGRES_DEFAULT=postgresql://loader:")
+    assert told.strip().endswith("@postgres:5432/ebury")
+
+
+@pytest.mark.parametrize("service", AIRFLOW)
+def test_a_killed_service_starts_again_by_itself(stack: Runtime, service: str) -> None:
+    inside(stack, service, "kill -9 -1")
+    deadline = time.monotonic() + 20
+    while read_containers(stack)[service].is_healthy and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not read_containers(stack)[service].is_healthy
+    deadline = time.monotonic() + 180
+    while not read_containers(stack)[service].is_healthy and time.monotonic() < deadline:
+        time.sleep(1)
+    assert read_containers(stack)[service].is_healthy
+
+
+def test_a_run_succeeds_after_the_kills(stack: Runtime) -> None:
+    done = run(stack, "run")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_other_runtime_does_not_start_beside_it(stack: Runtime) -> None:
+    done = run(stack, "up", RUNTIME="embedded")
+    assert done.returncode == 1
+    assert "docker runtime is up" in done.stderr
+
+
+def test_down_stops_all_and_up_finds_the_data_again(stack: Runtime) -> None:
+    assert run(stack, "down").returncode == 0
+    assert read_containers(stack) == {}
+    assert run(stack, "status").returncode == 1
+    assert run(stack, "up").returncode == 0
+    told = run(stack, "psql", "-Atc", "select count(*) from cleaned_data.customer_transactions")
+    assert told.stdout.strip() == "943"
+
+
+def test_a_known_password_stops_a_start(stack: Runtime) -> None:
+    assert run(stack, "down").returncode == 0
+    path = stack.home / ".env"
+    before = path.read_text()
+    path.write_text(before.replace(f"ADMIN_PASSWORD={stack.password}", "ADMIN_PASSWORD=airflow"))
+    try:
+        done = run(stack, "up")
+    finally:
+        path.write_text(before)
+    assert done.returncode == 1
+    assert "ADMIN_PASSWORD" in done.stderr
+    assert read_containers(stack) == {}
