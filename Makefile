@@ -5,8 +5,8 @@ CLI := $(BIN)/customer-pipeline
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-end-to-end test-browser test-docker \
-        lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-services test-end-to-end test-browser \
+        test-docker lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ test-end-to-end: .venv/ready ## Start a real Airflow, and see what it retries an
 
 test-browser: .venv/ready ## Look at the page with a Chromium of the machine, on a stack of its own (three minutes)
 	@$(BIN)/python -m pytest -q tests/browser
+
+test-services: .venv/ready ## Check ports, secrets and logs of the running services, after `make run`
+	@$(BIN)/python -m pytest -q tests/services
 
 test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
 	@$(BIN)/python -m pytest -q -s tests/docker

@@ -95,7 +95,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     reasons = {int(row): [f"record:{name_fault(records.faults[row])}"] for row in np.flatnonzero(records.faults)}
     refused = Counter(reason for (reason,) in reasons.values())
     changed: Counter[str] = Counter()
-    texts = _read_texts(block, records, good, layout)
+    texts = read_texts(block, records, good, layout)
     columns = []
     for column, position in zip(layout.feed.columns, layout.positions, strict=True):
         cleaned = clean_column(texts.to_series(position), column)
@@ -144,8 +144,8 @@ def sum_totals(lines: bytes, feed: Feed) -> dict[str, Decimal]:
     return {total.name: _sum(values, total) for total in feed.totals}
 
 
-def _read_texts(block: Block, records: Records, good: NDArray[np.int64], layout: Layout) -> pl.DataFrame:
-    """Split the good records into columns of text."""
+def read_texts(block: Block, records: Records, good: NDArray[np.int64], layout: Layout) -> pl.DataFrame:
+    """Split the good records into columns of text, one for each of the file's."""
     if len(good) == len(records.starts) and not records.blank_lines:
         data = block.data
     else:

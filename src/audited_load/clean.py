@@ -6,7 +6,8 @@ import fcntl
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
@@ -18,13 +19,11 @@ from audited_load.columns import Feed
 from audited_load.duplicates import KeyStore
 from audited_load.errors import UnavailableError
 from audited_load.parts import PartMaker, Tally
-from audited_load.records import cut_blocks
+from audited_load.progress import Progress
+from audited_load.records import Block, cut_blocks
 from audited_load.report import CleanReport, add_exact
 from audited_load.source import Source, has_changed, inspect_file, normalise_name, read_chunks
 from audited_load.workers import make_parts
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes and the records read so far."""
 
 SHOWN_COLUMNS = 50
 
@@ -72,7 +71,8 @@ def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = No
 
 def _make_parts(source: Source, maker: PartMaker, progress: Progress) -> tuple[Tally, str, int]:
     """Make all parts; give their accounting, the sha256 of what was read, and their number."""
-    digest = hashlib.sha256()
+    digest = _CountedDigest()
+    cut_at: deque[int] = deque()
     tally, parts = Tally(totals={total.name: Decimal(0) for total in maker.layout.feed.totals}), 0
     blocks = cut_blocks(
         read_chunks(source, digest),
@@ -81,11 +81,29 @@ def _make_parts(source: Source, maker: PartMaker, progress: Progress) -> tuple[T
         offset=source.body_offset,
         first_line=source.body_line,
     )
-    for block, done in make_parts(maker, blocks):
+    for _, done in make_parts(maker, _note(blocks, digest, cut_at)):
         tally.add(done)
         parts += 1
-        progress(block.offset + len(block.data), tally.read)
-    return tally, digest.hexdigest(), parts
+        progress(cut_at.popleft(), tally.read)
+    return tally, digest.sha256.hexdigest(), parts
+
+
+class _CountedDigest:
+    """The sha256 of what was read, and how much that is: bytes as they lie on the disk."""
+
+    def __init__(self) -> None:
+        self.sha256, self.bytes = hashlib.sha256(), 0
+
+    def update(self, data: bytes) -> None:
+        self.sha256.update(data)
+        self.bytes += len(data)
+
+
+def _note(blocks: Iterable[Block], digest: _CountedDigest, cut_at: deque[int]) -> Iterator[Block]:
+    """Note how much of the file was read when each block was cut: blocks are read well before they are clean."""
+    for block in blocks:
+        cut_at.append(digest.bytes)
+        yield block
 
 
 def _report(

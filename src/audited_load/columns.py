@@ -126,12 +126,14 @@ class Feed:
         columns: In the order of the cleaned file and of the table.
         key: The column that identifies a record; two records with one key are duplicates or corrections.
         totals: The control totals.
+        subject: The column that says which person a record is about, and becomes blank if that person is erased.
     """
 
     name: str
     columns: tuple[Column, ...]
     key: str
     totals: tuple[ControlTotal, ...]
+    subject: str = ""
 
     @property
     def names(self) -> list[str]:

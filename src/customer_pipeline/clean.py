@@ -8,9 +8,13 @@ import os
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
 from audited_load.clean import clean_file
+from audited_load.progress import measured
 from audited_load.report import CleanReport, check_threshold
 from customer_pipeline.feed import load_feed
+from customer_pipeline.progress import Display, describe_cleaning
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,13 +34,21 @@ def run(arguments: argparse.Namespace) -> int:
         BadDataError: Above it; all three files are written before.
         UnusableFileError: The file can't be read as records.
     """
-    report = clean_file(arguments.file, load_feed(), arguments.out)
+    report = _clean(arguments.file, arguments.out)
     text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
     (arguments.out / "report.json").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n" if arguments.json else describe(report))
     sys.stdout.flush()
     check_threshold(report, float(os.environ.get("MAX_REJECTED_RATIO") or 0.05))
     return 0
+
+
+def _clean(file: Path, out: Path) -> CleanReport:
+    """Clean the file, and show on standard error how far it is."""
+    total = file.stat().st_size if file.is_file() else 0
+    with Display(Console(stderr=True, highlight=False, soft_wrap=True)).shown() as display:
+        progress = measured(total, lambda cleaned: display.show([describe_cleaning("cleaning", cleaned)]))
+        return clean_file(file, load_feed(), out, progress)
 
 
 def describe(report: CleanReport) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NoReturn
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
-from customer_pipeline import clean, quarantine, report, rollback, run, sample
+from customer_pipeline import clean, erase, quarantine, report, rollback, run, sample
 from customer_pipeline.compose import SERVICES as CONTAINERS
 from customer_pipeline.compose import compose_command, docker_answers, exec_command
 from customer_pipeline.environment import process_environment
@@ -96,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     command("rollback", rollback.run, "let readers see the load before the last one again")
     text = "look at refused records, repair them, bring them in again"
     quarantine.add_arguments(command("quarantine", quarantine.run, text))
+    text = "take one customer out of files, quarantine, cleaned tables and marts; totals stay"
+    erase.add_arguments(command("erase-customer", erase.run, text))
     clean.add_arguments(command("clean", clean.run, "clean a file, without a database"))
     sample.add_arguments(command("sample", sample.run, "make a seeded file of dirty transactions"))
     return parser

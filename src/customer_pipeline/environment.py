@@ -40,6 +40,7 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
         "READER_USER": "reader",
         "READER_PASSWORD": secrets["reader"],
         "AIRFLOW_CONN_POSTGRES_DEFAULT": f"postgresql://loader:{secrets['loader']}@{postgres}/ebury",
+        "ERASURE_KEY": secrets["erasure"],
     }
     given = operators_environment(os.environ)
     airflow = shared_settings() | _airflow(runtime, postgres) | metrics_settings(given)

@@ -42,8 +42,9 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
-    # A statement that fails may hold a password or a row.
+    # A statement that fails may hold a password or a row; so may what is said of it in detail.
     "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 
 

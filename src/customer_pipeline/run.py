@@ -7,6 +7,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.progress import Copied, Display, Step, look_at_run
 from customer_pipeline.services import start_services
 from customer_pipeline.settings import Runtime, read_runtime
 
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     api.trigger(run_id, conf)
     console.print(f"Run {run_id}")
     try:
-        state = _follow(api, run_id, console)
+        state = _follow(runtime, api, run_id, console)
     except KeyboardInterrupt:
         console.print(f"\nThe run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}")
         console.print("or with `customer-pipeline status`. `make down` would cut it short.", markup=False)
@@ -112,11 +114,11 @@ def bring_in(file: Path, data: Path) -> str:
     return str(target.relative_to(data))
 
 
-def _follow(api: AirflowApi, run_id: str, console: Console) -> str:
-    """Print a line for each task as it finishes; return the run's final state."""
+def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> str:
+    """Print a line for each task as it finishes, and how far the others are; return the run's final state."""
     told: set[tuple[str, int, str]] = set()
-    started = time.monotonic()
-    with console.status("waiting for the scheduler") as status:
+    started, copied = time.monotonic(), Copied()
+    with Display(console).shown() as display:
         while True:
             state = str(api.run(run_id)["state"])
             tasks = api.tasks(run_id)
@@ -126,13 +128,21 @@ def _follow(api: AirflowApi, run_id: str, console: Console) -> str:
                     told.add(key)
                     mark = _MARKS.get(task["state"], f"[red]{task['state']}[/]")
                     console.print(f"  {task['duration'] or 0:6.1f} s  {escape(name_task(task))}  {mark}")
-            running = [escape(name_task(task)) for task in tasks if task["state"] == "running"]
-            done = sum(task["state"] in _FINISHED for task in tasks)
-            status.update(f"{done}/{len(tasks)} tasks, {time.monotonic() - started:.0f} s: {', '.join(running)}")
+            seconds = time.monotonic() - started
             if state in {"success", "failed"}:
-                console.print(f"Run {state} after {time.monotonic() - started:.1f} s")
+                console.print(f"Run {state} after {seconds:.1f} s")
                 return state
+            display.show([_overall(tasks, seconds), *look_at_run(runtime, run_id, tasks, copied)])
             time.sleep(POLL_SECONDS)
+
+
+def _overall(tasks: Sequence[dict[str, Any]], seconds: float) -> Step:
+    """Say how many tasks are done, and which run."""
+    done = sum(task["state"] in _FINISHED for task in tasks)
+    names = (name_task(task).rpartition("dbt_models.")[2] for task in tasks if task["state"] == "running")
+    running = ", ".join(names)
+    share = done / len(tasks) if tasks else None
+    return Step("run", share, f"{done} of {len(tasks)} tasks, {seconds:.0f} s: {running or 'waiting'}")
 
 
 def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> int:

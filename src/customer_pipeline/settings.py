@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import secrets
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
@@ -108,7 +109,11 @@ def read_runtime(
         api_port=read_port(environment, "API_PORT") or remembered_port(folder, "api") or DEFAULT_API_PORT,
         postgres_port=postgres_port or int(_write_once(folder / "postgres.port", f"{free_port()}\n")),
         port_is_fixed=postgres_port is not None,
-        secrets=json.loads(_write_once(folder / "secrets.json", json.dumps(_new_secrets()))),
+        secrets={
+            **json.loads(_write_once(folder / "secrets.json", json.dumps(_new_secrets()))),
+            # A file of its own: it must outlive all other secrets, and earlier runtimes lack it.
+            "erasure": _write_once(folder / "erasure.key", secrets.token_urlsafe(32)),
+        },
         user="airflow",
         password="airflow",  # noqa: S106 - on a developer's own machine; login.py refuses it elsewhere
     )

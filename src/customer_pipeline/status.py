@@ -1,8 +1,9 @@
-"""`customer-pipeline status`: services, runs and the age of the data at a glance."""
+"""`customer-pipeline status`: services, last run, next run and the age of the data at a glance."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,13 @@ from customer_pipeline.settings import DOCKER, EMBEDDED, HOST, Runtime
 from customer_pipeline.supervisor import SERVICES, Service, processes_of, read_services
 
 _NEWEST = "select source_name, visible_rows, published_at from cleaned_data.published_load"
+_MARTS = """
+    select published_at, load_id = (select load_id from cleaned_data.published_load) from analytics.published_marts
+"""
+_RUNNING = {"RUNNING", "STARTING"}
+_GOOD = ("running", "up")
+"""How the supervisor and Docker begin to say that a service runs."""
+_STYLES = {"success": "green", "running": "cyan", "queued": "cyan", "failed": "red"}
 
 
 def print_status(runtime: Runtime) -> int:
@@ -31,15 +39,14 @@ def print_status(runtime: Runtime) -> int:
         _print_when_down(runtime, console)
         return 1
     for name, text in described.items():
-        console.print(f"{name:<14} {text}")
-    console.print(
-        f"UI: {runtime.url} (user {runtime.user})   PostgreSQL: {HOST}:{runtime.postgres_port}, database ebury"
-    )
+        _print(console, name, text, "green" if text.lower().startswith(_GOOD) else "red")
+    _print(console, "UI", f"{runtime.url} (user {runtime.user})")
+    _print(console, "PostgreSQL", f"{HOST}:{runtime.postgres_port}, database ebury")
     try:
         _print_runs(AirflowApi(runtime, patience_seconds=5), console)
     except PipelineError as error:
-        console.print(f"Runs: unknown. {error}")
-    console.print(f"Newest load: {_newest_load(runtime)}")
+        _print(console, "Last run", f"unknown. {error}", "red")
+    _print_data(runtime, console)
     return 0 if is_up else 1
 
 
@@ -49,7 +56,7 @@ def _describe_services(runtime: Runtime) -> tuple[dict[str, str], bool]:
     if services is None:
         return {}, False
     # One that was started just now counts as running.
-    is_up = all(service.state in {"RUNNING", "STARTING"} for service in services.values())
+    is_up = all(service.state in _RUNNING for service in services.values())
     return {name: _describe(services.get(name)) for name in SERVICES}, is_up
 
 
@@ -63,10 +70,15 @@ def _describe_stack(runtime: Runtime) -> tuple[dict[str, str], bool]:
     return {name: container.status if container else "absent" for name, container in found.items()}, is_up
 
 
+def _print(console: Console, name: str, text: str, style: str | None = None) -> None:
+    console.print(f"{name:<14} ", end="")
+    console.print(text, style=style)
+
+
 def _describe(service: Service | None) -> str:
     if service is None or not service.pid:
         return (service.state if service else "UNKNOWN").lower()
-    state = "running" if service.state in {"RUNNING", "STARTING"} else service.state.lower()
+    state = "running" if service.state in _RUNNING else service.state.lower()
     return f"{state:<10} pid {service.pid:<8} for {_age(time.time() - service.started)}"
 
 
@@ -87,25 +99,66 @@ def _print_when_down(runtime: Runtime, console: Console) -> None:
 def _print_runs(api: AirflowApi, console: Console) -> None:
     dag = api.find_dag()
     if dag is None:
-        console.print("Last run: none yet. The DAG is being read.")
+        _print(console, "Last run", "none yet. The DAG is being read.")
         return
-    run: dict[str, Any] | None = api.latest_run()
-    console.print(f"Last run: {run['dag_run_id']}, {run['state']}" if run else "Last run: none yet")
+    run = api.latest_run()
+    if run is None:
+        _print(console, "Last run", "none yet")
+    else:
+        state = str(run["state"])
+        _print(console, "Last run", f"{state}{_describe_run(api, run)}, {run['dag_run_id']}", _STYLES.get(state))
     paused = " (paused: the first `make run` starts the schedule)" if dag["is_paused"] else ""
-    console.print(f"Next run: {dag.get('next_dagrun_run_after') or 'not planned'}{paused}")
+    after = dag.get("next_dagrun_run_after")
+    _print(console, "Next run", f"{_until(after)}{paused}" if after else f"not planned{paused}")
 
 
-def _newest_load(runtime: Runtime) -> str:
+def _describe_run(api: AirflowApi, run: dict[str, Any]) -> str:
+    """Say how long ago a run ended and how long it took; of one that goes on or failed, how far it came."""
+    words = ""
+    if run.get("end_date"):
+        ended = datetime.fromisoformat(run["end_date"])
+        words = f" {_age((datetime.now(UTC) - ended).total_seconds())} ago"
+        if run.get("start_date"):
+            words += f", after {_age((ended - datetime.fromisoformat(run['start_date'])).total_seconds())}"
+    if run["state"] != "success":
+        states = Counter(str(task["state"]) for task in api.tasks(run["dag_run_id"]))
+        words += f", {states['success']} of {states.total()} tasks done"
+        words += f", {states['failed']} failed" if states["failed"] else ""
+    return words
+
+
+def _until(moment: str) -> str:
+    seconds = (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
+    words = f"in {_age(seconds)}" if seconds > 0 else "due now"
+    return f"{words}, {datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
+
+
+def _print_data(runtime: Runtime, console: Console) -> None:
+    """Print what readers see, and how old it is."""
+    newest, marts = None, None
     try:
-        with psycopg.connect(runtime.dsn("reader"), connect_timeout=5) as connection:
+        with psycopg.connect(runtime.dsn("reader"), connect_timeout=5, autocommit=True) as connection:
             newest = connection.execute(_NEWEST).fetchone()
+            marts = connection.execute(_MARTS).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege):
-        newest = None
+        pass
     except psycopg.Error as error:
-        return f"unknown: {str(error).strip()}"
+        _print(console, "Newest load", f"unknown: {str(error).strip()}", "red")
+        return
     if newest is None:
-        return "none yet. `make run` brings the first."
-    return f"{newest[0]}, {newest[1]} rows, {_age((datetime.now(UTC) - newest[2]).total_seconds())} old"
+        _print(console, "Newest load", "none yet. `make run` brings the first.")
+        return
+    source, rows, published_at = newest
+    _print(console, "Newest load", f"{source}, {rows:,} rows, {_old(published_at)}")
+    if marts is None:
+        _print(console, "Marts", "none yet", "yellow")
+    else:
+        of_it = "of the newest load" if marts[1] else "of an earlier load: clear the group DBT-Transformations"
+        _print(console, "Marts", f"{of_it}, {_old(marts[0])}", None if marts[1] else "yellow")
+
+
+def _old(moment: datetime) -> str:
+    return f"{_age((datetime.now(UTC) - moment).total_seconds())} old"
 
 
 def _age(seconds: float) -> str:

@@ -29,7 +29,7 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_subcommand_that_a_page_names_exists(page: Path) -> None:
     choices = next(action.choices for action in _parser()._actions if action.choices)
-    named = set(re.findall(r"customer-pipeline ([a-z]+)", TEXT[page]))
+    named = set(re.findall(r"customer-pipeline ([a-z-]+)", TEXT[page]))
     assert named <= set(choices)
 
 
@@ -82,3 +82,33 @@ def test_settings_that_the_docs_name_are_read_somewhere() -> None:
     code = "".join(path.read_text() for folder in ("src", "airflow/dags") for path in (ROOT / folder).rglob("*.py"))
     for name in re.findall(r"^\| `([A-Z_]+)` \|", TEXT[ROOT / "docs" / "operations.md"], re.MULTILINE):
         assert f'"{name}"' in code, name
+
+
+def test_every_test_that_the_page_on_security_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", TEXT[ROOT / "docs" / "security.md"])
+    assert len(named) > 30
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / file).read_text(), f"{file}::{name}"
+
+
+def test_every_claim_of_the_page_on_security_names_a_test() -> None:
+    tables = TEXT[ROOT / "docs" / "security.md"].split("| claim | test |")[1:]
+    rows = [row for table in tables for row in table.split("\n\n")[0].splitlines()[2:]]
+    assert len(rows) > 20
+    assert [row for row in rows if "::test_" not in row] == []
+
+
+SPECIFIED = (
+    "make up", "make down", "make restart", "make logs-airflow", "make logs-scheduler", "make shell-airflow",
+    "make shell-postgres", "make dbt-debug", 'make logs-airflow \\| grep "ERROR"', "airflow dags list",
+    "airflow dags trigger pipeline_customer_transaction",
+    "airflow tasks test pipeline_customer_transaction Clean-Transactions.clean_and_transform_csv 2025-12-04",
+    "airflow tasks state pipeline_customer_transaction Clean-Transactions.clean_and_transform_csv",
+    "docker-compose restart airflow-scheduler", "docker-compose exec airflow-webserver env \\| grep AIRFLOW_CONN",
+)  # fmt: skip
+"""Of the specification's sections "Operational Commands" and "Troubleshooting"; tests/services runs them."""
+
+
+@pytest.mark.parametrize("command", SPECIFIED)
+def test_operations_say_what_became_of_every_command_of_the_specification(command: str) -> None:
+    assert command in TEXT[ROOT / "docs" / "operations.md"]

@@ -11,11 +11,14 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.progress import progress_in_file
 from audited_load.report import CleanReport, check_threshold
 from audited_load.warehouse.load import connect, find_merged
 from steps.alerts import alert_of_rejects
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+from steps.erased import leave_out_erased
 from steps.files import attempt_folder, find_sources, hash_file, remove_old_runs, show_latest, wait_until_settled
+from steps.params import require_known_params
 from steps.settings import read_settings
 from steps.tables import TABLES
 from steps.task_errors import reported_errors
@@ -98,6 +101,7 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
 
 
 def _find(context: Context) -> list[str]:
+    require_known_params(context["dag_run"].conf, context["dag"].params)
     return find_sources(read_settings().data, context["params"]["source"], run_date(context), OUTPUTS)
 
 
@@ -125,7 +129,9 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     path = settings.data / source
     wait_until_settled(path)
     log.info("[%s] Cleaning %s (%s bytes)", parent_group, source, path.stat().st_size)
-    report = replace(clean_file(path, CUSTOMER_TRANSACTIONS, out), source=source)
+    with progress_in_file(out, path) as progress:
+        report = replace(clean_file(path, CUSTOMER_TRANSACTIONS, out, progress), source=source)
+    report = leave_out_erased(parent_group, report)
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
         parent_group, report.read, report.accepted, report.quarantined, report.duplicates,

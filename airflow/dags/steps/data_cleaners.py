@@ -240,4 +240,5 @@ CUSTOMER_TRANSACTIONS = Feed(
         ControlTotal("gross", ("quantity", "price")),
         ControlTotal("tax", ("tax",)),
     ),
+    subject="customer_id",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class Settings:
         max_rejected_ratio: Largest share of refused records, from 0 to 1 (`MAX_REJECTED_RATIO`).
         min_row_ratio: Smallest share of the visible rows that a new file may have, from 0 (`MIN_ROW_RATIO`).
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
+        erasure_key: Tells whether an id is one that was erased (`ERASURE_KEY`); empty if it is not set. Secret.
         readers: Roles that may read the cleaned view (`TRANSFORMER_USER`, `READER_USER`).
     """
 
@@ -33,6 +34,7 @@ class Settings:
     max_rejected_ratio: float
     min_row_ratio: float
     quarantine_days: int
+    erasure_key: str = field(repr=False)
     readers: tuple[str, ...]
 
 
@@ -52,6 +54,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         max_rejected_ratio=_ratio(environment, "MAX_REJECTED_RATIO", "0.05"),
         min_row_ratio=_ratio(environment, "MIN_ROW_RATIO", "0.5"),
         quarantine_days=_days(environment, "QUARANTINE_DAYS", "365"),
+        erasure_key=environment.get("ERASURE_KEY", ""),
         readers=(
             environment.get("TRANSFORMER_USER", "transformer"),
             environment.get("READER_USER", "reader"),

@@ -16,6 +16,7 @@ from audited_load.columns import fingerprint
 from audited_load.warehouse.lease import held_lease, kept_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
+from audited_load.warehouse.schema_version import require_schema_version
 from audited_load.warehouse.tables import create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.settings import CONNECTION_ID, read_settings
@@ -75,8 +76,9 @@ def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.
 
 
 def make_tables(parent_group: str) -> None:
-    """Make schema, tables and views if they are absent."""
+    """Make schema, tables and views if they are absent; tables of another version are refused."""
     with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
+        require_schema_version(connection, TABLES)
         settings = read_settings()
         create_tables(connection, TABLES, settings.readers)
         create_operations(connection, TABLES, settings.readers, settings.readers[:1])

@@ -19,6 +19,7 @@ from psycopg import sql
 
 from audited_load.errors import BadDataError, PipelineError, RefusedError, UnavailableError
 from audited_load.report import CleanReport
+from audited_load.warehouse.erased import find_delivered
 from audited_load.warehouse.tables import Tables
 
 _COPIED_TO_LEDGER = (
@@ -232,7 +233,8 @@ def register_batch(
             found = find_merged(connection, tables, [report.sha256 for report in reports], delivery.version)
             new = [load for load in loads if load.report.sha256 not in found]
         else:
-            contents = [f"{report.sha256} {delivery.version}" for report in ordered]
+            delivered = find_delivered(connection, tables, [report.sha256 for report in ordered])
+            contents = [f"{delivered[report.sha256]} {delivery.version}" for report in ordered]
             new = [] if connection.execute(tables.fill(_IS_VISIBLE), (contents,)).fetchone() else loads
         unchanged = [load.load_id for load in loads if load not in new]
         connection.execute(tables.fill(_MARK_UNCHANGED), (unchanged,))
@@ -259,7 +261,10 @@ def find_merged(connection: psycopg.Connection, tables: Tables, sha256: Sequence
     Returns:
         Those of `sha256` that did.
     """
-    return {row[0] for row in connection.execute(tables.fill(_FIND_MERGED), (version, list(sha256)))}
+    delivered = find_delivered(connection, tables, sha256)
+    names = [*delivered, *delivered.values()]
+    found = {row[0] for row in connection.execute(tables.fill(_FIND_MERGED), (version, names))}
+    return {now for now, before in delivered.items() if now in found or before in found}
 
 
 def _enter_load(connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery) -> int:

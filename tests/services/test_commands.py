@@ -1,0 +1,64 @@
+"""The commands of the specification's "Operational Commands" and "Troubleshooting", run on running services."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.settings import read_runtime
+
+ROOT = Path(__file__).parents[2]
+CLI = Path(sys.executable).with_name("customer-pipeline")
+CLEAN = "Clean-Transactions.clean_and_transform_csv"
+
+
+def run(*command: str | Path, typed: str = "") -> str:
+    done = subprocess.run(
+        command,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"SHELL": "/bin/sh"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "typed", "said"),
+    [
+        ("logs-airflow", "", "INFO"),
+        ("logs-scheduler", "", "scheduler"),
+        ("shell-airflow", "airflow dags list\n", DAG_ID),
+        ("shell-postgres", "select 6 * 7;\n", "42"),
+        ("dbt-debug", "", "All checks passed"),
+        ("up", "", "Up."),
+    ],
+)
+def test_a_target_of_the_specification_does_what_it_says(target: str, typed: str, said: str) -> None:
+    assert said.lower() in run("make", "--no-print-directory", target, typed=typed).lower()
+
+
+def test_airflows_own_commands_of_the_specification_work() -> None:
+    airflow = (CLI, "exec", "--", "airflow")
+    assert DAG_ID in run(*airflow, "dags", "list")
+    assert "No data found" in run(*airflow, "dags", "list-import-errors")
+    newest = AirflowApi(read_runtime()).latest_run()
+    assert newest
+    assert "success" in run(*airflow, "tasks", "state", DAG_ID, CLEAN, newest["dag_run_id"])
+
+
+def test_the_connection_of_the_loads_can_be_looked_at() -> None:
+    assert "AIRFLOW_CONN_POSTGRES_DEFAULT=postgresql://loader" in run(CLI, "exec", "--", "env")
+
+
+def test_a_task_can_be_tried_for_a_day() -> None:
+    said = run(CLI, "exec", "--", "airflow", "tasks", "test", DAG_ID, CLEAN, "2025-12-04")
+    assert "1000 records" in said or "success" in said.lower()
