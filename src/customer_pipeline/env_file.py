@@ -18,6 +18,7 @@ SECRETS = {
     "jwt": "JWT_SECRET",
     "api": "API_SECRET_KEY",
     "fernet": "FERNET_KEY",
+    "erasure": "ERASURE_KEY",
 }
 """Passwords of the database's roles and keys of Airflow, by the name that `.env` has for each."""
 
