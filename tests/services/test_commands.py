@@ -39,7 +39,7 @@ def run(*command: str | Path, typed: str = "") -> str:
         ("shell-airflow", "airflow dags list\n", DAG_ID),
         ("shell-postgres", "select 6 * 7;\n", "42"),
         ("dbt-debug", "", "All checks passed"),
-        ("up", "", "Up."),
+        ("up", "", "Up, embedded runtime"),
     ],
 )
 def test_a_target_of_the_specification_does_what_it_says(target: str, typed: str, said: str) -> None:
