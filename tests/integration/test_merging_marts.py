@@ -107,7 +107,7 @@ def contents(dsn: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
     return {mart: sorted(query(dsn, f"table {schema}.{mart}"), key=repr) for mart in MARTS.names}
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     records = {key: any_record(chance, key) for key in range(240)}
@@ -130,7 +130,7 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
         assert query(dsn("transformer"), ORIGINS, list(MARTS.names)) == [("v",)]  # changes, and not tables
         assert contents(dsn("transformer"), MARTS.views) == before
         shown = contents(dsn("transformer"), MARTS.staging)
-        assert dbt("test", "--exclude", "test_type:unit")
+        assert day != 5 or dbt("test", "--exclude", "test_type:unit")
         assert publish(dsn) == PublishedSet(1, day + 1, changed=True)
         merged = contents(dsn("transformer"), MARTS.views)
         assert merged == shown
