@@ -125,4 +125,4 @@ def test_results_of_dbts_tests_are_kept_and_their_absence_fails_nothing(
     assert run.run_id == "it's a run"
     assert 0 < run.passed < run.tests
     failed = {test["name"]: test["failures"] for test in run.others}
-    assert failed["months_tie_to_fact"] == 1
+    assert failed["months_tie_to_fact"] == 4, "rows, quantity, gross and tax differ"
