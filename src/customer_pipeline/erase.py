@@ -6,7 +6,6 @@ import argparse
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psycopg
 from psycopg import sql
@@ -25,6 +24,7 @@ from audited_load.warehouse.marts import drop_expired_sets, publish_marts
 from audited_load.warehouse.schema_version import require_schema_version
 from audited_load.warehouse.tables import Tables, create_tables
 from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.compose import exec_command
 from customer_pipeline.environment import process_environment
 from customer_pipeline.feed import load_tables
 from customer_pipeline.services import start_services
@@ -73,10 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     tables, marts = load_tables()
     number = _read_id(arguments.id, tables.feed)
-    runtime = read_runtime()
-    if runtime.kind == DOCKER:
-        raise RefusedError("Erasing works on the embedded runtime only.", "See docs/adr/0015-erase-a-customer.md.")
-    runtime = start_services(runtime)
+    runtime = start_services(read_runtime())
     _refuse_beside_runs(AirflowApi(runtime))
     counts = erase_customer(runtime, tables, marts, number, console)
     console.print("Erased: the id, and the columns of its records that nobody asked for.")
@@ -210,15 +207,16 @@ def _erase_history(runtime: Runtime, tables: Tables, ids: frozenset[int]) -> dic
 
 
 def _build(runtime: Runtime) -> None:
-    """Build and test all models with dbt, from all rows."""
-    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "build", "--full-refresh"]
-    # The history is of what was published.
-    command += ["--exclude-resource-type", "snapshot"]
-    project = Path(process_environment(runtime)["PIPELINE_DBT"])
-    done = subprocess.run(
-        [*command, "--project-dir", str(project), "--profiles-dir", str(project)],
-        env=process_environment(runtime), cwd=runtime.folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    """Build and test all models with dbt, from all rows; not the history, which is of what was published."""
+    arguments = ["--no-use-colors", "build", "--full-refresh", "--exclude-resource-type", "snapshot"]
+    if runtime.kind == DOCKER:
+        command, environment = exec_command(runtime, "scheduler", "dbt", *arguments, folder="/opt/dbt")
+    else:
+        environment = process_environment(runtime)
+        folder = environment["PIPELINE_DBT"]
+        command = [sys.executable, "-m", "dbt.cli.main", *arguments]
+        command += ["--project-dir", folder, "--profiles-dir", folder]
+    done = subprocess.run(command, env=environment, cwd=runtime.folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UnavailableError(
             f"The marts could not be built anew: {(done.stdout + done.stderr).strip()[-2000:]}",

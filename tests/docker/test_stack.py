@@ -147,6 +147,23 @@ def test_every_verb_works_on_the_stack(stack: Runtime, verb: list[str], answer: 
     assert answer in done.stdout
 
 
+def test_a_customer_is_erased_and_the_files_stay_the_containers(stack: Runtime) -> None:
+    def facts() -> dict[str, int]:
+        query = "select customer_id, count(*) from analytics.fact_transactions group by customer_id"
+        rows = run(stack, "psql", "--role", "reader", "-Atc", query).stdout.split()
+        return {customer: int(count) for customer, count in (row.split("|") for row in rows)}
+
+    owners = {path: path.stat().st_uid for path in stack.data.rglob("*.csv")}
+    before = facts()
+    busiest = max(before.keys() - {"-1"}, key=before.__getitem__)
+    done = run(stack, "erase-customer", busiest)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = facts()
+    assert busiest not in after
+    assert after["-1"] == before["-1"] + before[busiest]
+    assert {path: path.stat().st_uid for path in owners} == owners
+
+
 def test_a_shell_of_airflow_opens(stack: Runtime) -> None:
     environment = os.environ | {"PIPELINE_HOME": str(stack.home)}
     done = subprocess.run(
