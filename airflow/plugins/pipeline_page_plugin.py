@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from airflow.api_fastapi.core_api.security import requires_access_dag
 from airflow.configuration import conf
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.plugins_manager import AirflowPlugin
@@ -30,7 +31,8 @@ def find_run() -> Run | None:
             return None
         of_run = (TaskInstance.dag_id == DAG_ID, TaskInstance.run_id == run.run_id, TaskInstance.state == "failed")
         failed = session.scalars(select(TaskInstance.task_id).where(*of_run).order_by(TaskInstance.end_date))
-        return Run(run.run_id, str(run.state), run.start_date, run.end_date, tuple(dict.fromkeys(failed)))
+        schedule = session.scalar(select(DagModel.timetable_summary).where(DagModel.dag_id == DAG_ID))
+        return Run(run.run_id, str(run.state), run.start_date, run.end_date, tuple(dict.fromkeys(failed)), schedule)
 
 
 class PipelinePage(AirflowPlugin):

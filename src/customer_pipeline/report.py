@@ -56,10 +56,11 @@ def _find_run(runtime: Runtime) -> Run | None:
         found = api.latest_run()
         if found is None:
             return None
+        schedule = (api.find_dag() or {}).get("timetable_summary")
         failed = {task["task_id"]: None for task in api.tasks(found["dag_run_id"]) if task["state"] == "failed"}
     except PipelineError:
         return None
     started, ended = (
         datetime.fromisoformat(at) if (at := found.get(name)) else None for name in ("start_date", "end_date")
     )
-    return Run(found["dag_run_id"], found["state"], started, ended, tuple(failed))
+    return Run(found["dag_run_id"], found["state"], started, ended, tuple(failed), schedule)

@@ -16,6 +16,7 @@ from customer_pipeline.airflow_api import DAG_ID, AirflowApi
 from customer_pipeline.compose import read_containers
 from customer_pipeline.settings import DOCKER, EMBEDDED, HOST, Runtime
 from customer_pipeline.supervisor import SERVICES, Service, processes_of, read_services
+from pipeline_page.missed import describe_missed_runs, find_missed_runs
 
 _NEWEST = "select source_name, visible_rows, published_at from cleaned_data.published_load"
 _MARTS = """
@@ -42,11 +43,12 @@ def print_status(runtime: Runtime) -> int:
         _print(console, name, text, "green" if text.lower().startswith(_GOOD) else "red")
     _print(console, "UI", f"{runtime.url} (user {runtime.user})")
     _print(console, "PostgreSQL", f"{HOST}:{runtime.postgres_port}, database ebury")
+    schedule = None
     try:
-        _print_runs(AirflowApi(runtime, patience_seconds=5), console)
+        schedule = _print_runs(AirflowApi(runtime, patience_seconds=5), console)
     except PipelineError as error:
         _print(console, "Last run", f"unknown. {error}", "red")
-    _print_data(runtime, console)
+    _print_data(runtime, console, schedule)
     return 0 if is_up else 1
 
 
@@ -96,11 +98,12 @@ def _print_when_down(runtime: Runtime, console: Console) -> None:
         console.print(f"Last run: {newest.name.removeprefix('run_id=')}, logs in {newest}")
 
 
-def _print_runs(api: AirflowApi, console: Console) -> None:
+def _print_runs(api: AirflowApi, console: Console) -> str | None:
+    """Print the last run and the next one; gives the DAG's schedule."""
     dag = api.find_dag()
     if dag is None:
         _print(console, "Last run", "none yet. The DAG is being read.")
-        return
+        return None
     run = api.latest_run()
     if run is None:
         _print(console, "Last run", "none yet")
@@ -110,6 +113,8 @@ def _print_runs(api: AirflowApi, console: Console) -> None:
     paused = " (paused: the first `make run` starts the schedule)" if dag["is_paused"] else ""
     after = dag.get("next_dagrun_run_after")
     _print(console, "Next run", f"{_until(after)}{paused}" if after else f"not planned{paused}")
+    schedule: str | None = dag.get("timetable_summary")
+    return schedule
 
 
 def _describe_run(api: AirflowApi, run: dict[str, Any]) -> str:
@@ -133,12 +138,13 @@ def _until(moment: str) -> str:
     return f"{words}, {datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
 
 
-def _print_data(runtime: Runtime, console: Console) -> None:
-    """Print what readers see, and how old it is."""
-    newest, marts = None, None
+def _print_data(runtime: Runtime, console: Console, schedule: str | None) -> None:
+    """Print what readers see, how old it is, and which scheduled runs brought nothing."""
+    newest, marts, missed = None, None, []
     try:
         with psycopg.connect(runtime.dsn("reader"), connect_timeout=5, autocommit=True) as connection:
             newest = connection.execute(_NEWEST).fetchone()
+            missed = find_missed_runs(connection, schedule)
             marts = connection.execute(_MARTS).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege):
         pass
@@ -155,6 +161,9 @@ def _print_data(runtime: Runtime, console: Console) -> None:
     else:
         of_it = "of the newest load" if marts[1] else "of an earlier load: clear the group DBT-Transformations"
         _print(console, "Marts", f"{of_it}, {_old(marts[0])}", None if marts[1] else "yellow")
+    if missed:
+        remedy = "bring them in with a backfill (docs/operations.md)"
+        _print(console, "Missed runs", f"{describe_missed_runs(missed)}: {remedy}", "yellow")
 
 
 def _old(moment: datetime) -> str:

@@ -26,6 +26,7 @@ class Run:
         started: When, if it has.
         ended: When, if it has.
         failed_tasks: Ids of its failed tasks.
+        schedule: The DAG's schedule as a cron expression, if it has one.
     """
 
     run_id: str
@@ -33,6 +34,7 @@ class Run:
     started: datetime | None
     ended: datetime | None
     failed_tasks: tuple[str, ...]
+    schedule: str | None = None
 
 
 FindRun = Callable[[], Run | None]

@@ -14,6 +14,7 @@ from pipeline_page.ledger import (
     find_loads,
     find_visible_load,
 )
+from pipeline_page.missed import find_missed_runs
 from pipeline_page.runs import Run
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
@@ -56,6 +57,7 @@ class Today:
         fact: What the published fact holds.
         checks: Control totals from place to place.
         reasons: Why records of `loads` were refused.
+        missed: Scheduled runs that brought no load.
         asked_at: When this was read.
     """
 
@@ -67,6 +69,7 @@ class Today:
     fact: Totals | None
     checks: list[Checked]
     reasons: list[tuple[str, int]]
+    missed: list[datetime]
     asked_at: datetime
 
     @property
@@ -121,6 +124,7 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
         fact=fact,
         checks=_check(connection, visible, fact),
         reasons=add_reasons(newest),
+        missed=find_missed_runs(connection, run.schedule) if run and recent else [],
         asked_at=ask(connection, "select now() as now")[0]["now"],
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline_page.ledger import Load
+from pipeline_page.missed import describe_missed_runs
 from pipeline_page.quality import Quality
 from pipeline_page.sales import Group, Sales
 from pipeline_page.texts import show_moment, show_month, show_number, show_percent, show_share
@@ -17,7 +18,7 @@ Rows = list[tuple[str, ...]]
 
 def today_context(today: Today, threshold: float) -> dict[str, Any]:
     """Give what the template of *Today* needs."""
-    return {"view": today, "threshold": threshold}
+    return {"view": today, "threshold": threshold, "missed": describe_missed_runs(today.missed)}
 
 
 def quality_context(quality: Quality) -> dict[str, Any]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from audited_load.warehouse.lease import release_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
 from audited_load.warehouse.operations import create_operations
 from customer_pipeline.settings import Runtime
-from integration.loading import HEADER, TABLES, load_file
+from integration.loading import HEADER, TABLES, load_file, prepare, write_csv
 from integration.test_star_schema import dbt, make_sample
+from pipeline_page.missed import LOOKED_AT, find_missed_runs
 from pipeline_page.quality import find_quality
+from pipeline_page.runs import Run
 from pipeline_page.sales import find_sales
 from pipeline_page.today import find_today
 from pipeline_page.warehouse import Kept, NothingLoadedError, reading
@@ -126,3 +129,30 @@ def test_results_of_dbts_tests_are_kept_and_their_absence_fails_nothing(
     assert 0 < run.passed < run.tests
     failed = {test["name"]: test["failures"] for test in run.others}
     assert failed["months_tie_to_fact"] == 4, "rows, quantity, gross and tax differ"
+
+
+def test_scheduled_runs_that_brought_no_load_are_missed_until_a_load_makes_up_for_them(
+    dsn: Dsn, tmp_path: Path
+) -> None:
+    file = write_csv(tmp_path / "in.csv", range(10))
+    for day in (3, 4, 8):
+        load_file(dsn("loader"), file, f"run-{day}", day=day)
+    prepare(dsn("loader"), write_csv(tmp_path / "other.csv", range(9)), "run-6", day=6)
+    with connect(dsn("loader")) as connection:
+        release_lease(connection, TABLES, "run-6")
+    now = datetime(2025, 12, 9, 15, tzinfo=UTC)
+
+    def missed(schedule: str | None, now: datetime = now) -> list[int]:
+        with reading(dsn("reader")) as connection:
+            return [time.day for time in find_missed_runs(connection, schedule, now)]
+
+    assert missed("0 0 * * *") == [5, 6, 7], "the run of today may still go on, and the load of day 6 never ended"
+    assert missed("0 0 * * 1") == [], "Monday, December 8: this week's run may still go on"
+    assert missed("0 8 * * *") == [4, 5, 6, 8], "a load at midnight is that of the day before, until 8"
+    assert missed("None") == missed(None) == []
+    assert len(missed("0 * * * *")) == LOOKED_AT
+    load_file(dsn("loader"), file, "backfill-6", mode="merge", day=6)
+    assert missed("0 0 * * *") == [5, 7]
+    with reading(dsn("reader")) as connection:
+        run = Run("run-8", "success", None, None, (), "0 0 * * *")
+        assert len(find_today(connection, Kept(), run).missed) == LOOKED_AT
