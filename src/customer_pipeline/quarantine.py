@@ -31,15 +31,13 @@ from audited_load.warehouse.quarantine import (
     find_replayed,
     is_made,
 )
-from customer_pipeline import run as pipeline_run
 from customer_pipeline.feed import load_tables
+from customer_pipeline.run import REPLAYED, run_pipeline
 from customer_pipeline.settings import read_runtime
 
 BAD_DATA = 2
 SHOWN = 20
 RAW_SHOWN = 60
-REPLAYED = "replayed"
-"""A folder of its own, so that a later `run --source 'incoming/*.csv'` doesn't load old repairs again."""
 _ID, _REASONS, _RAW = "reject_id", "reasons", "raw_record"
 
 
@@ -178,7 +176,7 @@ def replay(file: Path) -> int:
         _write_beside(source, content)
     except OSError as error:
         raise UnavailableError(f"{source}: {error.strerror}.", "Check the disk, then replay again.") from error
-    code = pipeline_run.run(argparse.Namespace(file=source, source=None, mode="merge", force=False))
+    code = run_pipeline(source, mode="merge")
     if code:
         return code
     repaired = find_repaired(good, refused)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import filecmp
+import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -19,12 +22,16 @@ from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.progress import Copied, Display, Step, look_at_run
 from customer_pipeline.services import start_services
-from customer_pipeline.settings import Runtime, read_runtime
+from customer_pipeline.settings import DOCKER, Runtime, read_runtime
 
 POLL_SECONDS = 0.5
 BAD_DATA, UNUSABLE_FILE, FAILED, INTERRUPTED = 2, 3, 1, 130
+GIVEN, EARLIER, REPLAYED = "given", "earlier", "replayed"
+"""Folders of their own in the data folder: where deliveries arrive, a later merge takes all files."""
+BROUGHT_IN = {GIVEN, REPLAYED}
 _MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
 
@@ -42,18 +49,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Do what the command line says; gives the exit code of `run_pipeline`."""
+    given = arguments
+    return run_pipeline(
+        given.file, source=given.source, mode=given.mode, force=given.force, full_refresh=given.full_refresh
+    )
+
+
+def run_pipeline(
+    file: Path | None = None,
+    *,
+    source: str | None = None,
+    mode: str = MODES[0],
+    force: bool = False,
+    full_refresh: bool = False,
+) -> int:
     """Run the pipeline once.
+
+    Args:
+        file: What to load; one from outside the data folder is copied in.
+        source: In its place, a file, folder or pattern inside the data folder. With neither, it is the sample.
+        mode: One of `MODES`.
+        force: Publish even if the guards object.
+        full_refresh: Build all marts anew.
 
     Returns:
         0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
     """
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
-    conf: dict[str, Any] = {"mode": arguments.mode}
-    conf |= {name: True for name in ("force", "full_refresh") if getattr(arguments, name)}
-    if arguments.source:
-        conf["source"] = arguments.source
-    if arguments.file:
-        conf["source"] = bring_in(arguments.file, runtime.data)
+    conf: dict[str, Any] = {"mode": mode}
+    conf |= {name: True for name, is_set in (("force", force), ("full_refresh", full_refresh)) if is_set}
+    if source:
+        conf["source"] = source
+    if file:
+        conf["source"] = bring_in(file, runtime.data)
+        _let_containers_read(runtime, conf["source"])
     runtime = start_services(runtime)
     api = AirflowApi(runtime)
     api.wait_for_dag()
@@ -83,7 +113,7 @@ def name_task(task: dict[str, Any]) -> str:
 
 
 def bring_in(file: Path, data: Path) -> str:
-    """Copy a file from outside into the data folder.
+    """Copy a file from outside into the folder `given` of the data folder; another of that name is kept.
 
     Returns:
         Its path inside the data folder.
@@ -97,9 +127,11 @@ def bring_in(file: Path, data: Path) -> str:
         raise UnusableFileError(f"{file}: {problem}.", "Check the path. Nothing was loaded.")
     if path.is_relative_to(data):
         return str(path.relative_to(data))
-    target = data / "incoming" / (re.sub(r"[^\w.-]+", "_", path.name).lstrip(".-") or "file")
+    target = data / GIVEN / (re.sub(r"[^\w.-]+", "_", path.name).lstrip(".-") or "file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not filecmp.cmp(path, target, shallow=False):
+            _keep_earlier(target, data)
         # A folder of its own, so that nobody meets a file that is half there.
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
             fresh = Path(folder) / target.name
@@ -112,6 +144,26 @@ def bring_in(file: Path, data: Path) -> str:
             f"{file} can't be copied to {target}: {error.strerror}.", "Check the disk, then run again."
         ) from error
     return str(target.relative_to(data))
+
+
+def _keep_earlier(target: Path, data: Path) -> None:
+    """Keep another file of the same name that was given before; the name stays, as guards compare by it."""
+    with target.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    kept = target.parent / EARLIER / f"{digest}-{target.name}"
+    kept.parent.mkdir(exist_ok=True)
+    kept.unlink(missing_ok=True)
+    os.link(target, kept)
+    print(f"{target.relative_to(data)} was another file: it is kept as {kept.relative_to(data)}.", flush=True)
+
+
+def _let_containers_read(runtime: Runtime, source: str) -> None:
+    """Give a file that root brings in to the containers' user, since no container runs as root."""
+    path = runtime.data / source
+    if runtime.kind == DOCKER and os.geteuid() == 0 and path.relative_to(runtime.data).parts[0] in BROUGHT_IN:
+        user = int(read_env_file(runtime.home / ".env").get("AIRFLOW_UID") or CONTAINER_USER)
+        for place in (path.parent, path):
+            os.chown(place, user, 0)
 
 
 def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> str:

@@ -81,13 +81,26 @@ def test_a_file_from_outside_is_copied_in_and_one_inside_is_not(tmp_path: Path) 
     outside, inside = tmp_path / "out.csv", data / "in.csv"
     outside.write_text("a")
     inside.write_text("b")
-    assert bring_in(outside, data) == "incoming/out.csv"
-    assert (data / "incoming" / "out.csv").read_text() == "a"
+    assert bring_in(outside, data) == "given/out.csv"
+    assert (data / "given" / "out.csv").read_text() == "a"
     assert bring_in(inside, data) == "in.csv"
     with pytest.raises(UnusableFileError):
         bring_in(tmp_path / "absent.csv", data)
     with pytest.raises(UnusableFileError, match="not a regular file"):
         bring_in(data, data)
+
+
+def test_a_file_from_outside_takes_no_other_files_place(tmp_path: Path) -> None:
+    data, outside = tmp_path / "data", tmp_path / "out.csv"
+    delivery = data / "incoming" / "out.csv"
+    delivery.parent.mkdir(parents=True)
+    delivery.write_text("delivered")
+    for text in ("a", "b", "b", "c"):
+        outside.write_text(text)
+        assert bring_in(outside, data) == "given/out.csv"
+        assert (data / "given" / "out.csv").read_text() == text
+    assert delivery.read_text() == "delivered"
+    assert sorted(path.read_text() for path in (data / "given" / "earlier").iterdir()) == ["a", "b"]
 
 
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"

@@ -1,0 +1,79 @@
+"""A command line → the params of the run that it triggers, through the command's own path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from customer_pipeline import quarantine, run
+from customer_pipeline.cli import _parse
+from customer_pipeline.settings import Runtime
+from integration.loading import HEADER, load_file
+
+Dsn = Callable[[str], str]
+GOOD, BAD = "1,1,2024-01-02,1,Thing,2,1.10,0.05\n", "2,1,2024-01-02,1,Thing,2,abc,0.05\n"
+
+
+class Api:
+    """Airflow, in as far as a run is triggered: it loads the file, as the tasks do."""
+
+    def __init__(self, load: Callable[[str, dict[str, Any]], None]) -> None:
+        self.trigger = load
+
+    def wait_for_dag(self) -> None:
+        pass
+
+    def run(self, _: str) -> dict[str, str]:
+        return {"state": "success"}
+
+    def tasks(self, _: str) -> list[dict[str, Any]]:
+        return []
+
+
+@pytest.fixture
+def confs(runtime: Runtime, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Params of the runs that commands trigger, on a data folder of their own."""
+    here, triggered = replace(runtime, data=tmp_path / "data"), []
+    here.data.mkdir()
+
+    def load(run_id: str, conf: dict[str, Any]) -> None:
+        triggered.append(conf)
+        load_file(dsn("loader"), here.data / conf["source"], run_id, mode=conf["mode"], day=len(triggered) + 1)
+
+    for module in (run, quarantine):
+        monkeypatch.setattr(module, "read_runtime", lambda: here)
+    monkeypatch.setattr(run, "start_services", lambda runtime: runtime)
+    monkeypatch.setattr(run, "AirflowApi", lambda _: Api(load))
+    return triggered
+
+
+def call(*line: str | Path) -> int:
+    arguments = _parse([str(part) for part in line])
+    return int(arguments.function(arguments))
+
+
+def test_a_repaired_export_is_replayed_by_its_command(
+    confs: list[dict[str, Any]], dsn: Dsn, tmp_path: Path
+) -> None:
+    file, repair = tmp_path / "day.csv", tmp_path / "repair.csv"
+    file.write_text(HEADER + GOOD + BAD)
+    load_file(dsn("loader"), file, "run-1")
+    assert call("quarantine", "export", "--out", repair) == 0
+    repair.write_text(repair.read_text().replace('"abc"', '"1.10"'))
+    assert call("quarantine", "replay", repair) == 0
+    (conf,) = confs
+    assert conf == {"mode": "merge", "source": conf["source"]}
+    assert conf["source"].startswith("replayed/replay-")
+
+
+def test_what_the_command_line_asks_for_is_what_the_run_gets(confs: list[dict[str, Any]], tmp_path: Path) -> None:
+    file = tmp_path / "day.csv"
+    file.write_text(HEADER + GOOD)
+    assert call("run", file, "--mode", "merge", "--full-refresh") == 0
+    assert call("run", file, "--force") == 0
+    given = {"source": "given/day.csv"}
+    assert confs == [{"mode": "merge", "full_refresh": True, **given}, {"mode": "replace", "force": True, **given}]
