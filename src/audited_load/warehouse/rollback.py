@@ -40,6 +40,21 @@ _UNDO = (
 )
 
 
+# A rollback that was killed after its first step: what readers see is what it led to.
+_FIND_DONE = """
+    select
+        (
+            select array_agg(taken.load_id order by taken.load_id) from {loads} as taken
+            where taken.status = 'rolled_back' and taken.published_at = (
+                select max(published_at) from {loads} where status = 'rolled_back' and previous_load = p.load_id
+            )
+        ),
+        p.load_id, l.visible_rows
+    from {published} as p inner join {loads} as l on p.load_id = l.load_id
+    where not p.can_roll_back
+"""
+
+
 @dataclass(frozen=True)
 class RolledBack:
     """What a rollback did.
@@ -97,6 +112,20 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
         for statement in _UNDO:
             connection.execute(tables.fill(statement, **parts))
     return RolledBack(sorted(load_ids), previous, expected[0])
+
+
+def find_rolled_back(connection: psycopg.Connection, tables: Tables) -> RolledBack | None:
+    """Find out whether the last thing that readers saw happen was a rollback, whose marts may yet be to follow.
+
+    Args:
+        connection: In autocommit mode.
+        tables: Their names.
+
+    Returns:
+        What it did; None if there was none, or a load came after it.
+    """
+    row = connection.execute(tables.fill(_FIND_DONE)).fetchone()
+    return RolledBack(row[0], row[1], row[2]) if row and row[0] else None
 
 
 def _is_kept(connection: psycopg.Connection, tables: Tables, name: str) -> bool:
