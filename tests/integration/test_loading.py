@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -206,3 +207,24 @@ def test_no_role_of_the_pipeline_is_a_superuser_or_reads_the_metadata(dsn: Dsn) 
     for role in ("loader", "transformer", "reader"):
         with pytest.raises(psycopg.OperationalError, match="permission denied"):
             query(dsn(role).replace("dbname=ebury", "dbname=airflow"), "select 1")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("select 'secret-41'::bigint", "invalid text representation (SQLSTATE 22P02)"),
+        ("select 'secret-41'::date", "invalid datetime format (SQLSTATE 22007)"),
+        (
+            "insert into cleaned_data.lease (holder) values ('secret-41')",
+            "not null violation, table lease, column expires_at (SQLSTATE 23502)",
+        ),
+    ],
+)
+def test_what_the_database_refuses_is_named_without_its_value(
+    dsn: Dsn, tmp_path: Path, statement: str, said: str
+) -> None:
+    load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(9)), "run-1")
+    with pytest.raises(BadDataError) as caught, connect(dsn("loader")) as connection:
+        connection.execute(statement)
+    assert said in str(caught.value)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))

@@ -20,6 +20,7 @@ from psycopg import sql
 from audited_load.errors import BadDataError, PipelineError, RefusedError, UnavailableError
 from audited_load.report import CleanReport
 from audited_load.warehouse.erased import find_delivered
+from audited_load.warehouse.refusal import name_refusal
 from audited_load.warehouse.tables import Tables
 
 _COPIED_TO_LEDGER = (
@@ -134,9 +135,9 @@ def connect(dsn: str) -> Iterator[psycopg.Connection]:
     except PipelineError:
         raise
     except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
-        # The driver's full text would quote the row.
+        # The server's own text may quote a value: `invalid input syntax for type bigint: "..."`.
         raise BadDataError(
-            f"The database refused the data: {error.diag.message_primary} (SQLSTATE {error.sqlstate}).",
+            f"The database refused the data: {name_refusal(error)} (SQLSTATE {error.sqlstate}).",
             "Nothing was published. File and table disagree: check for a changed column rule.",
         ) from None
     except psycopg.OperationalError as error:
