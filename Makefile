@@ -129,4 +129,5 @@ lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 
 clean: .venv/ready ## Stop everything and remove what it made, the data in PostgreSQL included
 	@$(CLI) down --with-data
+	@RUNTIME=embedded $(CLI) down --with-data
 	rm -rf .runtime .venv airflow/logs data/runs dbt/target dbt/logs

@@ -79,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command("up", _up, "start PostgreSQL and Airflow, and wait until they are healthy")
     down = command("down", _down, "stop everything that this clone started")
-    down.add_argument("--with-data", action="store_true", help="with Docker: remove its volumes, too")
+    text = "remove Docker's volumes, too, or what root's PostgreSQL keeps outside the clone"
+    down.add_argument("--with-data", action="store_true", help=text)
     command("restart", _restart, "stop, then start")
     command("status", lambda _: print_status(read_runtime()), "services, runs and the age of the data")
     logs = command("logs", _logs, "print the log of a service")

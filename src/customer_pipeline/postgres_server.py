@@ -95,6 +95,22 @@ def locate_server(runtime: Runtime) -> Server:
     return Server(package / "pginstall" / "bin", data, user)
 
 
+def remove_shared(runtime: Runtime) -> None:
+    """Remove what root's PostgreSQL keeps outside the clone, of this clone only: its secrets go with `.runtime`.
+
+    Raises:
+        UnavailableError: It can't be removed.
+    """
+    shared, pointer = SHARED / runtime.identity, runtime.folder / "postgres.location"
+    if os.geteuid() != 0 or not shared.exists():
+        return
+    try:
+        shutil.rmtree(shared)
+    except OSError as error:
+        raise UnavailableError(f"{error.filename}: {error.strerror}.", f"Remove {shared}.") from error
+    pointer.unlink(missing_ok=True)
+
+
 def make_cluster(server: Server, password: str) -> None:
     """Make the data directory, unless it is there; an interrupted attempt is made anew.
 

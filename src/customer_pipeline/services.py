@@ -24,6 +24,7 @@ from customer_pipeline.postgres_server import (
     locate_server,
     make_cluster,
     make_roles_and_databases,
+    remove_shared,
     wait_for_server,
 )
 from customer_pipeline.settings import (
@@ -108,13 +109,15 @@ def stop_services(runtime: Runtime, *, with_data: bool = False) -> None:
 
     Args:
         runtime: The settings.
-        with_data: Remove Docker's volumes, too.
+        with_data: Remove Docker's volumes, too, and what root's PostgreSQL keeps outside the clone.
     """
     with _alone(runtime):
         if runtime.kind == DOCKER:
             stop_stack(runtime, with_data=with_data)
         else:
             _stop(runtime)
+            if with_data:
+                remove_shared(runtime)
 
 
 def supervisor_answers(runtime: Runtime) -> bool:

@@ -26,6 +26,7 @@ from customer_pipeline.postgres_server import (
     server_command,
     wait_for_server,
 )
+from customer_pipeline.services import stop_services
 from customer_pipeline.settings import Runtime, port_is_taken, read_runtime
 
 Dsn = Callable[[str], str]
@@ -186,3 +187,21 @@ def test_in_a_closed_folder_an_owner_needs_nothing_and_root_lives_elsewhere_and_
     assert run_as(server.user, [str(server.binaries / "initdb"), "--version"]).returncode == 0
     home.parent.chmod(0o755)
     assert locate_server(runtime) == server
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's PostgreSQL lives outside the clone")
+def test_clean_removes_the_folder_of_this_clone_outside_it_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_server, "SHARED", tmp_path / "shared")
+    home = tmp_path / "clone"
+    home.mkdir()
+    runtime = read_runtime({"PIPELINE_HOME": str(home)})
+    ours, others = tmp_path / "shared" / runtime.identity / "postgres", tmp_path / "shared" / "other" / "postgres"
+    for folder in (ours, others):
+        folder.mkdir(parents=True)
+    stop_services(runtime)
+    assert ours.exists()
+    stop_services(runtime, with_data=True)
+    assert not ours.parent.exists()
+    assert others.exists()
