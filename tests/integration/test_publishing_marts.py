@@ -12,7 +12,7 @@ import pytest
 
 from audited_load.errors import RefusedError, UnavailableError
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import PublishedSet, publish_marts, roll_back_marts
+from audited_load.warehouse.marts import PublishedSet, drop_expired_sets, publish_marts, roll_back_marts
 from customer_pipeline.settings import Runtime
 from integration.loading import load_file, write_csv
 from integration.test_star_schema import dbt
@@ -234,6 +234,18 @@ def test_a_rollback_shows_the_marts_of_a_load_again(dsn: Dsn) -> None:
     assert publish(dsn) == PublishedSet(1, 1, changed=False)
     assert build_and_publish(dsn, 3, rows=30).changed
     assert query(dsn("reader"), SEEN) == [(30, 3, 1, True, 3)]
+
+
+def test_what_was_rolled_back_takes_no_place_of_what_a_rollback_needs(dsn: Dsn) -> None:
+    build_and_publish(dsn, 1, rows=10)
+    build_and_publish(dsn, 2, rows=20)
+    say_published(dsn, 1)
+    with connect(dsn("transformer")) as connection:
+        assert roll_back_marts(connection, MARTS, 1)
+        build_and_publish(dsn, 3, rows=30)
+        drop_expired_sets(connection, MARTS, 0)
+        assert roll_back_marts(connection, MARTS, 2) is None
+        assert roll_back_marts(connection, MARTS, 1) == PublishedSet(1, 1, changed=True)
 
 
 def test_a_model_with_other_columns_replaces_what_readers_see(dsn: Dsn) -> None:

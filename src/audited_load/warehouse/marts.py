@@ -80,12 +80,12 @@ _POINT = (
     " on conflict (only_row) do update set set_number = excluded.set_number",
 )
 _NEWEST_OF_LOAD = "select max(set_number) from {sets}.published_sets where load_id = {load_id} and not is_dropped"
-# Of each of the newest loads the newest set, unless one set serves a rollback; and what a reader's transaction may
-# still look at.
+# Of each of the loads that were shown last the newest set, unless one set serves a rollback; and what a reader's
+# transaction may still look at. A set that was taken back was shown before the one that took its place.
 _EXPIRED = """
     with newest as (
         select max(set_number) as set_number from {sets}.published_sets where not is_dropped
-        group by load_id order by max(set_number) desc
+        group by load_id order by max(published_at) desc nulls last
         limit {kept} - (
             select count(previous_load_id) from {sets}.published_sets
             where set_number = (select set_number from {sets}.published)
