@@ -83,7 +83,7 @@ def run_pipeline(
         conf["source"] = source
     if file:
         conf["source"] = bring_in(file, runtime.data)
-        _let_containers_read(runtime, conf["source"])
+        let_containers_read(runtime, conf["source"])
     runtime = start_services(runtime)
     api = AirflowApi(runtime)
     api.wait_for_dag()
@@ -157,7 +157,7 @@ def _keep_earlier(target: Path, data: Path) -> None:
     print(f"{target.relative_to(data)} was another file: it is kept as {kept.relative_to(data)}.", flush=True)
 
 
-def _let_containers_read(runtime: Runtime, source: str) -> None:
+def let_containers_read(runtime: Runtime, source: str) -> None:
     """Give a file that root brings in to the containers' user, since no container runs as root."""
     path = runtime.data / source
     if runtime.kind == DOCKER and os.geteuid() == 0 and path.relative_to(runtime.data).parts[0] in BROUGHT_IN:

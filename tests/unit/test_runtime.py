@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ import pytest
 from audited_load.errors import RefusedError, UnusableFileError
 from customer_pipeline.environment import process_environment, write_airflow_users
 from customer_pipeline.postgres_server import Server, clear_stale_pid
-from customer_pipeline.run import bring_in
-from customer_pipeline.settings import HOST, Runtime, port_is_taken, read_runtime
+from customer_pipeline.run import bring_in, let_containers_read
+from customer_pipeline.settings import DOCKER, HOST, Runtime, port_is_taken, read_runtime
 
 CLI = Path(sys.executable).with_name("customer-pipeline")
 
@@ -101,6 +103,21 @@ def test_a_file_from_outside_takes_no_other_files_place(tmp_path: Path) -> None:
         assert (data / "given" / "out.csv").read_text() == text
     assert delivery.read_text() == "delivered"
     assert sorted(path.read_text() for path in (data / "given" / "earlier").iterdir()) == ["a", "b"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's files are closed to the containers' user")
+def test_containers_may_read_what_root_brings_in_and_nothing_else_changes_hands(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("AIRFLOW_UID=50123\n")
+    here = replace(runtime, kind=DOCKER)
+    for name in ("replayed/a.csv", "incoming/b.csv"):
+        path = here.data / name
+        path.parent.mkdir(parents=True)
+        path.touch(mode=0o600)
+        let_containers_read(here, name)
+    assert (here.data / "replayed" / "a.csv").stat().st_uid == 50123
+    assert (here.data / "incoming" / "b.csv").stat().st_uid == 0
 
 
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
