@@ -109,6 +109,7 @@ def test_a_file_from_outside_takes_no_other_files_place(tmp_path: Path) -> None:
 def test_containers_may_read_what_root_brings_in_and_nothing_else_changes_hands(
     runtime: Runtime, tmp_path: Path
 ) -> None:
+    (tmp_path / ".env").touch(mode=0o600)
     (tmp_path / ".env").write_text("AIRFLOW_UID=50123\n")
     here = replace(runtime, kind=DOCKER)
     for name in ("replayed/a.csv", "incoming/b.csv"):
