@@ -54,7 +54,7 @@ class Today:
         visible: The load that readers see; None before the first.
         previous: The load that readers saw before it.
         marts: Which marts readers see.
-        fact: What the published fact holds.
+        fact: What the published fact holds: of the load that `marts` names.
         checks: Control totals from place to place.
         reasons: Why records of `loads` were refused.
         missed: Scheduled runs that brought no load.
@@ -85,6 +85,27 @@ class Today:
     def is_accounted_for(self) -> bool:
         """Whether every record that was read is accepted, quarantined or a duplicate."""
         return self.count("read") == sum(map(self.count, ("accepted", "quarantined", "duplicates")))
+
+    @property
+    def marts_are_behind(self) -> bool:
+        """Whether readers see marts of another load than the one that they see of the cleaned table."""
+        return bool(self.marts and self.visible and self.marts.load_id != self.visible.load_id)
+
+    @property
+    def outcome(self) -> str:
+        """What came of the loads: published, loading, ended (before it published), rolled_back, or unchanged.
+
+        The ledger says `loading` of a run that died, too; only Airflow knows whether it goes on.
+        """
+        statuses = {load.status for load in self.loads}
+        if self.visible and self.visible.run_id == self.run_id:
+            return "published"
+        if "loading" in statuses:
+            goes_on = self.run is None or (
+                self.run.run_id == self.run_id and self.run.state in {"running", "queued"}
+            )
+            return "loading" if goes_on else "ended"
+        return "rolled_back" if "rolled_back" in statuses else "unchanged"
 
     @property
     def ties_out(self) -> bool | None:
@@ -122,7 +143,9 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
         previous=find_load(connection, visible.previous_load) if visible else None,
         marts=marts,
         fact=fact,
-        checks=_check(connection, visible, fact),
+        checks=_check(
+            connection, visible, fact if marts and visible and marts.load_id == visible.load_id else None
+        ),
         reasons=add_reasons(newest),
         missed=find_missed_runs(connection, run.schedule) if run and recent else [],
         asked_at=ask(connection, "select now() as now")[0]["now"],

@@ -169,7 +169,7 @@ def test_the_keyboard_reaches_everything_and_its_place_is_seen(page: Page, stack
 
 def test_the_page_is_in_airflows_navigation_and_leads_to_the_task(page: Page, stack: Stack) -> None:
     page.goto(stack.url)
-    page.get_by_role("link", name="Pipeline").click()
+    page.get_by_role("link", name="Pipeline", exact=True).click()
     frame = page.frame_locator("iframe[title=Pipeline]")
     expect(frame.locator("[data-figure=read]")).to_be_visible()
     frame.locator("[data-figure=read] a").click()
