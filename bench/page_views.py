@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from build_marts import publish, run_dbt
+from build_marts import publish, run_dbt, run_tests
 from machine import describe_machine
 from merge_a_day import HEADER, TABLES, load
 from server import running_server
@@ -46,6 +46,7 @@ def main() -> None:
             connection.execute("grant select on all tables in schema cleaned_data to transformer")
             create_operations(connection, TABLES, ("reader",), ("transformer",))
         run_dbt(runtime, folder, "run")
+        run_tests(runtime, folder)
         publish(runtime, [0.0])
         with psycopg.connect(runtime.dsn("reader")) as reader:
             row = reader.execute("select count(*) from analytics.agg_monthly_sales").fetchone()

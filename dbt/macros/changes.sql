@@ -38,8 +38,8 @@
 {% endmacro %}
 
 {% macro code_of_models() %}
-    {#- Rows of other models don't mix: what tells these models from others. -#}
-    {% set parts = [] %}
+    {#- Rows of other models don't mix: what tells these models from others. Of macros, those that say what a row is. -#}
+    {% set parts = [staged_columns()] %}
     {% for node in graph.nodes.values() | selectattr("resource_type", "equalto", "model") | sort(attribute="name") %}
         {% do parts.append(node.raw_code) %}
         {% for column in node.columns.values() %}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ Dbt = Callable[..., bool]
 KEPT = (
     "select relname from pg_class where relnamespace = 'analytics_sets'::regnamespace and relkind = 'r' order by 1"
 )
+BUILD = ("build", "--exclude", "test_type:unit", "resource_type:snapshot")
 KEYS_OF_FACT = """
     select count(*) from pg_constraint
     where contype = 'f' and conrelid = 'analytics_sets.fact_transactions_s1'::regclass
@@ -39,23 +41,26 @@ ORIGINS = """
 
 @pytest.fixture
 def dbt(runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dbt:
-    """Run dbt in this process: the project is parsed once."""
     monkeypatch.setenv("POSTGRES_PORT", str(runtime.postgres_port))
     monkeypatch.setenv("TRANSFORMER_PASSWORD", runtime.secrets["transformer"])
     monkeypatch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-    places = [
-        "--project-dir",
-        str(PROJECT),
-        "--profiles-dir",
-        str(PROJECT),
-        "--target-path",
-        str(tmp_path / "target"),
-    ]
-    manifest = dbtRunner().invoke(["--quiet", "parse", *places, "--log-path", str(tmp_path)]).result
+    return parsed(PROJECT, tmp_path)
+
+
+def parsed(project: Path, folder: Path) -> Dbt:
+    """Run dbt in this process: the project is parsed once."""
+    options = {
+        "project-dir": project,
+        "profiles-dir": project,
+        "target-path": folder / "target",
+        "log-path": folder,
+    }
+    places = [word for name, path in options.items() for word in (f"--{name}", str(path))]
+    manifest = dbtRunner().invoke(["--quiet", "parse", *places]).result
 
     def run(*arguments: str) -> bool:
         runner = dbtRunner(manifest=manifest)  # type: ignore[arg-type]
-        return runner.invoke(["--quiet", *arguments, *places, "--log-path", str(tmp_path)]).success
+        return runner.invoke(["--quiet", *arguments, *places]).success
 
     return run
 
@@ -71,7 +76,7 @@ def publish(dsn: Dsn) -> PublishedSet:
 
 
 def build_and_publish(dbt: Dbt, dsn: Dsn, *arguments: str) -> PublishedSet:
-    assert dbt("run", *arguments)
+    assert dbt(*BUILD, *arguments)
     return publish(dsn)
 
 
@@ -126,11 +131,10 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
         records |= changes
         load_file(dsn("loader"), write(tmp_path / f"{day}.csv", changes), f"run-{day}", mode="merge", day=1 + day)
         before = contents(dsn("transformer"), MARTS.views)
-        assert dbt("run")
+        assert dbt(*BUILD)
         assert query(dsn("transformer"), ORIGINS, list(MARTS.names)) == [("v",)]  # changes, and not tables
         assert contents(dsn("transformer"), MARTS.views) == before
         shown = contents(dsn("transformer"), MARTS.staging)
-        assert day != 5 or dbt("test", "--exclude", "test_type:unit")
         assert publish(dsn) == PublishedSet(1, day + 1, changed=True)
         merged = contents(dsn("transformer"), MARTS.views)
         assert merged == shown
@@ -223,12 +227,14 @@ def test_changes_that_break_a_key_are_not_published(dsn: Dsn, dbt: Dbt, tmp_path
     load_file(
         dsn("loader"), write(tmp_path / "1.csv", {500: any_record(chance, 500)}), "run-1", mode="merge", day=2
     )
-    assert dbt("run")
+    assert dbt(*BUILD)
     wrong = "update analytics_dbt_staging.fact_transactions_delta set product_id = 99 returning 1"
     assert query(dsn("transformer"), wrong)
-    assert not dbt("test", "--select", "fact_transactions")
     before = contents(dsn("transformer"), MARTS.views)
     with pytest.raises(BadDataError, match="23503"):
+        publish(dsn)
+    assert not dbt("test", "--select", "fact_transactions")
+    with pytest.raises(RefusedError, match="passed since these marts were built: fact_transactions"):
         publish(dsn)
     assert contents(dsn("transformer"), MARTS.views) == before
 
@@ -250,7 +256,7 @@ def test_killed_while_changes_are_published_it_can_go_on(dsn: Dsn, dbt: Dbt, tmp
     before = contents(dsn("transformer"), MARTS.views)
     changes = {key: any_record(chance, key) for key in (1, 2, 500)}
     load_file(dsn("loader"), write(tmp_path / "1.csv", changes), "run-1", mode="merge", day=2)
-    assert dbt("run")
+    assert dbt(*BUILD)
     shown = contents(dsn("transformer"), MARTS.staging)
     failed: list[BaseException] = []
 
@@ -309,3 +315,58 @@ def test_readers_see_the_day_before_or_the_day_after(dsn: Dsn, dbt: Dbt, tmp_pat
     reader.join()
     assert seen == set(expected.values())
     assert all(row[1] == row[3] == row[4] and row[2] == row[5] for row in seen)
+
+
+def test_only_marts_that_passed_all_their_tests_since_they_were_built_are_published(
+    dsn: Dsn, dbt: Dbt, tmp_path: Path
+) -> None:
+    chance = random.Random(5)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert dbt("run")
+    with pytest.raises(RefusedError, match=r"passed .*: dim_customers, dim_products, fact_transactions, agg"):
+        publish(dsn)
+    assert dbt("test", "--exclude", "test_type:unit", "fact_ties_to_ledger")
+    with pytest.raises(RefusedError, match="passed since these marts were built: fact_transactions"):
+        publish(dsn)
+    assert dbt("test", "--exclude", "test_type:unit")
+    assert publish(dsn) == PublishedSet(1, 1, changed=True)
+    assert publish(dsn) == PublishedSet(1, 1, changed=False)
+    for day, arguments in enumerate(([], ["--full-refresh"]), 2):
+        changes = write(tmp_path / f"{day}.csv", {day * 1000: any_record(chance, day * 1000)})
+        load_file(dsn("loader"), changes, f"run-{day}", mode="merge", day=day)
+        assert dbt(*BUILD, *arguments)
+        assert dbt("run", "--select", "dim_products", *arguments)
+        with pytest.raises(RefusedError, match="passed since these marts were built: dim_products"):
+            publish(dsn)
+        assert dbt("test", "--select", "dim_products", "--exclude", "test_type:unit")
+        assert publish(dsn).load_id == day
+
+
+def test_a_mart_that_fails_a_test_after_it_passed_is_not_published(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(6)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert dbt(*BUILD)
+    with psycopg.connect(dsn("transformer")) as connection:
+        connection.execute(
+            "update analytics_dbt_staging.dim_customers"
+            " set lifetime_transactions = lifetime_transactions + 1 where customer_id > 0"
+        )
+    assert not dbt("test", "--select", "customers_tie_to_staging")
+    with pytest.raises(RefusedError, match="passed since these marts were built: dim_customers"):
+        publish(dsn)
+
+
+def test_another_macro_of_staging_builds_everything(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(7)
+    records = {key: any_record(chance, key) for key in range(100)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert build_and_publish(dbt, dsn).set_number == 1
+    project = tmp_path / "dbt"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    macro = project / "macros" / "staged_columns.sql"
+    macro.write_text(macro.read_text().replace("coalesce(price > 0, false) as", "coalesce(price >= 0, false) as"))
+    changes = write(tmp_path / "1.csv", {500: any_record(chance, 500)})
+    load_file(dsn("loader"), changes, "run-1", mode="merge", day=2)
+    assert build_and_publish(parsed(project, tmp_path), dsn) == PublishedSet(2, 2, changed=True)

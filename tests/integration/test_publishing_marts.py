@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -86,7 +87,8 @@ def build(dsn: Dsn, load: int, *, rows: int = 100, extra: str = "", only: tuple[
             connection.execute(TABLES[name].format(s=MARTS.staging, extra=extra))  # type: ignore[call-overload]
             fill = FILL[MARTS.names.index(name)]
             connection.execute(fill.format(s=MARTS.staging, load=load, rows=rows))  # type: ignore[call-overload]
-            connection.execute(f'comment on table {MARTS.staging}.{name} is \'{{"load": "{load}"}}\'')  # type: ignore[call-overload]
+            note = json.dumps({"load": str(load), "is_tested": True})
+            connection.execute(f"comment on table {MARTS.staging}.{name} is '{note}'")  # type: ignore[call-overload]
 
 
 def publish(dsn: Dsn, grace: float = 0) -> PublishedSet:
@@ -322,6 +324,7 @@ def test_with_real_dbt_and_a_failing_test(runtime: Runtime, dsn: Dsn, tmp_path: 
     assert tested.returncode == 0, tested.stdout
     alone = dbt(runtime, tmp_path / "target", "run", "--select", "fact_transactions+")
     assert alone.returncode == 0, alone.stdout
+    assert dbt(runtime, tmp_path / "target", "test").returncode == 0
     assert publish(dsn).changed
     assert len(query(dsn("transformer"), KEYS)) == 4
     load_file(dsn("loader"), write_csv(tmp_path / "3.csv", range(250)), "run-3", day=3)

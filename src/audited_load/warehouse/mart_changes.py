@@ -78,7 +78,8 @@ def apply_changes(connection: psycopg.Connection, marts: Marts, number: int, loa
         if connection.execute(marts.fill(_LOCK_SET, source=source, **parts)).fetchone() is None:
             raise RefusedError(
                 f"The marts were computed as changes to set {number}, which readers no longer see as it was.",
-                "Nothing was published. Build all of them: clear the task group of the models, or `make dbt-run`.",
+                "Nothing was published. Build all of them: clear the task group of the models, or `make dbt-run`"
+                " and `make dbt-test`, and then this task.",
             )
         found = {mart: _parts(connection, marts, mart, number) for mart in marts.names}
         for mart in marts.names:

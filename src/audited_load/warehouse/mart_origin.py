@@ -1,4 +1,4 @@
-"""Relations that dbt left in staging → the load and the models that they are of, if all marts are of the same."""
+"""Relations that dbt left in staging → the load and models that they are of, if all are of the same, and tested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from psycopg import sql
 from audited_load.errors import RefusedError
 from audited_load.warehouse.mart_tables import Marts
 
-# What a model's hook left on the table that it built: the load that it was built from.
+# What hooks left on the table that a model built: the load that it was built from, and whether its tests passed.
 _STAGED = """
     select c.relname, c.relkind::text, coalesce(obj_description(c.oid, 'pg_class'), '')
     from pg_class as c where c.relnamespace = {staging_name}::regnamespace and c.relname = any({names})
@@ -37,7 +37,7 @@ class Staged:
 
 
 def require_one_load(connection: psycopg.Connection, marts: Marts) -> Staged:
-    """Check that all marts were built from the load that is published now, in one way.
+    """Check that all marts were built from the load that is published now, in one way, and have passed their tests.
 
     Args:
         connection: As a role that may read the load's ledger.
@@ -47,7 +47,7 @@ def require_one_load(connection: psycopg.Connection, marts: Marts) -> Staged:
         What they are.
 
     Raises:
-        RefusedError: They weren't; the error names those that differ.
+        RefusedError: They weren't, or haven't; the error names those that differ.
     """
     row = connection.execute(
         sql.SQL("select load_id from {}").format(sql.Identifier(*marts.source.split(".")))
@@ -68,7 +68,14 @@ def require_one_load(connection: psycopg.Connection, marts: Marts) -> Staged:
         raise RefusedError(
             f"Readers of the cleaned table see {f'load {row[0]}' if row else 'no load'},"
             f" but not all marts were built from it. {'; '.join(wrong)}.",
-            "Nothing was published. Build all of them: clear the task group of the models, or `make dbt-run`.",
+            "Nothing was published. Build all of them: clear the task group of the models, or"
+            " `make dbt-run` and `make dbt-test`, and then this task.",
+        )
+    untested = [name for name in marts.names if origins[name].get("is_tested") is not True]
+    if untested:
+        raise RefusedError(
+            f"Not all data tests have passed since these marts were built: {', '.join(untested)}.",
+            "Nothing was published. Test them: clear the tests' tasks, or `make dbt-test`; then clear this task.",
         )
     codes = {origins[name].get("code") for name in marts.names}
     return Staged(int(row[0]), kinds, codes.pop() if len(codes) == 1 else None, ways.pop())

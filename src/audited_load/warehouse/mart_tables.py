@@ -181,7 +181,7 @@ def show_in_staging(connection: psycopg.Connection, marts: Marts, number: int, l
         columns, _ = columns_of(connection, f"{marts.sets}.{mart}_s{number}")
         parts = _parts(mart, number) | {
             "columns": _listed(columns),
-            "origin": sql.Literal(json.dumps({"load": str(load_id)})),
+            "origin": sql.Literal(json.dumps({"load": str(load_id), "is_tested": True})),
             "delta": sql.Identifier(marts.staging, f"{mart}_delta"),
             "gone": sql.Identifier(marts.staging, f"{mart}_gone"),
         }
