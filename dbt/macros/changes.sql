@@ -71,3 +71,11 @@
     {#- Keys of the rows of a mart that go. -#}
     {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_gone"}, type="table")) }}
 {% endmacro %}
+
+{% macro look_up(relation, alias, condition) %}
+    {#-
+        Joins the rows, named `found` in the condition, by an index: row by row. The planner can't know how few they
+        are, and would read and hash all of a large mart; it looks no further than `offset 0`.
+    -#}
+    cross join lateral (select * from {{ relation }} as found where {{ condition }} offset 0) as {{ alias }}
+{%- endmacro %}

@@ -52,11 +52,13 @@ with
             f.gross_amount,
             f.tax_amount
         from changed_months
-        inner join {{ in_set("fact_transactions", set_number) }} as f
-            on
-                changed_months.customer_id = f.customer_id
-                and changed_months.transaction_month <= f.transaction_date
-                and changed_months.transaction_month + interval '1 month' > f.transaction_date
+        {{
+            look_up(in_set("fact_transactions", set_number), "f", "
+                found.customer_id = changed_months.customer_id
+                and found.transaction_date >= changed_months.transaction_month
+                and found.transaction_date < changed_months.transaction_month + interval '1 month'
+            ")
+        }}
         left join {{ delta_of(facts) }} as d on f.transaction_id = d.transaction_id
         where d.transaction_id is null
     ),
@@ -98,10 +100,12 @@ months as (
             published.minimum_price,
             published.maximum_price
         from neighbours
-        inner join {{ in_set("agg_monthly_sales", set_number) }} as published
-            on
-                neighbours.customer_id = published.customer_id
-                and neighbours.transaction_month = published.transaction_month
+        {{
+            look_up(in_set("agg_monthly_sales", set_number), "published", "
+                found.customer_id = neighbours.customer_id
+                and found.transaction_month = neighbours.transaction_month
+            ")
+        }}
     {% endif %}
 ),
 

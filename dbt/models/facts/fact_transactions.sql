@@ -27,6 +27,16 @@ customers as (
     select * from {{ customers }}
 ),
 
+{% if set_number is not none %}
+    -- Customers who reached a tier on another day than was known.
+    moved as materialized ( -- noqa: ST03
+        select now.customer_id
+        from {{ delta_of(customers) }} as now
+        inner join {{ in_set("dim_customers", set_number) }} as before on now.customer_id = before.customer_id
+        where (now.silver_since, now.gold_since) is distinct from (before.silver_since, before.gold_since)
+    ),
+{% endif %}
+
 lines as (
     select
         transaction_id,
@@ -47,7 +57,7 @@ lines as (
     from transactions
     {% if set_number is not none %}
         union all
-        -- Rows that stay as they are, but whose customer reached a tier on another day than was known.
+        -- Their other rows, which stay as they are but for the tier.
         select
             f.transaction_id,
             f.customer_id,
@@ -64,12 +74,9 @@ lines as (
             f.net_amount,
             f.is_valid_transaction,
             f.load_id
-        from {{ delta_of(customers) }} as now
-        inner join {{ in_set("dim_customers", set_number) }} as before on now.customer_id = before.customer_id
-        inner join {{ in_set("fact_transactions", set_number) }} as f on now.customer_id = f.customer_id
-        where
-            (now.silver_since, now.gold_since) is distinct from (before.silver_since, before.gold_since)
-            and f.transaction_id not in (select transaction_id from transactions)
+        from moved
+        {{ look_up(in_set("fact_transactions", set_number), "f", "found.customer_id = moved.customer_id") }}
+        where f.transaction_id not in (select transaction_id from transactions)
     {% endif %}
 ),
 
