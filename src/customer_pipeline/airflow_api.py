@@ -75,6 +75,12 @@ class AirflowApi:
         found: list[dict[str, Any]] = runs.get("dag_runs", [])
         return found[0] if found else None
 
+    def find_runs(self, states: list[str]) -> list[dict[str, Any]]:
+        """Give up to 100 runs of these states, the newest first."""
+        wanted = {"limit": 100, "order_by": "-run_after", "state": states}
+        runs: list[dict[str, Any]] = self._call("GET", f"/dags/{DAG_ID}/dagRuns", params=wanted)["dag_runs"]
+        return runs
+
     def find_dag(self) -> dict[str, Any] | None:
         """Give the DAG, unless it was not parsed yet: `is_paused`, `next_dagrun_run_after` and more."""
         found = self._call("GET", f"/dags/{DAG_ID}", accepted=httpx.codes.NOT_FOUND)

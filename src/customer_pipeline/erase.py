@@ -15,7 +15,14 @@ from audited_load.columns import Feed
 from audited_load.erasure import read_ids
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.scrub_files import ScrubbedFile, scrub_folder
-from audited_load.warehouse.erased import enter_erasure, enter_scrubbed, finish_erasure, hash_subject
+from audited_load.warehouse.erased import (
+    enter_erasure,
+    enter_scrubbed,
+    finish_erasure,
+    hash_subject,
+    read_erased,
+    require_key,
+)
 from audited_load.warehouse.erasure import clean_up, erase_from_tables, find_holders, find_tables, read_layouts
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect, locked
@@ -110,7 +117,9 @@ def erase_customer(runtime: Runtime, tables: Tables, marts: Marts, number: int, 
         kept_lease(loader, tables, HOLDER),
     ):
         try:
-            erasure_id = enter_erasure(connection, tables, hash_subject(number, runtime.secrets["erasure"]))
+            key = runtime.secrets["erasure"]
+            require_key(read_erased(connection, tables), key)
+            erasure_id = enter_erasure(connection, tables, hash_subject(number, key))
             counts = _erase_files(runtime, connection, tables, ids, console)
             _make_marts_unfit(runtime, tables, marts, ids)
             counts |= erase_from_tables(connection, tables, ids)
@@ -132,8 +141,7 @@ def _read_id(text: str, feed: Feed) -> int:
 
 
 def _refuse_beside_runs(api: AirflowApi) -> None:
-    run = api.latest_run()
-    if run and run["state"] in _ACTIVE:
+    for run in api.find_runs(sorted(_ACTIVE)):
         raise UnavailableError(
             f"Run {run['dag_run_id']} is {run['state']}.", "Let it finish, then erase. Nothing was changed."
         )

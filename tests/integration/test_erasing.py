@@ -271,8 +271,15 @@ def test_without_its_key_a_load_is_refused_rather_than_bring_somebody_back(
     assert leave_out_erased("test", report) == report  # nobody was erased: nothing to do, and no key needed
     erase_it(pipeline)
     monkeypatch.setenv("ERASURE_KEY", "")
-    with pytest.raises(RefusedError, match="ERASURE_KEY"):
+    with pytest.raises(RefusedError, match="ERASURE_KEY is not set"):
         leave_out_erased("test", report)
+    monkeypatch.setenv("ERASURE_KEY", "another")
+    with pytest.raises(RefusedError, match="1 customers were erased with another ERASURE_KEY"):
+        leave_out_erased("test", report)
+    before = file.read_bytes()
+    with pytest.raises(RefusedError, match="another ERASURE_KEY"):
+        erase_it(replace(pipeline, secrets={**pipeline.secrets, "erasure": "another"}))
+    assert file.read_bytes() == before
 
 
 def test_a_scrubbed_file_is_no_new_delivery(pipeline: Runtime, dsn: Dsn) -> None:

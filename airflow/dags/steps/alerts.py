@@ -62,7 +62,7 @@ def alert_of_rejects(report: CleanReport, context: Context) -> None:
         f"Refused: {report.rejected_ratio:.1%} of {report.read} records, more than WARN_REJECTED_RATIO"
         f" ({settings.warn_rejected_ratio:.1%})",
         f"Most frequent reasons: {', '.join(f'{reason} {count}' for reason, count in worst)}",
-        "What to do: `customer-pipeline quarantine list`; tell the supplier. The rest was loaded.",
+        "What to do: `customer-pipeline quarantine list`; tell the supplier. The run goes on with the others.",
     ]
     log.warning("%s", " | ".join(lines[1:]))
     if not settings.is_silent:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audited_load.errors import RefusedError
 from audited_load.report import CleanReport
-from audited_load.warehouse.erased import choose_erased, read_erased
+from audited_load.warehouse.erased import choose_erased, read_erased, require_key
 from audited_load.warehouse.load import connect
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.settings import read_settings
@@ -29,7 +29,7 @@ def leave_out_erased(parent_group: str, report: CleanReport) -> CleanReport:
         The accounting, with what was blanked as a rule of its own. Counts and totals are the same.
 
     Raises:
-        RefusedError: Customers were erased, but the key that tells which is not set.
+        RefusedError: Customers were erased, but the key that tells which is not set, or another one is.
     """
     with connect(warehouse_dsn()) as connection:
         erased = read_erased(connection, TABLES)
@@ -41,6 +41,7 @@ def leave_out_erased(parent_group: str, report: CleanReport) -> CleanReport:
             f"{len(erased)} customers were erased, but ERASURE_KEY is not set, so nobody can tell which.",
             "Set it to the key of then: `.runtime/erasure.key` of the installation that erased them.",
         )
+    require_key(erased, key)
     # Polars must not be in a process that is forked.
     from audited_load.erasure import RawLayout  # noqa: PLC0415
     from audited_load.scrub_files import find_ids, scrub_file  # noqa: PLC0415

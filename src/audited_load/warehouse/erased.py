@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import psycopg
 from psycopg import sql
 
+from audited_load.errors import RefusedError
 from audited_load.warehouse.tables import Tables
 
 _MAKE = (
@@ -53,8 +54,37 @@ _SCRUBBED = """
 
 
 def hash_subject(number: int, key: str) -> str:
-    """Give what is kept of an id: numbers could be tried one by one, if the key were in the database, too."""
-    return hmac.new(key.encode(), str(number).encode(), hashlib.sha256).hexdigest()
+    """Give what is kept of an id: numbers could be tried one by one, if the key were in the database, too.
+
+    It begins with what tells the key from others: with another, nobody would be found, and nobody would notice.
+    """
+    return f"{_mark_of(key)}:{_hash(str(number), key)}"
+
+
+def require_key(erased: frozenset[str], key: str) -> None:
+    """Check that customers were erased with this key.
+
+    Args:
+        erased: What `read_erased` gave.
+        key: The key of this installation.
+
+    Raises:
+        RefusedError: Some were erased with another one.
+    """
+    others = sum(not subject.startswith(f"{_mark_of(key)}:") for subject in erased)
+    if others:
+        raise RefusedError(
+            f"{others} customers were erased with another ERASURE_KEY than the one that is set now.",
+            "Put the key of then back: `.runtime/erasure.key`, under Docker `ERASURE_KEY` in `.env`.",
+        )
+
+
+def _mark_of(key: str) -> str:
+    return _hash("key", key)[:8]
+
+
+def _hash(text: str, key: str) -> str:
+    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
 def fill(tables: Tables, statement: str, **parts: sql.Composable) -> sql.Composed:
@@ -98,7 +128,8 @@ def read_erased(connection: psycopg.Connection, tables: Tables) -> frozenset[str
 
 def choose_erased(numbers: Iterable[int], erased: frozenset[str], key: str) -> frozenset[int]:
     """Choose those ids that were erased."""
-    return frozenset(number for number in numbers if hash_subject(number, key) in erased)
+    mark = _mark_of(key)
+    return frozenset(number for number in numbers if f"{mark}:{_hash(str(number), key)}" in erased)
 
 
 def enter_scrubbed(

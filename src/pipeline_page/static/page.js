@@ -26,7 +26,8 @@
   function coloured(part, style) {
     if (Array.isArray(part)) return part.map((each) => coloured(each, style));
     if (part && typeof part === "object") {
-      return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, coloured(value, style)]));
+      // Names in the data may begin with the sign, too.
+      return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, key === "data" ? value : coloured(value, style)]));
     }
     if (typeof part === "string" && part.startsWith("@")) {
       return style.getPropertyValue("--" + part.slice(1)).trim() || "gray";
