@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from pathlib import Path
@@ -29,6 +30,7 @@ DECIDED_BY_ENV_FILE = {
 }
 """What compose must not take from the shell: our commands would not know of it."""
 
+_QUOTED = re.compile("'([{].*[}])'")
 CONTAINER_USER = 50000
 """Who runs the image's processes if the operator is root."""
 
@@ -64,7 +66,7 @@ def new_secret(name: str) -> str:
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Read `.env` as compose does, as far as values go that need no quotes.
+    """Read `.env` as compose does, as far as its releases agree.
 
     Raises:
         RefusedError: Others may read it, or a line is none of ours.
@@ -76,11 +78,14 @@ def read_env_file(path: Path) -> dict[str, str]:
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         name, equals, value = line.partition("=")
-        if not equals or name != name.strip() or value != value.strip() or set(value) & set("\"'$\\#"):
-            # Two releases of compose read these differently.
+        quoted = _QUOTED.fullmatch(value)
+        value = quoted[1] if quoted else value
+        # Two releases of compose read these differently; JSON between single quotes both read as it is.
+        odd = set(value) & set("'$\\#" if quoted else "\"'$\\#")
+        if not equals or name != name.strip() or value != value.strip() or odd:
             raise RefusedError(
                 f"Line {number} of {path} is not NAME=value, or its value has a quote, `$`, `#` or `\\`.",
-                "Correct it; take another password if it is one.",
+                "Correct it; take another password if it is one. JSON may stand between single quotes.",
             )
         found[name] = value
     return found

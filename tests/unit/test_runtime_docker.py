@@ -206,10 +206,17 @@ def test_compose_takes_the_file(tmp_path: Path) -> None:
     shared = tmp_path / "src" / "customer_pipeline"
     shared.mkdir(parents=True)
     shutil.copy(ROOT / "src" / "customer_pipeline" / "airflow.env", shared)
+    read(tmp_path, RUNTIME=DOCKER)
+    transport = '{"type": "http", "url": "https://lineage.example"}'
+    with (tmp_path / ".env").open("a") as file:
+        file.write(f"AIRFLOW__OPENLINEAGE__TRANSPORT='{transport}'\n")
     runtime = read(tmp_path, RUNTIME=DOCKER)
-    command, environment = compose_command(runtime, "--profile", "monitoring", "config", "--quiet")
+    command, environment = compose_command(runtime, "--profile", "monitoring", "config")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    told = yaml.safe_load(done.stdout)["services"]["airflow-scheduler"]["environment"]
+    assert told["AIRFLOW__OPENLINEAGE__TRANSPORT"] == transport
+    assert read_env_file(tmp_path / ".env")["AIRFLOW__OPENLINEAGE__TRANSPORT"] == transport
 
 
 def test_airflow_sends_its_metrics_to_that_host(tmp_path: Path) -> None:
