@@ -48,7 +48,8 @@ def scrub_texts(
 
     Args:
         raws: The records, without line ends.
-        layouts: How their fields may lie; the first with the right number of fields counts.
+        layouts: How their fields may lie. Of those that fit, the first by which the record is of the person counts:
+            which one the record's file had, can't be told.
         feed: Its columns, and which of them is the subject.
         ids: Who is to be erased.
 
@@ -56,36 +57,41 @@ def scrub_texts(
         For each the new text; None if it stays as it is.
     """
     split = [_split(raw, layouts) for raw in raws]
-    named: list[list[str]] = []
-    for raw, found in zip(raws, split, strict=True):
-        if found is None:
-            named.append(_WORD.findall(raw))
-        else:
-            places = _places(found[1], feed)
-            named.append([found[0][places[0]]] if places else [])
+    named = [
+        [cell for fit in fits for cell in _subject(fit, feed)] if fits else _WORD.findall(raw)
+        for raw, fits in zip(raws, split, strict=True)
+    ]
     words = sorted({word for row in named for word in row})
     meant = {word for word, read in zip(words, read_ids(words, feed), strict=True) if read in ids}
     return [
-        _scrub(raw, found, layouts, feed, meant) if meant.intersection(row) else None
-        for raw, found, row in zip(raws, split, named, strict=True)
+        _scrub(
+            raw, next((fit for fit in fits if meant.intersection(_subject(fit, feed))), None), layouts, feed, meant
+        )
+        if meant.intersection(row)
+        else None
+        for raw, fits, row in zip(raws, split, named, strict=True)
     ]
 
 
-def _split(raw: str, layouts: Sequence[RawLayout]) -> tuple[list[str], RawLayout] | None:
+def _split(raw: str, layouts: Sequence[RawLayout]) -> list[tuple[list[str], RawLayout]]:
     csv.field_size_limit(2**31 - 1)
+    fits = []
     for layout in layouts:
         try:
             rows = list(csv.reader(io.StringIO(raw, newline=""), delimiter=layout.delimiter, strict=True))
         except csv.Error:
             continue
         if len(rows) == 1 and len(rows[0]) == len(layout.header):
-            return rows[0], layout
-    return None
+            fits.append((rows[0], layout))
+    return fits
 
 
-def _places(layout: RawLayout, feed: Feed) -> list[int]:
-    """Tell where the subject's id is."""
-    return [place for place, name in enumerate(layout.header) if normalise_name(name) == feed.subject]
+def _subject(fit: tuple[list[str], RawLayout], feed: Feed) -> list[str]:
+    """Give the subject's id, if there is a column of it."""
+    cells, layout = fit
+    return [cell for cell, name in zip(cells, layout.header, strict=True) if normalise_name(name) == feed.subject][
+        :1
+    ]
 
 
 def _scrub(
