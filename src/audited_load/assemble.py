@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from audited_load.blocks import PLACE, Reject, sum_totals
 from audited_load.columns import SOURCE_RECORD, Feed
 from audited_load.parts import PartFiles
+from audited_load.reading.source import Source, read_chunks
 from audited_load.rejects import HEADER, format_rejects
 from audited_load.report import add_exact
-from audited_load.source import Source, read_chunks
 
 
 @dataclass

@@ -5,7 +5,6 @@ A pure function of the block: blocks can be cleaned in any order and in any proc
 
 from __future__ import annotations
 
-import csv
 import io
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
-from audited_load.records import Block, Records, find_records, name_fault
+from audited_load.reading.dialect import Dialect
+from audited_load.reading.odd_records import split_record
+from audited_load.reading.records import Block, Records, describe_fault, find_records
 from audited_load.values import clean_column
 
 PLACE = np.dtype([("record", "u8"), ("line", "u8"), ("offset", "u8"), ("length", "u4"), ("csv_end", "u4")])
@@ -30,15 +31,15 @@ class Layout:
 
     Attributes:
         feed: The columns and their rules.
-        delimiter: Between fields.
-        fields: How many fields a record has.
+        dialect: How lines split into fields.
         positions: Where the feed's columns are among them, in the feed's order.
+        is_guessed: Whether the encoding is a guess, so that what depends on it is counted.
     """
 
     feed: Feed
-    delimiter: str
-    fields: int
+    dialect: Dialect
     positions: tuple[int, ...]
+    is_guessed: bool = False
 
 
 class Reject(NamedTuple):
@@ -64,7 +65,7 @@ class CleanedBlock:
         read: Records in the block.
         blank_lines: Empty lines in the block.
         refused: Refusals by `column:refusal` or `record:fault`.
-        changed: Values changed by `column:rule`.
+        changed: Values changed by `column:rule`, and what was noted beside them.
         totals: Control totals over the accepted records.
     """
 
@@ -90,11 +91,16 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     Returns:
         Its accepted records, its rejects and its counts.
     """
-    records = find_records(block, layout.delimiter, layout.fields)
+    records = find_records(block, layout.dialect)
     good = np.flatnonzero(records.faults == 0)
-    reasons = {int(row): [f"record:{name_fault(records.faults[row])}"] for row in np.flatnonzero(records.faults)}
-    refused = Counter(reason for (reason,) in reasons.values())
-    changed: Counter[str] = Counter()
+    reasons = {
+        int(row): [f"record:{describe_fault(block, records, row, layout.dialect)}"]
+        for row in np.flatnonzero(records.faults)
+    }
+    refused = Counter(reason.partition(": ")[0] for (reason,) in reasons.values())
+    changed = block.notes + Counter(f"record:{odd.form}" for odd in records.odd.values())
+    if layout.is_guessed and (wide := _count_wide(block, records)):
+        changed["file:guessed_encoding"] = wide
     texts = read_texts(block, records, good, layout)
     columns = []
     for column, position in zip(layout.feed.columns, layout.positions, strict=True):
@@ -121,7 +127,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         contents=values.hash_rows(seed=0).to_numpy(),
         rejects=_rejects(block, records, reasons),
         read=len(records.starts),
-        blank_lines=records.blank_lines,
+        blank_lines=block.blank_lines,
         refused=refused,
         changed=changed,
         totals={total.name: _sum(values, total) for total in layout.feed.totals},
@@ -146,31 +152,48 @@ def sum_totals(lines: bytes, feed: Feed) -> dict[str, Decimal]:
 
 def read_texts(block: Block, records: Records, good: NDArray[np.int64], layout: Layout) -> pl.DataFrame:
     """Split the good records into columns of text, one for each of the file's."""
-    if len(good) == len(records.starts) and not records.blank_lines:
+    dialect = layout.dialect
+    if len(good) == len(records.starts) and not len(block.skipped) and not records.odd:
         data = block.data
     else:
-        # Neighbours are cut out together.
-        breaks = np.flatnonzero(records.starts[good][1:] != records.ends[good][:-1]) + 1
+        # Neighbours are cut out together; what is not written by RFC 4180 is written anew.
+        odd = np.isin(good, list(records.odd))
+        breaks = np.flatnonzero(
+            (records.starts[good][1:] != records.ends[good][:-1]) | odd[1:] | odd[:-1]
+        ) + 1
         first, last = np.append(0, breaks), np.append(breaks, len(good)) - 1
-        runs = zip(records.starts[good][first], records.ends[good][last], strict=True) if len(good) else ()
-        data = b"".join([block.data[start:end] for start, end in runs])
-    texts = _parse(data, layout)
+        runs = zip(good[first], good[last], strict=True) if len(good) else ()
+        data = b"".join(
+            [
+                _write_plainly(block.data[records.starts[start] : records.ends[start]], dialect)
+                if int(start) in records.odd
+                else block.data[records.starts[start] : records.ends[end]]
+                for start, end in runs
+            ]
+        )
+    texts = _parse(data, dialect)
     if texts is None or texts.height != len(good):
         spans = zip(records.starts[good], records.ends[good], strict=True)
-        texts = _parse_one_by_one([block.data[start:end] for start, end in spans], layout)
+        texts = _parse_one_by_one([block.data[start:end] for start, end in spans], dialect)
     return texts
 
 
-def _parse(data: bytes, layout: Layout) -> pl.DataFrame | None:
+def _write_plainly(raw: bytes, dialect: Dialect) -> bytes:
+    """Write a record as RFC 4180 wants it."""
+    fields = split_record(raw.rstrip(b"\r\n"), dialect)
+    return dialect.mark.join(b'"' + field.replace(b'"', b'""') + b'"' for field in fields) + b"\n"
+
+
+def _parse(data: bytes, dialect: Dialect) -> pl.DataFrame | None:
     """Parse records into columns of text; None if they don't all have the right number of fields."""
-    schema = {str(number): pl.String() for number in range(layout.fields)}
+    schema = {str(number): pl.String() for number in range(dialect.fields)}
     if not data:
         return pl.DataFrame(schema=schema)
     try:
         return pl.read_csv(
             data,
             has_header=False,
-            separator=layout.delimiter,
+            separator=dialect.delimiter,
             quote_char='"' if b'"' in data else None,
             schema=schema,
         )
@@ -178,13 +201,16 @@ def _parse(data: bytes, layout: Layout) -> pl.DataFrame | None:
         return None
 
 
-def _parse_one_by_one(raw: list[bytes], layout: Layout) -> pl.DataFrame:
-    schema = {str(number): pl.String() for number in range(layout.fields)}
-    csv.field_size_limit(2**31 - 1)
-    rows = [
-        next(csv.reader(io.StringIO(record.decode(), newline=""), delimiter=layout.delimiter)) for record in raw
-    ]
+def _parse_one_by_one(raw: list[bytes], dialect: Dialect) -> pl.DataFrame:
+    schema = {str(number): pl.String() for number in range(dialect.fields)}
+    rows = [[field.decode() for field in split_record(record.rstrip(b"\r\n"), dialect)] for record in raw]
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _count_wide(block: Block, records: Records) -> int:
+    """Count the records with characters beyond ASCII: what they mean hangs on the encoding."""
+    wide = np.flatnonzero(np.frombuffer(block.data, np.uint8) >= 0x80)  # noqa: PLR2004
+    return len(np.unique(np.searchsorted(records.ends, wide, "right")))
 
 
 def _places(block: Block, records: Records, rows: NDArray[np.int64], data: bytes) -> NDArray[np.void]:

@@ -20,9 +20,10 @@ from audited_load.duplicates import KeyStore
 from audited_load.errors import UnavailableError
 from audited_load.parts import PartMaker, Tally
 from audited_load.progress import Progress
-from audited_load.records import Block, cut_blocks
+from audited_load.reading.dialect import normalise_name
+from audited_load.reading.records import Block, cut_blocks
+from audited_load.reading.source import Source, has_changed, inspect_file, read_chunks
 from audited_load.report import CleanReport, add_exact
-from audited_load.source import Source, has_changed, inspect_file, normalise_name, read_chunks
 from audited_load.workers import make_parts
 
 SHOWN_COLUMNS = 50
@@ -49,8 +50,9 @@ def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = No
         UnusableFileError: The file can't be read as records of this feed.
         UnavailableError: The file changed meanwhile, the disk has no room, or a worker died.
     """
-    source = inspect_file(path, feed.names)
-    layout = Layout(feed, source.delimiter, len(source.header), tuple(source.positions(feed.names)))
+    source = inspect_file(path, feed.names, feed.key)
+    positions = tuple(source.positions(feed.names))
+    layout = Layout(feed, source.dialect, positions, is_guessed=source.encoding.origin == "guessed")
     cleaned, rejected = out / f"{feed.name}_cleaned.csv", out / f"{feed.name}_rejected.csv"
     with _work_folder(out, source.bytes) as work:
         maker = PartMaker(layout, work, source.bytes)
@@ -76,8 +78,7 @@ def _make_parts(source: Source, maker: PartMaker, progress: Progress) -> tuple[T
     tally, parts = Tally(totals={total.name: Decimal(0) for total in maker.layout.feed.totals}), 0
     blocks = cut_blocks(
         read_chunks(source, digest),
-        maker.layout.delimiter,
-        maker.layout.fields,
+        maker.layout.dialect,
         offset=source.body_offset,
         first_line=source.body_line,
     )
@@ -117,9 +118,9 @@ def _report(
         source=source.path.name,
         sha256=sha256,
         bytes=source.bytes,
-        encoding=source.encoding,
-        delimiter=source.delimiter,
-        header=_shorten(list(source.header)),
+        encoding=str(source.encoding),
+        delimiter=source.dialect.delimiter,
+        header=_shorten(list(source.dialect.header)),
         read=tally.read,
         accepted=tally.accepted - dropped.duplicates - dropped.superseded,
         quarantined=tally.quarantined + dropped.superseded,
@@ -127,12 +128,24 @@ def _report(
         superseded=dropped.superseded,
         blank_lines=tally.blank_lines,
         reasons=dict(sorted(tally.refused.items())),
-        rules=dict(sorted(tally.changed.items())),
+        rules=dict(sorted({**tally.changed, **_note_file(source)}.items())),
         totals={name: str(value) for name, value in tally.totals.items()},
-        ignored_columns=_shorten([name for name in source.header if normalise_name(name) not in known]),
+        ignored_columns=_shorten(
+            [name for name in source.dialect.header if name.strip() and normalise_name(name) not in known]
+        ),
         cleaned_file=str(files[0]),
         rejected_file=str(files[1]),
     )
+
+
+def _note_file(source: Source) -> dict[str, int]:
+    """Say what was found about the file as a whole, so that it counts like a rule."""
+    notes = {
+        "file:lines_above_header": source.lines_above,
+        "file:sep_line": int(source.sep_line),
+        "file:blank_last_field": int(source.dialect.blank_last),
+    }
+    return {name: number for name, number in notes.items() if number}
 
 
 def _shorten(names: list[str]) -> list[str]:

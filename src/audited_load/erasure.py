@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from audited_load.columns import SOURCE_RECORD, Feed
-from audited_load.source import normalise_name
+from audited_load.reading.dialect import normalise_name
 from audited_load.values import clean_column
 
 BATCH = 20_000

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from audited_load.blocks import PLACE, Layout, clean_block
 from audited_load.duplicates import KeyStore
-from audited_load.records import Block
+from audited_load.reading.records import Block
 from audited_load.rejects import format_rejects
 from audited_load.report import add_exact
 
@@ -62,7 +62,7 @@ class Tally:
         accepted: Records accepted.
         quarantined: Records refused.
         refused: Refusals by `column:refusal` or `record:fault`.
-        changed: Values changed by `column:rule`.
+        changed: Values changed by `column:rule`, and what was noted beside them.
         totals: Control totals of the accepted records.
     """
 

@@ -13,7 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -25,9 +25,11 @@ from audited_load.blocks import Layout, read_texts
 from audited_load.columns import Feed
 from audited_load.erasure import BATCH, RawLayout, scrub_texts
 from audited_load.errors import UnusableFileError
-from audited_load.records import Block, cut_blocks, find_records
+from audited_load.reading.dialect import normalise_name
+from audited_load.reading.encoding import encode_text
+from audited_load.reading.records import Block, cut_blocks, find_records
+from audited_load.reading.source import Source, hash_file, inspect_file, read_chunks, read_head
 from audited_load.rejects import HEADER, guard_formula
-from audited_load.source import Source, hash_file, inspect_file, normalise_name, read_chunks
 from audited_load.values import clean_column
 
 _LEFT_FOLDERS = (".cleaning-*", ".erasing-*")
@@ -104,9 +106,9 @@ def scrub_file(
     ids: frozenset[int],
     note: Note = lambda _: None,
 ) -> ScrubbedFile | None:
-    """Scrub one file: a delivery, a cleaned file, a rejected file or an export; its compression stays.
+    """Scrub one file: a delivery, a cleaned file, a rejected file or an export; compression and encoding stay.
 
-    What was no UTF-8 is UTF-8 then. A file without these ids isn't touched.
+    A file without these ids isn't touched.
 
     Args:
         paths: Its names; several if it is hard-linked.
@@ -122,10 +124,11 @@ def scrub_file(
         UnusableFileError: It can't be read as records with the subject's column.
     """
     path = paths[0]
-    source = inspect_file(path, [*feed.names, *HEADER])
-    names = [normalise_name(name) for name in source.header]
-    if feed.subject not in names and not set(HEADER) <= set(names):
-        raise UnusableFileError(f"{path.name}: no column {feed.subject}.", "Look at it yourself.")
+    try:
+        source = inspect_file(path, HEADER, HEADER[0])
+    except UnusableFileError:
+        source = inspect_file(path, feed.names, feed.key, required=[feed.subject])
+    names = [normalise_name(name) for name in source.dialect.header]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".erasing-") as folder:
         fresh = Path(folder) / path.name
         with _compressed(fresh, source.compression) as out:
@@ -150,13 +153,17 @@ def scrub_file(
 def _scrub_delivery(source: Source, feed: Feed, ids: frozenset[int], out: IO[bytes]) -> int:
     """Write a file of records anew; give the number of those that changed."""
     subject = source.positions([feed.subject])[0]
-    layout = Layout(feed, source.delimiter, len(source.header), ())
-    raw_layout = RawLayout(source.header, source.delimiter)
-    out.write(_head(source))
-    body = read_chunks(source)
+    layout = Layout(feed, source.dialect, ())
+    raw_layout = RawLayout(source.dialect.header, source.dialect.delimiter)
+
+    def write(text: bytes) -> None:
+        out.write(encode_text(text, source.encoding))
+
+    out.write(source.encoding.mark)
+    write(read_head(source))
     changed = 0
     for block in cut_blocks(
-        body, source.delimiter, len(source.header), offset=source.body_offset, first_line=source.body_line
+        read_chunks(source), source.dialect, offset=source.body_offset, first_line=source.body_line
     ):
         position, spans = 0, _suspects(block, layout, subject, ids)
         lines = [block.data[start:end] for start, end in spans]
@@ -164,16 +171,16 @@ def _scrub_delivery(source: Source, feed: Feed, ids: frozenset[int], out: IO[byt
         texts = scrub_texts([raw.decode(errors="surrogateescape") for raw in raws], [raw_layout], feed, ids)
         for (start, end), line, raw, text in zip(spans, lines, raws, texts, strict=True):
             if text is not None:
-                out.write(block.data[position:start] + text.encode(errors="surrogateescape") + line[len(raw) :])
+                write(block.data[position:start] + text.encode(errors="surrogateescape") + line[len(raw) :])
                 position, changed = end, changed + 1
-        out.write(block.data[position:])
+        write(block.data[position:])
     return changed
 
 
 def _suspects(block: Block, layout: Layout, subject: int, ids: frozenset[int]) -> list[tuple[int, int]]:
     """Find the records that are the subject's, and all that can't be split."""
     column = next(column for column in layout.feed.columns if column.name == layout.feed.subject)
-    records = find_records(block, layout.delimiter, layout.fields)
+    records = find_records(block, layout.dialect)
     good = np.flatnonzero(records.faults == 0)
     values = clean_column(read_texts(block, records, good, layout).to_series(subject), column).values
     rows = [*good[values.is_in(list(ids)).fill_null(False).to_numpy()].tolist()]
@@ -216,16 +223,6 @@ def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
             yield batch
             batch = []
     yield batch
-
-
-def _head(source: Source) -> bytes:
-    """Read what comes before the first record, as UTF-8."""
-    head = b""
-    for chunk in read_chunks(replace(source, body_offset=0)):
-        head += chunk
-        if len(head) >= source.body_offset:
-            break
-    return head[: source.body_offset]
 
 
 def _compressed(path: Path, compression: str | None) -> IO[bytes]:

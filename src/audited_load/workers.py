@@ -22,7 +22,7 @@ from typing import BinaryIO, cast
 
 from audited_load.errors import UnavailableError
 from audited_load.parts import PartMaker, Tally
-from audited_load.records import Block
+from audited_load.reading.records import Block
 
 MAX_WORKERS = 4
 BYTES_PER_WORKER = 12 * 2**20

@@ -20,8 +20,9 @@ from rich.console import Console
 from audited_load.clean import clean_file
 from audited_load.columns import Column, Feed, Refusal, Text
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
+from audited_load.reading.dialect import normalise_name
+from audited_load.reading.source import inspect_file
 from audited_load.rejects import guard_formula, read_rejects, unguard_formula
-from audited_load.source import inspect_file, normalise_name
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.quarantine import (
     STATUSES,
@@ -217,7 +218,7 @@ def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], 
     good: list[tuple[UUID, list[str]]] = []
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "export.csv"
-        _remove_guards(file, plain, [_ID, *feed.names])
+        _remove_guards(file, plain, feed)
         report = clean_file(plain, with_reject_id(feed), Path(folder) / "out")
         refused = [
             (reject.line, reject.raw.decode().partition(",")[0].strip('"'), "; ".join(reject.reasons))
@@ -233,17 +234,21 @@ def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], 
     return good, refused
 
 
-def _remove_guards(file: Path, plain: Path, names: list[str]) -> None:
-    """Write an export anew, in plain CSV: the id first, and without the guards against formulas."""
-    source = inspect_file(file, names)
+def _remove_guards(file: Path, plain: Path, feed: Feed) -> None:
+    """Write an export anew, in plain CSV: the id first, and without the guards against formulas.
+
+    All fields stand in quotes, so that a raw record of several lines can't be taken for some that lost theirs.
+    """
+    names = [_ID, *feed.names]
+    source = inspect_file(file, names, feed.key)
     place = source.positions(names)[0]
     csv.field_size_limit(sys.maxsize)
     with (
-        file.open(newline="", encoding="utf-8-sig" if source.encoding == "utf-8" else source.encoding) as before,
+        file.open(newline="", encoding="utf-8-sig" if source.encoding.is_utf8 else source.encoding.name) as before,
         plain.open("w", newline="", encoding="utf-8") as after,
     ):
-        rows = csv.reader(before, delimiter=source.delimiter)
-        csv.writer(after).writerows(
+        rows = csv.reader(before, delimiter=source.dialect.delimiter)
+        csv.writer(after, quoting=csv.QUOTE_ALL).writerows(
             map(unguard_formula, [*row[place : place + 1], *row[:place], *row[place + 1 :]]) for row in rows
         )
 

@@ -12,9 +12,9 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audited_load import records
 from audited_load.clean import clean_file
 from audited_load.errors import BadDataError, UnavailableError, UnusableFileError
+from audited_load.reading import records
 from audited_load.report import CleanReport, check_threshold
 from customer_pipeline.sample import describe
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -60,7 +60,7 @@ def test_cleaning_a_cleaned_file_changes_nothing(tmp_path: Path) -> None:
 
 def test_small_blocks_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = clean_file(SAMPLE, CUSTOMER_TRANSACTIONS, tmp_path / "whole")
-    monkeypatch.setattr("audited_load.source.CHUNK_BYTES", 777)
+    monkeypatch.setattr("audited_load.reading.source.CHUNK_BYTES", 777)
     parts = clean_file(SAMPLE, CUSTOMER_TRANSACTIONS, tmp_path / "parts")
     assert Path(parts.cleaned_file).read_bytes() == Path(whole.cleaned_file).read_bytes()
     assert Path(parts.rejected_file).read_bytes() == Path(whole.rejected_file).read_bytes()
@@ -216,7 +216,7 @@ def test_any_file_is_accounted_for_and_blocks_do_not_matter(
     content = HEADER + "\n".join(lines)
     whole = clean(tmp_path / "whole.csv", content)
     with monkeypatch.context() as patched:
-        patched.setattr("audited_load.source.CHUNK_BYTES", chunk)
+        patched.setattr("audited_load.reading.source.CHUNK_BYTES", chunk)
         parts = clean(tmp_path / "parts.csv", content)
     assert (parts.read, parts.accepted, parts.reasons, parts.totals) == (
         whole.read,

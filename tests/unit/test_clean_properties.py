@@ -133,7 +133,7 @@ def test_blocks_do_not_matter_to_a_byte(
     whole = clean(tmp_path / "file.csv", content)
     files = Path(whole.cleaned_file).read_bytes(), Path(whole.rejected_file).read_bytes()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("audited_load.source.CHUNK_BYTES", chunk)
+        patched.setattr("audited_load.reading.source.CHUNK_BYTES", chunk)
         parts = clean(tmp_path / "file.csv", content)
     assert (Path(parts.cleaned_file).read_bytes(), Path(parts.rejected_file).read_bytes()) == files
     assert parts == whole
@@ -145,7 +145,7 @@ def test_undecodable_records_do_not_depend_on_blocks(tmp_path: Path, monkeypatch
     rejected = Path(whole.rejected_file).read_bytes()
     assert (whole.encoding, whole.reasons) == ("utf-8", {"record:undecodable_bytes": 2})
     for chunk in range(1, 40):
-        monkeypatch.setattr("audited_load.source.CHUNK_BYTES", chunk)
+        monkeypatch.setattr("audited_load.reading.source.CHUNK_BYTES", chunk)
         assert clean(tmp_path / "file.csv", content) == whole
         assert Path(whole.rejected_file).read_bytes() == rejected
 

@@ -16,11 +16,12 @@ import psutil
 import pytest
 from cleaning import HEADER, ROW
 
-from audited_load import source, workers
+from audited_load import workers
 from audited_load.blocks import Layout, clean_block
 from audited_load.clean import clean_file
 from audited_load.errors import UnavailableError
-from audited_load.records import cut_blocks
+from audited_load.reading import source
+from audited_load.reading.records import cut_blocks
 from customer_pipeline.sample import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 

@@ -1,0 +1,1 @@
+"""Bytes of a file of unknown make → blocks of whole records: compression, encoding, dialect, header, records."""

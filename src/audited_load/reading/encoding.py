@@ -1,0 +1,167 @@
+"""Bytes → which encoding they are in, and their text as UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from audited_load.errors import RefusedError, UnusableFileError
+
+# The marks of UTF-32 begin like those of UTF-16.
+_BOMS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_WIDE = {
+    "utf-32-le": re.compile(rb"(?:[\t\n\r -~]\0\0\0){8}"),
+    "utf-32-be": re.compile(rb"(?:\0\0\0[\t\n\r -~]){8}"),
+    "utf-16-le": re.compile(rb"(?:[\t\n\r -~]\0){8}"),
+    "utf-16-be": re.compile(rb"(?:\0[\t\n\r -~]){8}"),
+}
+_MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_FALLBACK = "windows-1252"
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a file's text is encoded.
+
+    Attributes:
+        name: A codec of Python's; "utf-8-sig" if a byte order mark comes first.
+        origin: How it is known: "declared"; "guessed" where the file is not UTF-8 and nothing says what it is; or
+            "found".
+    """
+
+    name: str
+    origin: str = "found"
+
+    @property
+    def is_utf8(self) -> bool:
+        """Whether the file's bytes are UTF-8 as they are."""
+        return self.name in {"utf-8", "utf-8-sig"}
+
+    @property
+    def mark(self) -> bytes:
+        """The byte order mark that the wide encodings want; UTF-8 keeps its own as text."""
+        return next((mark for mark, name in _BOMS.items() if name == self.name and not self.is_utf8), b"")
+
+    def __str__(self) -> str:
+        """Name it for people."""
+        why = {"guessed": " (guessed: the file is not UTF-8)", "declared": " (declared)"}
+        return self.name + why.get(self.origin, "")
+
+
+def find_encoding(chunks: Iterator[bytes], declared: str | None) -> Encoding:
+    """Tell how a file is encoded.
+
+    By its byte order mark; else as declared; else UTF-16 or UTF-32 if its characters are so wide; else UTF-8; and
+    Windows-1252 only if it holds bytes that are no UTF-8, and nothing that looks like UTF-8.
+
+    Args:
+        chunks: The file's bytes.
+        declared: A codec's name, or None.
+
+    Raises:
+        RefusedError: No such encoding is known.
+    """
+    head = next(chunks, b"")
+    for mark, name in _BOMS.items():
+        if head.startswith(mark):
+            return Encoding(name)
+    if declared is not None:
+        return Encoding(known_encoding(declared), "declared")
+    for name, pattern in _WIDE.items():
+        if pattern.match(head):
+            return Encoding(name)
+    return Encoding("utf-8") if _is_utf8(head, chunks) else Encoding(_FALLBACK, "guessed")
+
+
+def known_encoding(name: str) -> str:
+    """Give the usual name of an encoding, such as "cp1251" for "windows-1251".
+
+    Raises:
+        RefusedError: Python knows no such encoding of text.
+    """
+    try:
+        found = codecs.lookup(name)
+        # Others, such as "rot13", turn text into text.
+        if found._is_text_encoding and "".encode(found.name) is not None:
+            return found.name
+    except (LookupError, UnicodeError, ValueError):
+        pass
+    raise RefusedError(
+        f"{name[:40]!r} is not an encoding of text that Python knows.",
+        "Declare one such as utf-8, windows-1251, windows-1250, mac-roman or shift_jis.",
+    )
+
+
+def decode_chunks(chunks: Iterator[bytes], encoding: Encoding, name: str) -> Iterator[bytes]:
+    """Give the text as UTF-8; a byte order mark stays if it was UTF-8 before, so that offsets are the file's.
+
+    Args:
+        chunks: The file's bytes.
+        encoding: Of them.
+        name: Of the file, for errors.
+
+    Raises:
+        UnusableFileError: Bytes are not of that encoding.
+    """
+    if encoding.is_utf8:
+        yield from chunks
+        return
+    # Windows-1252 leaves five bytes undefined; they pass as control characters, which a rule refuses.
+    errors = "as_control_characters" if encoding.origin == "guessed" else "strict"
+    decoder = codecs.getincrementaldecoder(encoding.name)(errors)
+    try:
+        yield decoder.decode(next(chunks, b"")).removeprefix("\ufeff").encode()
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode()
+        yield decoder.decode(b"", final=True).encode()
+    except UnicodeError as error:
+        raise UnusableFileError(
+            f"{name}: not valid {encoding.name}: {error}.",
+            "Ask the supplier for the file in UTF-8, or declare its encoding (docs/files.md). Nothing was loaded.",
+        ) from error
+
+
+def encode_text(text: bytes, encoding: Encoding) -> bytes:
+    """Turn whole characters of UTF-8 back into the bytes that `decode_chunks` read."""
+    if encoding.is_utf8:
+        return text
+    return text.decode().encode(encoding.name, "as_control_characters" if encoding.origin == "guessed" else "strict")
+
+
+def _is_utf8(head: bytes, chunks: Iterator[bytes]) -> bool:
+    """Tell whether the text looks like UTF-8, or is plain ASCII."""
+    invalid = False
+    before, chunk = b"", head
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    while chunk:
+        if not chunk.isascii() or decoder.getstate()[0]:
+            # A character may lie across the cut.
+            if _MULTIBYTE.search(before + chunk):
+                return True
+            before = chunk[-3:]
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError:
+                invalid = True
+                decoder.reset()
+        chunk = next(chunks, b"")
+    return not (invalid or decoder.getstate()[0])
+
+
+def _as_control_characters(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeDecodeError):
+        return "".join(map(chr, error.object[error.start : error.end])), error.end
+    if isinstance(error, UnicodeEncodeError):
+        return error.object[error.start : error.end].encode("latin-1"), error.end
+    raise error
+
+
+codecs.register_error("as_control_characters", _as_control_characters)

@@ -1,0 +1,155 @@
+"""The beginning of a file → its dialect and where its records begin: a header is where all required names are."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+from audited_load.errors import UnusableFileError
+from audited_load.reading.dialect import Dialect, grammar_of, normalise_name
+from audited_load.reading.odd_records import looks_like_key
+from audited_load.reading.refused_header import explain_missing_header
+from audited_load.shown import INVISIBLE
+
+DELIMITERS = (",", ";", "\t", "|")
+HEADER_BYTES = 2**20
+SAMPLED_LINES = 200
+
+_SEP_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?[,;\t|]*', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the beginning of a file says.
+
+    Attributes:
+        dialect: How its lines split into fields.
+        end: Bytes before the first record.
+        lines_above: Lines above the header that hold something: a title, a date.
+        sep_line: Whether a line such as `sep=;` says what the delimiter is.
+    """
+
+    dialect: Dialect
+    end: int
+    lines_above: int
+    sep_line: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of text, and the bytes before and after it."""
+
+    text: str
+    start: int
+    end: int
+
+
+def find_header(
+    name: str, head: bytes, newline: bytes, expected: Sequence[str], key: str, required: Sequence[str]
+) -> Header:
+    r"""Find the header: the first line that has all required names, between delimiters of one kind.
+
+    Args:
+        name: Of the file, for errors.
+        head: The file's beginning as UTF-8, at least a mebibyte if it is that long.
+        newline: b"\n" or b"\r".
+        expected: Names of columns.
+        key: The one that identifies a record.
+        required: Those that a header must have.
+
+    Returns:
+        What it says.
+
+    Raises:
+        UnusableFileError: There is no header, or records are above it.
+    """
+    delimiters: Sequence[str] = DELIMITERS
+    above: list[Line] = []
+    sep_line = False
+    for line in _lines(head, newline):
+        if not line.text.strip():
+            continue
+        said = _SEP_LINE.fullmatch(line.text.strip()) if not above else None
+        if said and not sep_line:
+            delimiters, sep_line = (said[1],), True
+            continue
+        if line.end - line.start > HEADER_BYTES:
+            raise UnusableFileError(
+                f"{name}: the header is longer than {HEADER_BYTES // 2**10} KiB.",
+                "This is no CSV with a header, or its line ends were lost: fetch it again. Nothing was loaded.",
+            )
+        fields = {mark: split_names(line.text, mark) for mark in delimiters}
+        known = {mark: {normalise_name(field) for field in found} for mark, found in fields.items()}
+        complete = [mark for mark in delimiters if known[mark].issuperset(required)]
+        if complete:
+            delimiter = max(complete, key=lambda mark: (len(known[mark].intersection(expected)), len(fields[mark])))
+            names = tuple(fields[delimiter])
+            places = [normalise_name(field) for field in names]
+            dialect = Dialect(delimiter, names, places.index(key) if key in places else None)
+            _require_no_records(name, above, dialect)
+            return Header(_look_at_records(dialect, head[line.end :], newline), line.end, len(above), sep_line)
+        above.append(line)
+    raise explain_missing_header(name, head, [line.text for line in above], delimiters, required)
+
+
+def split_names(line: str, delimiter: str) -> list[str]:
+    """Split a line as a header."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return [line]
+
+
+def _lines(head: bytes, newline: bytes) -> Iterator[Line]:
+    """Give the lines that start in the first mebibyte, without line ends and without marks before them."""
+    start = 0
+    while start < min(len(head), HEADER_BYTES):
+        end = head.find(newline, start) + 1 or len(head)
+        text = head[start:end].decode(errors="replace").strip("\r\n").lstrip(INVISIBLE)
+        yield Line(text, start, end)
+        start = end
+
+
+def _require_no_records(name: str, above: Sequence[Line], dialect: Dialect) -> None:
+    """Refuse a header below its records: they would be taken for titles, and lost."""
+    for number, line in enumerate(above, start=1):
+        fields = split_names(line.text, dialect.delimiter)
+        filled = sum(bool(field.strip()) for field in fields)
+        is_keyed = (
+            dialect.key is not None and len(fields) > dialect.key and looks_like_key(fields[dialect.key].encode())
+        )
+        if (is_keyed and filled > 1) or (filled >= dialect.fields > 1):
+            raise UnusableFileError(
+                f"{name}: the header is below what looks like records: line {number} of those above it has"
+                f" {filled} values.",
+                "Ask the supplier for the file with its header on the first line. Nothing was loaded.",
+            )
+
+
+def _look_at_records(dialect: Dialect, body: bytes, newline: bytes) -> Dialect:
+    """Find out what the writer does throughout, by the first records."""
+    mark = re.escape(dialect.mark)
+    start = body[:HEADER_BYTES]
+    spaced = re.search(rb"(?:^|" + mark + rb") +\"", start, re.MULTILINE)
+    tight = re.search(rb"(?:^|" + mark + rb")\"", start, re.MULTILINE)
+    dialect = replace(dialect, spaced_quotes=spaced is not None and tight is None)
+    piece = grammar_of(dialect.delimiter, spaced_quotes=dialect.spaced_quotes).piece
+    counts: Counter[tuple[int, bool]] = Counter()
+    for line in islice(_lines(start, newline), SAMPLED_LINES):
+        fields = piece.findall(line.text.encode())
+        names = [normalise_name(field) for field in split_names(line.text, dialect.delimiter)]
+        if any(field.strip() for field in fields) and names != [*map(normalise_name, dialect.header)]:
+            counts[len(fields), not fields[-1].strip(b' \t"')] += 1
+    named, total = dialect.fields, counts.total()
+    if any(count for (fields, _), count in counts.items() if fields == named):
+        return dialect
+    if counts[named + 1, True] * 2 > total:
+        return replace(dialect, header=(*dialect.header, ""), blank_last=True)
+    nameless = not normalise_name(dialect.header[-1])
+    if nameless and (counts[named - 1, True] + counts[named - 1, False]) * 2 > total:
+        return replace(dialect, header=dialect.header[:-1])
+    return dialect

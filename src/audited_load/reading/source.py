@@ -1,0 +1,203 @@
+"""A file of unknown make → UTF-8 bytes, its fingerprint, its dialect and its header.
+
+Compression, encoding, delimiter and header are found here once, so that nothing further down needs to
+know them. Offsets are counted in the UTF-8 text after decompression, which is the file itself for the
+usual case of a plain UTF-8 file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audited_load.errors import UnusableFileError
+from audited_load.reading.compression import Digest, NoDigest, expand_file, find_compression
+from audited_load.reading.dialect import Dialect, normalise_name
+from audited_load.reading.encoding import Encoding, decode_chunks, find_encoding
+from audited_load.reading.formats import name_binary_format
+from audited_load.reading.header import HEADER_BYTES, find_header
+from audited_load.shown import show_name, show_text
+
+
+@dataclass(frozen=True)
+class Source:
+    r"""A file that can be read as records.
+
+    Attributes:
+        path: Where it is.
+        bytes: Its size on disk.
+        identity: Changes when the file is written to or replaced.
+        compression: "gzip", "zstd" or None.
+        encoding: Of its text, and how it is known.
+        dialect: How its lines split into fields, and the header's names.
+        newline: "\n", or "\r" for the files of old Macs. "\r\n" counts as "\n".
+        body_offset: Where the first record starts, in bytes of UTF-8 text.
+        body_line: The line on which the first record starts, from 1.
+        lines_above: Lines above the header that hold something.
+        sep_line: Whether a line such as `sep=;` is above the header.
+    """
+
+    path: Path
+    bytes: int
+    identity: tuple[int, ...]
+    compression: str | None
+    encoding: Encoding
+    dialect: Dialect
+    newline: str
+    body_offset: int
+    body_line: int
+    lines_above: int
+    sep_line: bool
+
+    def positions(self, names: Sequence[str]) -> list[int]:
+        """Where the named columns are in the header; case and spaces don't matter.
+
+        Raises:
+            UnusableFileError: A column is missing or there twice.
+        """
+        found = [normalise_name(name) for name in self.dialect.header]
+        missing = [name for name in names if name not in found]
+        twice = [name for name in names if found.count(name) > 1]
+        if missing or twice:
+            raise UnusableFileError(
+                f"{show_text(self.path.name)}: "
+                + (f"column {', '.join(missing)} missing" if missing else f"column {', '.join(twice)} twice")
+                + f" in the header. Found: {', '.join(map(show_name, self.dialect.header[:50]))}.",
+                "Ask the supplier for the file with the header "
+                f"{','.join(names)}, or rename its columns. Nothing was loaded.",
+            )
+        return [found.index(name) for name in names]
+
+
+def inspect_file(
+    path: Path,
+    expected: Sequence[str],
+    key: str,
+    required: Sequence[str] | None = None,
+    encoding: str | None = None,
+) -> Source:
+    """Find out how to read a file.
+
+    Args:
+        path: A regular file.
+        expected: Names of columns.
+        key: The column that identifies a record; a line that begins a record has a key in it.
+        required: The columns that its header must have; by default those that are expected.
+        encoding: Of its text, where it is declared.
+
+    Returns:
+        What is needed to read its records.
+
+    Raises:
+        UnusableFileError: There is no such file, or it can't hold records.
+        RefusedError: The declared encoding is unknown.
+    """
+    name = show_text(path.name)
+    size, identity = _check_regular(path)
+    compression = find_compression(_first_bytes(path))
+    start = next(expand_file(path, compression, size, NoDigest()), b"")
+    if found := name_binary_format(start):
+        raise UnusableFileError(f"{name}: this is no CSV: it is {found.name}.", f"{found.remedy} Nothing was loaded.")
+    found_encoding = find_encoding(expand_file(path, compression, size, NoDigest()), encoding)
+    head = b""
+    for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), found_encoding, name):
+        head += chunk
+        if len(head) >= HEADER_BYTES:
+            break
+    newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
+    header = find_header(name, head, newline.encode(), expected, key, expected if required is None else required)
+    lines = head[: header.end].count(newline.encode())
+    return Source(
+        path,
+        size,
+        identity,
+        compression,
+        found_encoding,
+        header.dialect,
+        newline,
+        header.end,
+        lines + 1,
+        header.lines_above,
+        header.sep_line,
+    )
+
+
+def read_chunks(source: Source, digest: Digest | None = None) -> Iterator[bytes]:
+    r"""Read the records' bytes, header left out, as UTF-8 with "\n" between lines.
+
+    Args:
+        source: The file.
+        digest: Gets every byte of the file, as it lies on disk.
+
+    Yields:
+        Chunks of up to 8 MiB, cut anywhere.
+
+    Raises:
+        UnusableFileError: The file can't be decompressed or decoded to its end.
+    """
+    skip = source.body_offset
+    raw = expand_file(source.path, source.compression, source.bytes, digest or NoDigest())
+    for chunk in decode_chunks(raw, source.encoding, show_text(source.path.name)):
+        if skip >= len(chunk):
+            skip -= len(chunk)
+            continue
+        body = chunk[skip:] if skip else chunk
+        skip = 0
+        yield body.replace(b"\r", b"\n") if source.newline == "\r" else body
+
+
+def read_head(source: Source) -> bytes:
+    """Read what comes before the first record, as UTF-8."""
+    head = b""
+    for chunk in decode_chunks(
+        expand_file(source.path, source.compression, source.bytes, NoDigest()),
+        source.encoding,
+        show_text(source.path.name),
+    ):
+        head += chunk
+        if len(head) >= source.body_offset:
+            break
+    return head[: source.body_offset]
+
+
+def hash_file(path: Path) -> str:
+    """Compute the sha256 of a file's bytes, as hexadecimal text."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def has_changed(source: Source, sha256: str) -> bool:
+    """Tell whether the file is no longer the one that was read.
+
+    Args:
+        source: The file, as it was found.
+        sha256: Of the bytes that were read.
+    """
+    try:
+        return _check_regular(source.path)[1] != source.identity or hash_file(source.path) != sha256
+    except (UnusableFileError, OSError):
+        return True
+
+
+def _first_bytes(path: Path) -> bytes:
+    return next(expand_file(path, None, 4, NoDigest()), b"")
+
+
+def _check_regular(path: Path) -> tuple[int, tuple[int, ...]]:
+    """Give the size of a regular file, and what tells it from others and from its later self."""
+    remedy = "Check the path and the supplier's delivery. Nothing was loaded."
+    shown = show_text(str(path), 4096)
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise UnusableFileError(f"{shown}: no such file.", remedy) from error
+    except OSError as error:
+        raise UnusableFileError(f"{shown}: {error.strerror}.", remedy) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UnusableFileError(f"{shown}: not a regular file.", remedy)
+    if status.st_size == 0:
+        raise UnusableFileError(f"{shown}: the file is empty.", remedy)
+    return status.st_size, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,38 @@
+r"""Text that came from outside → text that a terminal, a log or a page can show: nothing in it acts, nothing hides."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+SHOWN_CHARACTERS = 60
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+"""Characters that show nothing: soft hyphen, zero width, marks of direction, byte order mark."""
+
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+_COLUMN_NAME = re.compile(r"[^\W\d_][\w \-./#()%&]*")
+_LONG_NUMBER = re.compile(r"\d{5}")
+
+
+def show_text(text: str, limit: int = SHOWN_CHARACTERS) -> str:
+    r"""Escape what a terminal would obey or nobody would see, such as `\x1b` and `\u200b`; cut what is too long.
+
+    Args:
+        text: Such as a file's or a column's name.
+        limit: Characters at most, before they are escaped.
+    """
+    cut = text if len(text) <= limit else f"{text[:limit]}…"
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _HIDDEN else char for char in cut
+    )
+
+
+def show_name(name: str) -> str:
+    """Show a column's name if it looks like one; a text that may be a person's data is not shown.
+
+    Args:
+        name: As found in a header.
+    """
+    bare = name.strip().strip(INVISIBLE).strip()
+    looks_right = _COLUMN_NAME.fullmatch(bare) and not _LONG_NUMBER.search(bare)
+    return show_text(name.strip()) if looks_right and len(bare) <= SHOWN_CHARACTERS else "(not shown)"
