@@ -94,7 +94,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     records = find_records(block, layout.dialect)
     good = np.flatnonzero(records.faults == 0)
     reasons = {
-        int(row): [f"record:{describe_fault(block, records, row, layout.dialect)}"]
+        int(row): [f"record:{describe_fault(block, records, int(row), layout.dialect)}"]
         for row in np.flatnonzero(records.faults)
     }
     refused = Counter(reason.partition(": ")[0] for (reason,) in reasons.values())
@@ -158,9 +158,7 @@ def read_texts(block: Block, records: Records, good: NDArray[np.int64], layout: 
     else:
         # Neighbours are cut out together; what is not written by RFC 4180 is written anew.
         odd = np.isin(good, list(records.odd))
-        breaks = np.flatnonzero(
-            (records.starts[good][1:] != records.ends[good][:-1]) | odd[1:] | odd[:-1]
-        ) + 1
+        breaks = np.flatnonzero((records.starts[good][1:] != records.ends[good][:-1]) | odd[1:] | odd[:-1]) + 1
         first, last = np.append(0, breaks), np.append(breaks, len(good)) - 1
         runs = zip(good[first], good[last], strict=True) if len(good) else ()
         data = b"".join(

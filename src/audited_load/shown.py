@@ -1,4 +1,4 @@
-r"""Text that came from outside → text that a terminal, a log or a page can show: nothing in it acts, nothing hides."""
+r"""Text from outside → text that a terminal, a log or a page can show: nothing in it acts, nothing hides."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ FAULTS: tuple[CellFault | RecordFault, ...] = (
     CellFault("not_an_id", ("customer_id", "product_id"), ("???", "none yet")),
     RecordFault("too_few_fields", "{id},501,2023-07-11,{product}"),
     RecordFault("too_many_fields", "{id},501,2023-07-11,{product},Kettle, blue,2,76.27,8.23"),
-    # Its quote is never before a delimiter, where it would close the quote of an unclosed record.
-    RecordFault("stray_quote", '{id},502,2023-07-12,{product},12" Lamp,1,119.16,17.06'),
+    # Its quotes are never before a delimiter, where they would close the quote of an unclosed record.
+    RecordFault("stray_quote", '{id},502,2023-07-12,{product},"Tall" Lamp,1,119.16,17.06'),
     # In the column of the dates, which are never quoted: no later quote can give eight fields.
     RecordFault("unclosed_quote", '{id},503,"2023-07-13,{product},Desk,1,287.25,26.36'),
     RecordFault("nul_byte", "{id},504,2023-07-13,{product},Ket\0tle,2,115.46,25.39"),

@@ -12,9 +12,10 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audited_load import source, workers
+from audited_load import workers
 from audited_load.clean import clean_file
 from audited_load.errors import PipelineError
+from audited_load.reading import compression
 from audited_load.report import CleanReport
 from audited_load.warehouse import copy
 from audited_load.warehouse.incoming import empty_incoming
@@ -25,7 +26,7 @@ from audited_load.warehouse.tables import create_tables
 from customer_pipeline.feed import load_tables
 
 # Several workers and several connections for a file that is cleaned and copied in a moment.
-source.CHUNK_BYTES, workers.BYTES_PER_WORKER, copy.BYTES_PER_CONNECTION = 2**19, 2**21, 2**22
+compression.CHUNK_BYTES, workers.BYTES_PER_WORKER, copy.BYTES_PER_CONNECTION = 2**19, 2**21, 2**22
 
 TABLES, _ = load_tables()
 STEPS = ("clean", "create", "truncate", "load", "validate")

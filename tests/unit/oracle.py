@@ -18,6 +18,7 @@ from decimal import Decimal
 from typing import Any
 
 from number_words_oracle import read_words
+from record_oracle import split_records
 
 COLUMNS = (
     "transaction_id",
@@ -32,7 +33,6 @@ COLUMNS = (
 REQUIRED = {"transaction_id", "transaction_date", "product_id"}
 NULL_TOKENS = {"na", "n/a", "null", "none", "nan", "-"}
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-RECORD_LIMIT = 2**20
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def judge_file(content: bytes, engine_refused: dict[int, set[str]] | None = None
         engine_refused: What the engine refused; it decides about the cells for which the design has no word.
     """
     expected, good = Expected(), {}
-    for number, (_, fields) in enumerate(split_records(content), start=1):
+    for number, (_, fields) in enumerate(split_records(content, len(COLUMNS)), start=1):
         expected.read += 1
         if isinstance(fields, str):
             expected.refused[number] = {"record"}
@@ -112,74 +112,6 @@ def judge_file(content: bytes, engine_refused: dict[int, set[str]] | None = None
         else:
             (expected.duplicates if values == winning else expected.superseded).add(number)
     return expected
-
-
-def split_records(content: bytes) -> list[tuple[bytes, list[str] | str]]:
-    """Split the records after the header: for each its bytes without line end, and its fields or its fault."""
-    found: list[tuple[bytes, list[str] | str]] = []
-    position = content.index(b"\n") + 1
-    while position < len(content):
-        end = _end_of_record(content, position)
-        line_end = content.find(b"\n", position) + 1 or len(content)
-        fields = _fields(content[position:end]) if end is not None else "quotes"
-        if isinstance(fields, str) and (end or 0) > line_end:
-            fields = _fields(content[position:line_end])
-            fields = fields if isinstance(fields, str) else "quotes"
-        if isinstance(fields, str):
-            end = line_end
-        raw = _without_line_end(content[position:end])
-        if raw:
-            found.append((raw, fields))
-        position = end
-    return found
-
-
-def _end_of_record(content: bytes, start: int) -> int | None:
-    """Find where a record ends by the grammar of RFC 4180; None if its quotes break the grammar."""
-    position = start
-    while True:
-        if content[position : position + 1] == b'"':
-            closing = position + 1
-            while True:
-                closing = content.find(b'"', closing)
-                if closing < 0 or closing - start > RECORD_LIMIT:
-                    return None
-                if content[closing + 1 : closing + 2] != b'"':
-                    break
-                closing += 2
-            position = closing + 1
-        else:
-            stop = re.compile(rb'[,\n"]').search(content, position)
-            position = stop.start() if stop else len(content)
-        rest = content[position : position + 2]
-        if rest in {b"", b"\r"}:
-            return len(content)
-        if rest[:1] == b"\n" or rest == b"\r\n":
-            return position + len(rest if rest[:1] == b"\r" else b"\n")
-        if rest[:1] != b",":
-            return None
-        position += 1
-
-
-def _fields(raw: bytes) -> list[str] | str:
-    raw = _without_line_end(raw)
-    if b"\0" in raw:
-        return "nul"
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError:
-        return "undecodable"
-    fields = [
-        field[1:-1].replace('""', '"') if field[:1] == '"' else field
-        for field in re.findall(r'(?:\A|,)("(?:[^"]|"")*+"|[^",]*+)', text)
-    ]
-    if sum(map(len, re.findall(r'(?:\A|,)(?:"(?:[^"]|"")*+"|[^",]*+)', text))) != len(text):
-        return "quotes"
-    return fields if len(fields) == len(COLUMNS) else "fields"
-
-
-def _without_line_end(raw: bytes) -> bytes:
-    return raw.rstrip(b"\r\n")
 
 
 def _identifier(letter: str) -> Callable[[str], Verdict]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audited_load.clean import clean_file
 from audited_load.errors import BadDataError, UnavailableError, UnusableFileError
-from audited_load.reading import records
+from audited_load.reading import odd_records
 from audited_load.report import CleanReport, check_threshold
 from customer_pipeline.sample import describe
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -60,7 +60,7 @@ def test_cleaning_a_cleaned_file_changes_nothing(tmp_path: Path) -> None:
 
 def test_small_blocks_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = clean_file(SAMPLE, CUSTOMER_TRANSACTIONS, tmp_path / "whole")
-    monkeypatch.setattr("audited_load.reading.source.CHUNK_BYTES", 777)
+    monkeypatch.setattr("audited_load.reading.compression.CHUNK_BYTES", 777)
     parts = clean_file(SAMPLE, CUSTOMER_TRANSACTIONS, tmp_path / "parts")
     assert Path(parts.cleaned_file).read_bytes() == Path(whole.cleaned_file).read_bytes()
     assert Path(parts.rejected_file).read_bytes() == Path(whole.rejected_file).read_bytes()
@@ -97,7 +97,7 @@ def test_columns_are_found_by_name_and_unknown_ones_are_dropped(tmp_path: Path) 
     [
         (b"1,5,2024-01-02,7,Thing,2,1.10", "too_few_fields"),
         (b"1,5,2024-01-02,7,Thing,2,1.10,0.05,9", "too_many_fields"),
-        (b'1,5,2024-01-02,7,Th"ing,2,1.10,0.05', "stray_quote"),
+        (b'1,5,2024-01-02,7,"Th"ing,2,1.10,0.05', "stray_quote"),
         (b'1,5,2024-01-02,7,"Thing,2,1.10,0.05', "unclosed_quote"),
         (b"1,5,2024-01-02,7,Th\0ing,2,1.10,0.05", "nul_byte"),
         (b"1,5,2024-01-02,7,Th\xffing,2,1.10,0.05", "undecodable_bytes"),
@@ -216,7 +216,7 @@ def test_any_file_is_accounted_for_and_blocks_do_not_matter(
     content = HEADER + "\n".join(lines)
     whole = clean(tmp_path / "whole.csv", content)
     with monkeypatch.context() as patched:
-        patched.setattr("audited_load.reading.source.CHUNK_BYTES", chunk)
+        patched.setattr("audited_load.reading.compression.CHUNK_BYTES", chunk)
         parts = clean(tmp_path / "parts.csv", content)
     assert (parts.read, parts.accepted, parts.reasons, parts.totals) == (
         whole.read,
@@ -231,7 +231,7 @@ def test_any_file_is_accounted_for_and_blocks_do_not_matter(
 def test_a_quote_that_closes_after_the_limit_counts_as_never_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "MAX_RECORD_BYTES", 200)
+    monkeypatch.setattr(odd_records, "MAX_RECORD_BYTES", 200)
     long = ROW.format(1).replace("Thing", '"' + "a\n" * 150 + '"')
     report = clean(tmp_path / "file.csv", HEADER + long + ROW.format(2))
     assert "record:unclosed_quote" in report.reasons

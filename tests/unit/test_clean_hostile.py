@@ -84,7 +84,7 @@ def test_a_huge_field_costs_its_own_record(tmp_path: Path, size: int, *, quoted:
 
 
 def test_a_record_of_a_million_fields_costs_its_own_record(tmp_path: Path) -> None:
-    report = clean(tmp_path / "file.csv", HEADER + ROW.format(1) + "," * 10**6 + "\n" + ROW.format(2))
+    report = clean(tmp_path / "file.csv", HEADER + ROW.format(1) + "9," * 10**6 + "\n" + ROW.format(2))
     assert (report.accepted, report.reasons) == (2, {"record:too_many_fields": 1})
 
 
@@ -95,8 +95,7 @@ def test_a_record_of_a_million_fields_costs_its_own_record(tmp_path: Path) -> No
         (b"\n" * 10**6, "header"),
         (b"\xef\xbb\xbf", "header"),
         (b'"' * 1000, "missing"),
-        (b"\0" * 1000, "missing"),
-        (GOOD.decode().encode("utf-16-le"), "missing"),
+        (b"\0" * 1000, "NUL"),
         (GOOD.decode().encode("utf-16") + b"x", "utf-16"),
         (HEADER.replace("tax", "t\udcffax").encode(errors="surrogateescape"), "missing"),
         (HEADER.replace("tax", "tax,Tax ").encode(), "tax twice"),
@@ -129,7 +128,7 @@ def test_a_header_and_a_record_of_a_million_fields_are_a_clear_error(tmp_path: P
     header = HEADER.strip() + "".join(f",c{n}" for n in range(10**6)) + "\n"
     with pytest.raises(UnusableFileError, match="header is longer"):
         clean(tmp_path / "header.csv", header + ROW.format(1))
-    report = clean(tmp_path / "record.csv", HEADER + ROW.format(1) + "," * 10**6 + "\n" + ROW.format(2))
+    report = clean(tmp_path / "record.csv", HEADER + ROW.format(1) + "9," * 10**6 + "\n" + ROW.format(2))
     assert (report.accepted, report.reasons) == (2, {"record:too_many_fields": 1})
 
 
@@ -154,6 +153,7 @@ def test_a_header_longer_than_a_chunk_is_refused_or_read_whole(tmp_path: Path) -
         ),
         (GOOD.rstrip(b"\n"), 2),
         (GOOD.replace(b"\n", b"\r"), 2),
+        (GOOD.decode().encode("utf-16-le"), 2),
         (GOOD.replace(b"\n", b"\r\n", 2), 2),
         (GOOD + b"\n" * 10**6, 2),
         (GOOD + b"\r\n" * 10**5, 2),

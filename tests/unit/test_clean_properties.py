@@ -13,7 +13,8 @@ from cleaning import HEADER, ROW, SAMPLE, accepted_texts, accepted_values, clean
 from dirty_cells import GOOD, cells, write_csv
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from oracle import COLUMNS, split_records
+from oracle import COLUMNS
+from record_oracle import split_records
 
 QUIET = settings(
     deadline=None,
@@ -133,7 +134,7 @@ def test_blocks_do_not_matter_to_a_byte(
     whole = clean(tmp_path / "file.csv", content)
     files = Path(whole.cleaned_file).read_bytes(), Path(whole.rejected_file).read_bytes()
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("audited_load.reading.source.CHUNK_BYTES", chunk)
+        patched.setattr("audited_load.reading.compression.CHUNK_BYTES", chunk)
         parts = clean(tmp_path / "file.csv", content)
     assert (Path(parts.cleaned_file).read_bytes(), Path(parts.rejected_file).read_bytes()) == files
     assert parts == whole
@@ -145,7 +146,7 @@ def test_undecodable_records_do_not_depend_on_blocks(tmp_path: Path, monkeypatch
     rejected = Path(whole.rejected_file).read_bytes()
     assert (whole.encoding, whole.reasons) == ("utf-8", {"record:undecodable_bytes": 2})
     for chunk in range(1, 40):
-        monkeypatch.setattr("audited_load.reading.source.CHUNK_BYTES", chunk)
+        monkeypatch.setattr("audited_load.reading.compression.CHUNK_BYTES", chunk)
         assert clean(tmp_path / "file.csv", content) == whole
         assert Path(whole.rejected_file).read_bytes() == rejected
 
@@ -153,7 +154,7 @@ def test_undecodable_records_do_not_depend_on_blocks(tmp_path: Path, monkeypatch
 def test_the_sample_shuffled_keeps_its_accounting(tmp_path: Path) -> None:
     """Copies of a key change which record wins, so only records with a key of their own are shuffled."""
     whole = clean(tmp_path / "sample.csv", SAMPLE.read_bytes())
-    records = [raw for raw, _ in split_records(SAMPLE.read_bytes())]
+    records = [raw for raw, _ in split_records(SAMPLE.read_bytes(), len(COLUMNS))]
     assert len(records) == whole.read
     kept = {int(row["source_record"]) for row in read_rows(whole.cleaned_file)}
     lines = [raw for number, raw in enumerate(records, start=1) if number in kept]

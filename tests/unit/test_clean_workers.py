@@ -20,12 +20,13 @@ from audited_load import workers
 from audited_load.blocks import Layout, clean_block
 from audited_load.clean import clean_file
 from audited_load.errors import UnavailableError
-from audited_load.reading import source
+from audited_load.reading import compression
+from audited_load.reading.dialect import Dialect
 from audited_load.reading.records import cut_blocks
 from customer_pipeline.sample import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
-LAYOUT = Layout(CUSTOMER_TRANSACTIONS, ",", 8, tuple(range(8)))
+LAYOUT = Layout(CUSTOMER_TRANSACTIONS, Dialect(",", tuple(CUSTOMER_TRANSACTIONS.names), 0), tuple(range(8)))
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def two_workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(workers, "BYTES_PER_WORKER", 2**16)
     monkeypatch.setattr(workers, "MAX_WORKERS", 2)
     monkeypatch.setattr(workers, "_count_processors", lambda: 2)
-    monkeypatch.setattr(source, "CHUNK_BYTES", 2**17)
+    monkeypatch.setattr(compression, "CHUNK_BYTES", 2**17)
     yield
     assert not workers_of(os.getpid())
 
@@ -132,7 +133,7 @@ def test_workers_end_with_whoever_started_them_and_the_next_run_tidies_up(tmp_pa
 def test_places_far_into_a_very_large_file_are_exact() -> None:
     data = (ROW.format(1) + ROW.format("x") + ROW.format(2)).encode()
     far = 2**40
-    (block,) = cut_blocks(iter([data]), ",", 8, offset=far, first_line=far)
+    (block,) = cut_blocks(iter([data]), LAYOUT.dialect, offset=far, first_line=far)
     done = clean_block(replace(block, first_record=far), LAYOUT)
     assert done.places["record"].tolist() == [far, far + 2]
     assert done.places["line"].tolist() == [far, far + 2]

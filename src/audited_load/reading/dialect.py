@@ -1,4 +1,4 @@
-"""How a file's lines split into fields: the delimiter, the header's names, and what its writer does beside RFC 4180."""
+"""How a file's lines split into fields: the delimiter, the header's names, what its writer does beside RFC 4180."""
 
 from __future__ import annotations
 
@@ -83,7 +83,10 @@ def grammar_of(delimiter: str, *, spaced_quotes: bool) -> Grammar:
     plain = rb"(?!" + space + rb'*")[^\n' + mark + rb"]*+"
     whole = rb"(?:" + quoted + rb"(?=" + mark + rb"|\r?\n|\r?\Z)|" + plain + rb")"
     exact = rb"(?:" + _QUOTED + rb"|[^\"\n" + mark + rb"]*+)"
-    nothing = rb'(?:[ \t\v\f\r\x1a]|\xc2[\x85\xa0]|\xe2\x80[\x80-\x8f\xaf]|\xe2\x81\xa0|\xe3\x80\x80|\xef\xbb\xbf)*+'
+    nothing = (
+        rb"(?:[ \t\v\f\r\x1a]|\xc2[\x85\xa0\xad]|\xe1\x9a\x80|\xe2\x80[\x80-\x8f\xa8-\xaf]"
+        rb"|\xe2\x81[\x9f\xa0\xa6-\xa9]|\xe3\x80\x80|\xef\xbb\xbf)*+"
+    )
     if delimiter == "\t":
         nothing = nothing.replace(rb"\t", b"", 1)
     blank = nothing + rb'(?:"' + nothing + rb'"' + nothing + rb")?+"

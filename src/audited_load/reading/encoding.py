@@ -133,7 +133,9 @@ def encode_text(text: bytes, encoding: Encoding) -> bytes:
     """Turn whole characters of UTF-8 back into the bytes that `decode_chunks` read."""
     if encoding.is_utf8:
         return text
-    return text.decode().encode(encoding.name, "as_control_characters" if encoding.origin == "guessed" else "strict")
+    return text.decode().encode(
+        encoding.name, "as_control_characters" if encoding.origin == "guessed" else "strict"
+    )
 
 
 def _is_utf8(head: bytes, chunks: Iterator[bytes]) -> bool:

@@ -35,7 +35,10 @@ _BINARY = (
     (b"\xff\xd8\xff", Format("a picture", _EXPORT)),
 )
 _TEXTS = (
-    (rb"version https://git-lfs", Format("a pointer of git-lfs, not the file", "Run `git lfs pull` where it lies.")),
+    (
+        rb"version https://git-lfs",
+        Format("a pointer of git-lfs, not the file", "Run `git lfs pull` where it lies."),
+    ),
     (rb"<!doctype html|<html|<head|<body", Format("a web page, perhaps of an error or a sign-in", _AGAIN)),
     (rb"<\?xml|<[a-z][\w:.-]*[\s>/]", Format("XML, perhaps an error of a server", _AGAIN)),
     (rb'[\[{]\s*["\[{\]}]', Format("JSON", _EXPORT)),

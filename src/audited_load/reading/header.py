@@ -84,7 +84,9 @@ def find_header(
             )
         fields = {mark: split_names(line.text, mark) for mark in delimiters}
         known = {mark: {normalise_name(field) for field in found} for mark, found in fields.items()}
-        complete = [mark for mark in delimiters if known[mark].issuperset(required)]
+        complete = [
+            mark for mark in delimiters if known[mark].issuperset(required) and not line.text.count('"') % 2
+        ]
         if complete:
             delimiter = max(complete, key=lambda mark: (len(known[mark].intersection(expected)), len(fields[mark])))
             names = tuple(fields[delimiter])

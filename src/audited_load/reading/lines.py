@@ -1,4 +1,4 @@
-"""Bytes → physical lines and the quotes on them; and which lines are no records: blank ones, and the header again."""
+"""Bytes → physical lines and the quotes on them; and which lines are no records: blank ones, the header again."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class NoRecords:
         return np.concatenate([self.blank, self.headers])
 
 
-def find_no_records(data: bytes, lines: Lines, own: NDArray[np.bool_], dialect: Dialect, first_line: int) -> NoRecords:
+def find_no_records(
+    data: bytes, lines: Lines, own: NDArray[np.bool_], dialect: Dialect, first_line: int
+) -> NoRecords:
     """Find the lines that are no records.
 
     Args:
@@ -106,7 +108,9 @@ def find_no_records(data: bytes, lines: Lines, own: NDArray[np.bool_], dialect: 
     is_blank = [
         number
         for number in may_be_blank.tolist()
-        if blank.fullmatch(data, int(starts[number]), _without_line_end(data, int(starts[number]), int(ends[number])))
+        if blank.fullmatch(
+            data, int(starts[number]), _without_line_end(data, int(starts[number]), int(ends[number]))
+        )
     ]
     header = [*map(normalise_name, dialect.header[: dialect.named_fields])]
     headers = []
@@ -131,10 +135,12 @@ def _table(*members: int) -> NDArray[np.bool_]:
 
 _DIGITS = _table(*range(ord("0"), ord("9") + 1))
 # White space, quotes, and the bytes of wide spaces and of what can't be seen.
-_BLANK = _table(*b'\t\n\v\f\r\x1a "', *range(0x80, 0xC0), 0xC2, 0xE2, 0xE3, 0xEF)
+_BLANK = _table(*b'\t\n\v\f\r\x1a "', *range(0x80, 0xC0), 0xC2, 0xE1, 0xE2, 0xE3, 0xEF)
 
 
-def _may_be_blank(array: NDArray[np.uint8], starts: Positions, ends: Positions, dialect: Dialect) -> NDArray[np.bool_]:
+def _may_be_blank(
+    array: NDArray[np.uint8], starts: Positions, ends: Positions, dialect: Dialect
+) -> NDArray[np.bool_]:
     """Look at five bytes of each line: a look at them all would cost too much."""
     table = _BLANK.copy()
     table[ord(dialect.delimiter)] = True

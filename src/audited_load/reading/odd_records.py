@@ -141,8 +141,8 @@ def _holds_a_record(raw: bytes, dialect: Dialect, grammar: Grammar) -> bool:
     """Tell whether one of the lines that quotes make one record is a record by itself.
 
     It is if it has all fields, or begins like a record, with what may be a key: then the quotes are stray ones, and
-    what lies between them would be lost. Of a true record over several lines only the first line may look so, or the
-    last if the record's first field is the one that goes on.
+    what lies between them would be lost. Of a true record over several lines only the first line may look so, or
+    the last if the record's first field is the one that goes on.
     """
     first, *others = (grammar.piece.findall(line.rstrip(b"\r\n")) for line in raw.split(b"\n") if line)
     opened = next(number for number, piece in enumerate(first) if _is_open(piece, grammar))

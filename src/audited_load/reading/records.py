@@ -180,7 +180,8 @@ def describe_fault(block: Block, records: Records, row: int, dialect: Dialect) -
     line = block.data[records.starts[row] : records.ends[row]].rstrip(b"\r\n")
     match fault:
         case "too_few_fields" | "too_many_fields":
-            found = f"{records.fields[row]} field{'s' * (records.fields[row] != 1)}"
+            number = int(records.fields[row])
+            found = f"{number} field{'s' * (number != 1)}"
             return f"{fault}: {found}, the header has {dialect.named_fields}"
         case "nul_byte":
             return f"{fault}: a NUL at column {_column(line, line.index(0))}"
@@ -188,10 +189,10 @@ def describe_fault(block: Block, records: Records, row: int, dialect: Dialect) -
             place = _undecodable(line)[0]
             return f"{fault}: byte 0x{line[place]:02x} at column {_column(line, place)} is not UTF-8"
     quote = find_bad_quote(line, dialect)
-    where = f"column {quote.column}, in field {quote.field}"
+    where = f"column {quote.column}, in field {quote.field},"
     if fault == UNCLOSED_QUOTE:
-        return f"{fault}: the quote at {where}, is not closed before the next record"
-    return f"{fault}: the quotes at {where}, neither hold the whole field nor stand inside it"
+        return f"{fault}: the quote at {where} is not closed before the next record"
+    return f"{fault}: the quote at {where} neither holds the whole field nor stands inside it"
 
 
 def _column(line: bytes, place: int) -> int:
@@ -241,7 +242,7 @@ def _ends_blank(data: bytes, starts: Positions, ends: Positions, dialect: Dialec
     array = np.frombuffer(data, np.uint8)
     last = np.maximum(ends - 2, starts)
     last -= array[last] == ord("\r")
-    good = array[np.maximum(last, 0)] == ord(dialect.delimiter)
+    good: NDArray[np.bool_] = array[np.maximum(last, 0)] == ord(dialect.delimiter)
     for place in np.flatnonzero(~good):
         text = data[starts[place] : ends[place]].rstrip(b"\r\n")
         good[place] = not text.rpartition(dialect.mark)[2].strip(b' \t"')

@@ -26,7 +26,7 @@ _NOTHING = "Nothing was loaded."
 
 
 class _Candidate(NamedTuple):
-    """A line that may be meant as a header: its number among those with text, its fields, and what separates them."""
+    """A line that may be meant as a header: its number among those with text, its fields, what separates them."""
 
     number: int
     fields: list[str]
@@ -64,7 +64,7 @@ def _explain(head: bytes, lines: Sequence[str], delimiters: Sequence[str], requi
     for explain in (_quoted_line_end, _whole_lines_quoted, _other_quote, _other_delimiter):
         if said := explain(lines, delimiters, required):
             return said
-    return _missing_names(best, len(lines), delimiters, required)
+    return _missing_names(best, len(lines), required)
 
 
 def _judge(number: int, line: str, delimiters: Sequence[str], required: list[str]) -> _Candidate:
@@ -117,7 +117,7 @@ def _whole_lines_quoted(
 def _other_quote(lines: Sequence[str], delimiters: Sequence[str], required: list[str]) -> tuple[str, str] | None:
     for line in lines:
         for mark in delimiters:
-            if _is_complete([field.strip().strip("'`´") for field in _split(line, mark)], required):
+            if _is_complete([field.strip().strip("'`\u00b4") for field in _split(line, mark)], required):
                 return (
                     "the header's names stand in single quotes; fields are quoted by double quotes only.",
                     'Ask the supplier for double quotes (") around fields, or for none.',
@@ -152,9 +152,7 @@ def _is_complete(fields: Sequence[str], required: Sequence[str]) -> bool:
     return len(_known(fields, required)) == len(required)
 
 
-def _missing_names(
-    best: _Candidate, lines: int, delimiters: Sequence[str], required: list[str]
-) -> tuple[str, str]:
+def _missing_names(best: _Candidate, lines: int, required: list[str]) -> tuple[str, str]:
     header = ",".join(required)
     numbers = sum(bool(re.match(r"\W*\d", field)) for field in best.fields)
     if not best.known or best.known <= numbers:

@@ -100,7 +100,8 @@ def inspect_file(
     compression = find_compression(_first_bytes(path))
     start = next(expand_file(path, compression, size, NoDigest()), b"")
     if found := name_binary_format(start):
-        raise UnusableFileError(f"{name}: this is no CSV: it is {found.name}.", f"{found.remedy} Nothing was loaded.")
+        what = f"{name}: this is no CSV: it is {found.name}."
+        raise UnusableFileError(what, f"{found.remedy} Nothing was loaded.")
     found_encoding = find_encoding(expand_file(path, compression, size, NoDigest()), encoding)
     head = b""
     for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), found_encoding, name):
