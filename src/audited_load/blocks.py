@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
+from audited_load.evidence import Evidence, Sign
 from audited_load.reading.dialect import Dialect
 from audited_load.reading.odd_records import split_record
 from audited_load.reading.records import Block, Records, describe_fault, find_records
@@ -67,6 +68,7 @@ class CleanedBlock:
         refused: Refusals by `column:refusal` or `record:fault`.
         changed: Values changed by `column:rule`, and what was noted beside them.
         totals: Control totals over the accepted records.
+        evidence: What the texts show of how their writer writes, with a line of the file each.
     """
 
     csv: bytes
@@ -79,6 +81,7 @@ class CleanedBlock:
     refused: Counter[str]
     changed: Counter[str]
     totals: dict[str, Decimal]
+    evidence: Evidence
 
 
 def clean_block(block: Block, layout: Layout) -> CleanedBlock:
@@ -102,12 +105,15 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     if layout.is_guessed and (wide := _count_wide(block, records)):
         changed["file:guessed_encoding"] = wide
     texts = read_texts(block, records, good, layout)
-    columns = []
+    columns, evidence = [], Evidence()
     for column, position in zip(layout.feed.columns, layout.positions, strict=True):
         cleaned = clean_column(texts.to_series(position), column)
         columns.append(cleaned.values)
         refused.update(cleaned.refused)
         changed.update(cleaned.changed)
+        for (topic, side), (count, row) in cleaned.signs.items():
+            line = block.first_line + int(records.lines[good[row]])
+            evidence[column.name, topic, side] = Sign(count, line)
         for row, reason in cleaned.reasons:
             reasons.setdefault(int(good[row]), []).append(reason)
     values = pl.DataFrame(columns)
@@ -131,6 +137,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         refused=refused,
         changed=changed,
         totals={total.name: _sum(values, total) for total in layout.feed.totals},
+        evidence=evidence,
     )
 
 

@@ -18,6 +18,7 @@ from audited_load.blocks import Layout
 from audited_load.columns import Feed
 from audited_load.duplicates import KeyStore
 from audited_load.errors import UnavailableError
+from audited_load.evidence import judge
 from audited_load.parts import PartMaker, Tally
 from audited_load.progress import Progress
 from audited_load.reading.dialect import normalise_name
@@ -113,7 +114,7 @@ def _report(
     add_exact(tally.totals, dropped.totals, sign=-1)
     if dropped.superseded:
         tally.refused["record:superseded"] += dropped.superseded
-    known = set(feed.names)
+    known, judgement = set(feed.names), judge(tally.evidence, source.dialect.delimiter)
     return CleanReport(
         source=source.path.name,
         sha256=sha256,
@@ -128,13 +129,15 @@ def _report(
         superseded=dropped.superseded,
         blank_lines=tally.blank_lines,
         reasons=dict(sorted(tally.refused.items())),
-        rules=dict(sorted({**tally.changed, **_note_file(source)}.items())),
+        rules=dict(sorted({**tally.changed, **_note_file(source), **judgement.notes}.items())),
         totals={name: str(value) for name, value in tally.totals.items()},
         ignored_columns=_shorten(
             [name for name in source.dialect.header if name.strip() and normalise_name(name) not in known]
         ),
         cleaned_file=str(files[0]),
         rejected_file=str(files[1]),
+        doubts=judgement.doubts,
+        hints=judgement.hints,
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from audited_load.blocks import PLACE, Layout, clean_block
 from audited_load.duplicates import KeyStore
+from audited_load.evidence import Evidence, add_evidence
 from audited_load.reading.records import Block
 from audited_load.rejects import format_rejects
 from audited_load.report import add_exact
@@ -64,6 +65,7 @@ class Tally:
         refused: Refusals by `column:refusal` or `record:fault`.
         changed: Values changed by `column:rule`, and what was noted beside them.
         totals: Control totals of the accepted records.
+        evidence: What the texts show of how their writer writes.
     """
 
     read: int = 0
@@ -73,6 +75,7 @@ class Tally:
     refused: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     totals: dict[str, Decimal] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=dict)
 
     def add(self, other: Tally) -> None:
         """Add what another block came to."""
@@ -83,6 +86,7 @@ class Tally:
         self.refused.update(other.refused)
         self.changed.update(other.changed)
         add_exact(self.totals, other.totals)
+        add_evidence(self.evidence, other.evidence)
 
 
 @dataclass(frozen=True)
@@ -122,4 +126,5 @@ class PartMaker:
             done.refused,
             done.changed,
             done.totals,
+            done.evidence,
         )

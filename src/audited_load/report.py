@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class CleanReport:
         ignored_columns: Columns of the file that nobody asked for; they were not kept.
         cleaned_file: Path of the accepted records; relative to the data folder when it goes from task to task.
         rejected_file: Path of the quarantined records, alike.
+        doubts: What in the file speaks against how it was read, so that it may not be used.
+        hints: What may explain why values were refused.
     """
 
     source: str
@@ -53,6 +55,8 @@ class CleanReport:
     ignored_columns: list[str]
     cleaned_file: str
     rejected_file: str
+    doubts: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check that every record is accounted for.

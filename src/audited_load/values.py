@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from audited_load.columns import Amount, CalendarDate, Column, Rule, Text, WholeNumber
+from audited_load.evidence import Sign, Signs, weigh_column, weigh_distinct
 
 SHOWN_CHARACTERS = 80
 SAMPLED = 4000
@@ -28,12 +29,14 @@ class CleanedColumn:
         reasons: Row and reason of each refusal.
         refused: Values refused, by `column:refusal`.
         changed: Values changed, by `column:rule`.
+        signs: What the texts show of how their writer writes, with a row each.
     """
 
     values: pl.Series
     reasons: list[tuple[int, str]]
     refused: Counter[str]
     changed: Counter[str]
+    signs: Signs
 
 
 def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
@@ -54,8 +57,13 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
         rest = _clean_by_distinct(texts.gather(rows), column)
         reasons = [(int(rows[row]), reason) for row, reason in rest.reasons]
         cleaned = CleanedColumn(
-            values.rename(column.name).scatter(rows, rest.values), reasons, rest.refused, rest.changed
+            values.rename(column.name).scatter(rows, rest.values),
+            reasons,
+            rest.refused,
+            rest.changed,
+            {name: Sign(count, int(rows[row])) for name, (count, row) in rest.signs.items()},
         )
+    cleaned.signs.update(weigh_column(texts, column.kind))
     return _require(cleaned, column) if column.required else cleaned
 
 
@@ -80,7 +88,9 @@ def _clean_by_distinct(texts: pl.Series, column: Column) -> CleanedColumn:
         why = dict(bad.select("code", _reason(column)).iter_rows())
         rows = codes.is_in(bad["code"].implode()).arg_true()
         reasons = [(row, why[code]) for row, code in zip(rows, codes.gather(rows), strict=True)]
-    return CleanedColumn(values.rename(column.name), reasons, refused, changed)
+    found = weigh_distinct(solved["text"], counts, column.kind)
+    signs = {name: Sign(count, int((codes == code).arg_max() or 0)) for name, (count, code) in found.items()}
+    return CleanedColumn(values.rename(column.name), reasons, refused, changed, signs)
 
 
 def _encode(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
