@@ -37,9 +37,9 @@ _BINARY = (
 _TEXTS = (
     (
         rb"version https://git-lfs",
-        Format("a pointer of git-lfs, not the file", "Run `git lfs pull` where it lies."),
+        Format("a pointer of Git LFS, not the file", "Run `git lfs pull` where it lies."),
     ),
-    (rb"<!doctype html|<html|<head|<body", Format("a web page, perhaps of an error or a sign-in", _AGAIN)),
+    (rb"<!doctype html|<html|<head|<body", Format("a web page (HTML), perhaps of an error or a sign-in", _AGAIN)),
     (rb"<\?xml|<[a-z][\w:.-]*[\s>/]", Format("XML, perhaps an error of a server", _AGAIN)),
     (rb'[\[{]\s*["\[{\]}]', Format("JSON", _EXPORT)),
     (rb"\{\\rtf", Format("a text document (RTF)", _EXPORT)),

@@ -19,6 +19,7 @@ DELIMITERS = (",", ";", "\t", "|")
 HEADER_BYTES = 2**20
 SAMPLED_LINES = 200
 
+_BLANK = ' \t,;|"'
 _SEP_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?[,;\t|]*', re.IGNORECASE)
 
 
@@ -71,7 +72,7 @@ def find_header(
     above: list[Line] = []
     sep_line = False
     for line in _lines(head, newline):
-        if not line.text.strip():
+        if not line.text.strip(_BLANK):
             continue
         said = _SEP_LINE.fullmatch(line.text.strip()) if not above else None
         if said and not sep_line:

@@ -89,13 +89,15 @@ class BadQuote:
 
     Attributes:
         field: In which field, from 1.
-        column: At which character, from 1: the quote that isn't closed, or what comes behind a closed one.
+        column: At which character, from 1.
         is_open: Whether it isn't closed on the line.
+        is_late: Whether a space is before it. Otherwise something stands behind it, though it closes the field.
     """
 
     field: int
     column: int
-    is_open: bool
+    is_open: bool = False
+    is_late: bool = False
 
 
 def find_bad_quote(line: bytes, dialect: Dialect) -> BadQuote:
@@ -105,11 +107,11 @@ def find_bad_quote(line: bytes, dialect: Dialect) -> BadQuote:
         start = piece.start(1) + len(piece[1]) - len(piece[1].lstrip(b" \t"))
         if line[start : start + 1] != b'"' or grammar.field.fullmatch(piece[1]):
             continue
-        closed = _QUOTED.match(line, start)
-        place = start if closed is None or start > piece.start(1) else closed.end()
+        closed, is_late = _QUOTED.match(line, start), start > piece.start(1)
+        place = start if closed is None or is_late else closed.end() - 1
         column = len(line[:place].decode(errors="replace")) + 1
-        return BadQuote(number, column, is_open=closed is None)
-    return BadQuote(1, 1, is_open=False)
+        return BadQuote(number, column, is_open=closed is None, is_late=is_late)
+    return BadQuote(1, 1)
 
 
 def split_record(raw: bytes, dialect: Dialect) -> list[bytes]:

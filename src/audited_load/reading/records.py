@@ -189,10 +189,11 @@ def describe_fault(block: Block, records: Records, row: int, dialect: Dialect) -
             place = _undecodable(line)[0]
             return f"{fault}: byte 0x{line[place]:02x} at column {_column(line, place)} is not UTF-8"
     quote = find_bad_quote(line, dialect)
-    where = f"column {quote.column}, in field {quote.field},"
+    where = f"the quote at column {quote.column}, in field {quote.field},"
     if fault == UNCLOSED_QUOTE:
-        return f"{fault}: the quote at {where} is not closed before the next record"
-    return f"{fault}: the quote at {where} neither holds the whole field nor stands inside it"
+        return f"{fault}: {where} is not closed before the next record"
+    what = "has a space before it" if quote.is_late else "closes the field, but more of it comes behind"
+    return f"{fault}: {where} {what}"
 
 
 def _column(line: bytes, place: int) -> int:

@@ -130,13 +130,13 @@ def _other_delimiter(
 ) -> tuple[str, str] | None:
     read = "those that are read are comma, semicolon, tab and |"
     for line in lines:
+        if _is_complete(re.split(r"[^\w\s\"']{2,3}", line), required):
+            return f"its fields are separated by several characters; {read}.", _DELIMIT
         for mark in _OTHER_DELIMITERS:
             if _is_complete(line.split(mark), required):
                 return f"its fields are separated by {show_text(mark)!r}; {read}.", _DELIMIT
         if _is_complete(re.split(r"\s+", line.strip()), required):
             return f"its fields are separated by spaces; {read}.", _DELIMIT
-        if _is_complete(re.split(r"[;,|]{2}", line), required):
-            return f"its fields are separated by two characters; {read}.", _DELIMIT
         if len(delimiters) == 1 and any(_is_complete(_split(line, mark), required) for mark in ",;\t|"):
             return (
                 f"its first line says that fields are separated by {show_text(delimiters[0])!r}, but they are not.",
