@@ -46,7 +46,9 @@ def damaged_file(draw: random.Random, *, key_first: bool) -> tuple[str, int]:
                 continue
             text = row[place]
             row[place] = draw.choice(
-                [f'"{text}', f'{text}"',
+                [
+                    f'"{text}',
+                    f'{text}"',
                     f'{text[:2]}"{text[2:]}',
                     f'"{text}\n{text}"',
                     f'"a, ""b""\r\n{text}"',
@@ -148,9 +150,7 @@ def test_many_daily_files_joined_are_read_whole(tmp_path: Path) -> None:
 def test_a_header_again_in_another_order_is_refused(tmp_path: Path) -> None:
     other, row = ",".join(COLUMNS[::-1]) + "\n", ",".join(ROW.format(2).strip().split(",")[::-1])
     with pytest.raises(UnusableFileError, match="Line 3 says the header again, but in another order"):
-        clean(
-            tmp_path / "file.csv", HEADER + ROW.format(1) + other + row)
-        )
+        clean(tmp_path / "file.csv", HEADER + ROW.format(1) + other + row)
 
 
 @pytest.mark.parametrize("end", ["\x1a", "\x1a\n", "\x1a\r\n", "\n\x1a", "\x1a\x1a"])
