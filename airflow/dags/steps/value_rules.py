@@ -1,0 +1,67 @@
+"""What goes for ids, days and numbers alike: texts that mean "no value", what stands around a value, odd characters."""
+
+from __future__ import annotations
+
+import re
+
+from audited_load.columns import Refusal, Rule
+from audited_load.shown import INVISIBLE
+
+NULL_TOKENS = frozenset(
+    {
+        *("na", "n/a", "n.a.", "n.a", "null", "none", "nil", "nan", "nat", "-nan", "unknown", "missing", "undefined"),
+        *("(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", r"\n", "?", ".", "_"),
+        *("-", "--", "---", "\u2013", "\u2014", "\u2212"),  # en dash, em dash, minus sign
+        # Formulas of spreadsheets that failed, and what C libraries print for no number.
+        *("error", "#n/a", "#n/a n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!"),
+        *("-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
+    }
+)
+"""In lower case. Not `tbd`: it announces a value, so its record waits in quarantine. Nor any for a name."""
+
+
+def wrappers(tidy: str) -> tuple[Rule, ...]:
+    """Build the rules for guards of spreadsheets, and for characters that show nothing.
+
+    Args:
+        tidy: A value of the column, for the examples.
+    """
+    return (
+        Rule(
+            "invisible",
+            rf"^[{INVISIBLE}\s]+|[{INVISIBLE}\s]+$",
+            "",
+            ((f"\ufeff{tidy}", tidy), (f"{tidy}\u200b", tidy)),
+        ),
+        Rule("apostrophe", r"^'\s*(\S.*?)\s*'?$", "${1}", ((f"'{tidy}", tidy), (f"'{tidy}'", tidy))),
+        Rule("formula_text", r'^="([^"]*)"$', "${1}", ((f'="{tidy}"', tidy),)),
+    )
+
+
+ODD_CHARACTERS = (
+    Refusal(
+        "other_digits",
+        r"[\p{Nd}--[0-9]]",
+        "has digits of another script than 0 to 9",
+        ("\uff11\uff10\uff10\uff11", "\u0661\u0660"),
+    ),
+    Refusal(
+        "invisible_inside",
+        f"[{INVISIBLE}]",
+        "has a character inside that shows nothing, such as a zero-width space",
+        ("10\u200b01",),
+    ),
+)
+
+
+def unquote_formula(text: str) -> str:
+    """Take a text out of its formula, and that out of another: `="12"" Desk"` is 12" Desk."""
+    while match := re.fullmatch(_FORMULA, text):
+        text = match[1].replace('""', '"')
+    return text
+
+
+_SPACES = r"[^\S\n\r\f\v\x1c-\x1f\x85]*"
+_FORMULA = rf'{_SPACES}="((?:[^"]|"")*)"{_SPACES}'
+NAME_FORMULA = Rule("formula_text", r'^="(?:[^"]|"")*"$', unquote_formula, (('="Product A"', "Product A"),))
+"""For a name only the full form: an apostrophe in front may belong to it."""
