@@ -110,6 +110,8 @@ class Rule:
             text that returns None when it can't read the text. Other processes import it by its name.
         examples: Pairs of a text and what the rule makes of it; documentation, and tested.
         when: The forms of a file in which it holds, such as `decimal=comma`; always, if empty.
+        needs: Characters, one of which stands in every text that matches, and which no rule before writes. Only
+            saves time: where no text has any, none is looked at.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Rule:
     rewrite: str | Callable[[str], str | None]
     examples: tuple[tuple[str, str], ...]
     when: tuple[str, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ class Refusal:
         why: The explanation, as the end of a sentence that starts with the value as it stands in the file.
         examples: Texts that it refuses; documentation, and tested.
         when: The forms of a file in which it holds, such as `decimal=comma`; always, if empty.
+        needs: Characters, one of which stands in every text that matches; only saves time.
     """
 
     name: str
@@ -136,6 +140,7 @@ class Refusal:
     why: str
     examples: tuple[str, ...]
     when: tuple[str, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True)

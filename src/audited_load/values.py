@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +19,9 @@ from audited_load.columns import Amount, CalendarDate, Column, Refusal, Rule, Te
 SHOWN_CHARACTERS = 80
 SAMPLED = 4000
 SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
+
+
+_Any = TypeVar("_Any", Rule, Refusal)
 
 
 @dataclass(frozen=True)
@@ -119,15 +123,14 @@ def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.Data
         return frame, changed
     opened = trimmed.gather(rows)
     numbers = counts.gather(rows)
-    now, applied = _apply(opened, [rule for rule in column.wrappers if column.form.holds(rule.when)])
+    now, applied = _apply(opened, _choose(column.wrappers, opened, column))
     if applied:
         now = _trim(now, column)
     is_token = now.str.to_lowercase().is_in(list(column.null_tokens))
     is_null = is_token | (now == "")
     if column.swaps_marks:
         now = _swap_marks(now)
-    rules = [rule for rule in column.rules if column.form.holds(rule.when)]
-    now, by_rules = _apply(now, rules, skip=is_null)
+    now, by_rules = _apply(now, _choose(column.rules, now, column), skip=is_null)
     applied |= {"null_token": is_token, **by_rules}
     if isinstance(column.kind, Text):
         composed = now.str.normalize("NFC")
@@ -138,7 +141,7 @@ def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.Data
     for name, mask in applied.items():
         _count(changed, f"{column.name}:{name}", numbers, mask & ~refused)
     bad = refused.arg_true()
-    refusals = now.gather(bad).to_frame("text").select(_refusal(column)).to_series()
+    refusals = _explain(now.gather(bad), column)
     return frame.with_columns(
         frame["value"].scatter(rows, found), frame["refusal"].scatter(rows.gather(bad), refusals)
     ), changed
@@ -157,6 +160,16 @@ def _swap_marks(texts: pl.Series) -> pl.Series:
 def _count(changed: Counter[str], name: str, counts: pl.Series, mask: pl.Series) -> None:
     if number := int(counts.filter(mask).sum()):
         changed[name] += number
+
+
+def _choose(rules: Sequence[_Any], texts: pl.Series, column: Column) -> list[_Any]:
+    """Choose the rules or refusals of the column's form that any text can match."""
+    together = texts.str.join("\n").item()
+    return [
+        rule
+        for rule in rules
+        if column.form.holds(rule.when) and (not rule.needs or any(char in together for char in rule.needs))
+    ]
 
 
 def _apply(
@@ -229,20 +242,20 @@ def _cast(texts: pl.Series, column: Column) -> pl.Series:
             return texts.zip_with(good, blank)
 
 
-def _refusals(column: Column) -> list[Refusal]:
-    return [refusal for refusal in column.refusals if column.form.holds(refusal.when)]
-
-
-def _refusal(column: Column) -> pl.Expr:
+def _explain(texts: pl.Series, column: Column) -> pl.Series:
+    """Name for each refused text the first refusal that explains it."""
     expression: pl.Expr = pl.lit("unreadable")
-    for refusal in reversed(_refusals(column)):
-        explains = pl.col("text").str.contains(refusal.pattern)
-        expression = pl.when(explains).then(pl.lit(refusal.name)).otherwise(expression)
-    return expression
+    for refusal in reversed(_choose(column.refusals, texts, column)):
+        if refusal.pattern:
+            explains = pl.col("text").str.contains(refusal.pattern)
+            expression = pl.when(explains).then(pl.lit(refusal.name)).otherwise(expression)
+        else:
+            expression = pl.lit(refusal.name)
+    return texts.to_frame("text").select(pl.col("text"), refusal=expression)["refusal"]
 
 
 def _reason(column: Column) -> pl.Expr:
-    why = {refusal.name: refusal.why for refusal in _refusals(column)}
+    why = {refusal.name: refusal.why for refusal in column.refusals if column.form.holds(refusal.when)}
     text = pl.col("text")
     shown = pl.when(text.str.len_chars() > SHOWN_CHARACTERS).then(text.str.slice(0, SHOWN_CHARACTERS) + "[cut]")
     return pl.format(

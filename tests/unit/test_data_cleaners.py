@@ -22,6 +22,9 @@ from steps.number_rules import digits_below
 
 FORMS = [Form(), Form(decimal="point"), Form(decimal="comma"), Form(date_order="month_first")]
 COLUMNS = [column for form in FORMS for column in CUSTOMER_TRANSACTIONS.in_form(form).columns]
+DIFFERENT = [
+    column for column in COLUMNS if column.form == FORMS[0] or column.name in {"transaction_date", "price"}
+]
 RULES = [
     pytest.param(column, rule, id=f"{column.name}-{rule.name}-{column.form.decimal}-{column.form.date_order}")
     for column in COLUMNS
@@ -281,7 +284,7 @@ def test_every_amount_keeps_its_exact_value(amount: Decimal) -> None:
 @settings(deadline=None)
 @given(st.text(max_size=20))
 def test_any_text_is_read_exactly_or_refused_with_a_reason(text: str) -> None:
-    for column in COLUMNS:
+    for column in DIFFERENT:
         cleaned = clean_column(pl.Series([text]), column)
         refused = bool(cleaned.reasons)
         bare = text.strip().strip(INVISIBLE + " ").strip()
@@ -331,3 +334,18 @@ def test_a_form_that_does_not_exist_is_refused_with_those_that_do(fault: dict[st
         Form(**fault)
     assert f"{name}={word!r}" in str(refused.value)
     assert "Give one" in refused.value.remedy
+
+
+def test_what_a_rule_needs_stands_in_every_text_that_it_matches() -> None:
+    rules = {rule for column in COLUMNS for rule in (*column.wrappers, *column.rules, *column.refusals)}
+    texts = {text for rule in rules for example in rule.examples for text in [*example, "".join(example)]}
+    texts |= {text.translate(str.maketrans(".,", ",.")) for text in texts}
+    texts |= {
+        f"{before}{text}{after}" for text in texts for before in ("", "-", "$", "1") for after in ("", "-", "0")
+    }
+    corpus = pl.Series(sorted(texts))
+    for rule in rules:
+        if rule.needs:
+            matching = corpus.filter(corpus.str.contains(rule.pattern))
+            assert len(matching)
+            assert [text for text in matching if not set(text) & set(rule.needs)] == [], rule.name

@@ -7,10 +7,12 @@ import re
 from audited_load.columns import Refusal, Rule
 
 DAY_FIRST, MONTH_FIRST = ("date_order=auto", "date_order=day_first"), ("date_order=month_first",)
-_MONTH = (
-    r"(?i-u:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sept?(?:ember)?|"
-    r"Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)"
+_NAMES = (
+    *("january", "february", "march", "april", "may", "june"),
+    *("july", "august", "september", "october", "november", "december"),
 )
+_MONTHS = {"sept": 9} | {word: number for number, name in enumerate(_NAMES, 1) for word in (name, name[:3])}
+_WORD = "[A-Za-z]{3,9}"
 _DAY, _YEAR = "[0-9]{1,2}(?i-u:st|nd|rd|th)?", "[0-9]{4}"
 _MINUTES = r"(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?"
 _TIME = (
@@ -23,14 +25,14 @@ _TWO_MARKS = r"[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}"
 
 def put_year_first(text: str) -> str | None:
     """Turn day-month-year, with one separator throughout, into year-month-day: "7/11/2023" is 2023-11-07."""
-    parts = re.split("[-/.]", text)
-    return f"{parts[2]}-{parts[1]:0>2}-{parts[0]:0>2}" if len(set(re.findall("[-/.]", text))) == 1 else None
+    day, month, *year = text.split(text[-5])
+    return f"{year[0]}-{month:0>2}-{day:0>2}" if year else None
 
 
 def turn_month_first(text: str) -> str | None:
     """Turn month-day-year, with one separator throughout, into year-month-day: "7/11/2023" is 2023-07-11."""
-    parts = re.split("[-/.]", text)
-    return f"{parts[2]}-{parts[0]:0>2}-{parts[1]:0>2}" if len(set(re.findall("[-/.]", text))) == 1 else None
+    month, day, *year = text.split(text[-5])
+    return f"{year[0]}-{month:0>2}-{day:0>2}" if year else None
 
 
 def separate_by_hyphens(text: str) -> str | None:
@@ -43,12 +45,11 @@ def pad_with_zeros(text: str) -> str:
     return "-".join(f"{part:0>2}" for part in text.split("-"))
 
 
-def read_month_name(text: str) -> str:
+def read_month_name(text: str) -> str | None:
     """Turn a day whose month is an English word into year-month-day: "July 11, 2023" is 2023-07-11."""
-    months = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-    name = next(word for word in re.findall("[A-Za-z]{3,}", text.lower()))
-    numbers = sorted(re.findall("[0-9]+", text), key=len)
-    return f"{numbers[1]}-{months.index(name[:3]) + 1:02}-{numbers[0]:0>2}"
+    name = max(re.findall("[a-z]+", text.lower()), key=len)
+    day, year = sorted(re.findall("[0-9]+", text), key=len)
+    return f"{year}-{_MONTHS[name]:02}-{day:0>2}" if name in _MONTHS else None
 
 
 DATE_RULES = (
@@ -61,6 +62,7 @@ DATE_RULES = (
             ("2023-07-11 8:30", "2023-07-11"),
             ("2023-07-11 8:30:00 PM", "2023-07-11"),
         ),
+        needs=":",
     ),
     Rule(
         "day_first",
@@ -94,11 +96,16 @@ DATE_RULES = (
         (("2023-7-1", "2023-07-01"), ("2023/7/11", "2023-07-11")),
     ),
     # In these centuries no text can also be a day-month-year or a month-day-year.
-    Rule("eight_digits", r"^((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})$", "${1}-${2}-${3}", (("20230711", "2023-07-11"),)),
+    Rule(
+        "eight_digits",
+        r"^((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})$",
+        "${1}-${2}-${3}",
+        (("20230711", "2023-07-11"),),
+    ),
     Rule(
         "month_name",
-        rf"^(?:{_DAY}[-/.\s]?\s?{_MONTH}\.?[-/,\s]?\s?{_YEAR}|{_MONTH}\.?[-/\s]?{_DAY}[-/,\s]\s?{_YEAR}"
-        rf"|{_YEAR}[-/.\s]?{_MONTH}[-/.\s]?[0-9]{{1,2}})$",
+        rf"^(?:{_DAY}[-/.\s]?\s?{_WORD}\.?[-/,\s]?\s?{_YEAR}|{_WORD}\.?[-/\s]?{_DAY}[-/,\s]\s?{_YEAR}"
+        rf"|{_YEAR}[-/.\s]?{_WORD}[-/.\s]?[0-9]{{1,2}})$",
         read_month_name,
         (
             ("11-Jul-2023", "2023-07-11"),
@@ -106,6 +113,7 @@ DATE_RULES = (
             ("Jul 11, 2023", "2023-07-11"),
             ("11JUL2023", "2023-07-11"),
         ),
+        needs="aeouAEOU",
     ),
 )
 
@@ -115,11 +123,12 @@ DATE_REFUSALS = (
         r"[0-9](?:[Tt]|,?\s+)(?:(?:2[4-9]|[3-9][0-9]):[0-9]{2}|[0-9]{1,2}:[6-9][0-9]|[0-9]{1,2}:[0-9]{2}:[6-9][0-9])",
         "has a time that is not from 0:00:00 to 23:59:59, so its day is not certain",
         ("2023-07-11 24:00", "2023-07-11T25:61:00Z"),
+        needs=":",
     ),
     Refusal(
         "two_digit_year",
-        rf"^[0-9]{{1,2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{2}}$|^{_DAY}[-/.\s]?{_MONTH}[-/.,\s]?\s?'?[0-9]{{2}}$"
-        rf"|^{_MONTH}\.?[-/\s]?{_DAY}[-/,\s]\s?'?[0-9]{{2}}$",
+        rf"^[0-9]{{1,2}}[-/.][0-9]{{1,2}}[-/.][0-9]{{2}}$|^{_DAY}[-/.\s]?{_WORD}[-/.,\s]?\s?'?[0-9]{{2}}$"
+        rf"|^{_WORD}\.?[-/\s]?{_DAY}[-/,\s]\s?'?[0-9]{{2}}$",
         "has a year of two digits",
         ("11-07-23", "23/07/11", "11-Jul-23"),
     ),

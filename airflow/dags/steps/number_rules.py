@@ -12,7 +12,8 @@ from audited_load.number_words import NUMBER_WORDS, read_number_words
 DECLARED = ("decimal=point", "decimal=comma")
 COMMA, POINT, UNDECLARED = ("decimal=comma",), ("decimal=point",), ("decimal=auto",)
 _DOLLARS = r"(?:\$|US\$|[Uu][Ss][Dd])"
-_MINUS = r"[\x{2010}\x{2011}\x{2013}\x{2212}\x{FE63}\x{FF0D}]"
+_MINUS = "\u2010\u2011\u2013\u2212\ufe63\uff0d"
+_SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _CURRENCIES = (
     r"(?:[\p{Sc}--\$]|(?i-u:AED|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|"
     r"RON|RUB|SEK|SGD|THB|TRY|UAH|ZAR))"
@@ -47,7 +48,7 @@ def digits_below(limit: int) -> str:
     return "|".join([f"[0-9]{{1,{len(digits) - 1}}}", *same_length])
 
 
-PLUS_SIGN = Rule("plus_sign", r"^\+([0-9.])", "${1}", (("+5", "5"),))
+PLUS_SIGN = Rule("plus_sign", r"^\+([0-9.])", "${1}", (("+5", "5"),), needs="+")
 NEGATIVE_ZERO = Rule("negative_zero", r"^-0+$", "0", (("-0", "0"),))
 LEADING_ZEROS = Rule("leading_zeros", r"^(-?)0+([0-9])", "${1}${2}", (("007", "7"),))
 WHOLE_FLOAT = Rule("whole_float", r"^(-?[0-9]+)\.0*$", "${1}", (("501.0", "501"), ("2.00", "2")))
@@ -79,18 +80,32 @@ CURRENCY_RULES = (
         rf"^(\(?[+-]?)\s*{_DOLLARS}\s*([+(-]?)",
         "${1}${2}",
         (("$1,234.50", "1,234.50"), ("USD 5", "5"), ("-$5", "-5")),
+        needs="$Ss",
     ),
-    Rule("currency_after", rf"\s*{_DOLLARS}(\)?)$", "${1}", (("5 USD", "5"),)),
+    Rule("currency_after", rf"\s*{_DOLLARS}(\)?)$", "${1}", (("5 USD", "5"),), needs="$Dd"),
 )
 TYPOGRAPHIC_MINUS = Rule(
     "minus_sign",
-    rf"^(\(?\s*{_DOLLARS}?\s*){_MINUS}|([0-9])\x{{2212}}$",
+    rf"^(\(?\s*{_DOLLARS}?\s*)[{_MINUS}]|([0-9])\u2212$",
     "${1}${2}-",
     (("\u221276", "-76"), ("\u20135", "-5")),
+    needs=_MINUS,
 )
 SIGN_RULES = (
-    Rule("parentheses", r"^\(\s*([^()+\s-][^()+-]*?)\s*\)$", "-${1}", (("(5)", "-5"), ("(1,234,567)", "-1234567"))),
-    Rule("sign_apart", r"^([+-])\s+([0-9.])", "${1}${2}", (("- 5", "-5"),)),
+    Rule(
+        "parentheses",
+        r"^\(\s*([^()+\s-][^()+-]*?)\s*\)$",
+        "-${1}",
+        (("(5)", "-5"), ("(1,234,567)", "-1234567")),
+        needs="(",
+    ),
+    Rule(
+        "sign_apart",
+        r"^([+-])\s+([0-9.])",
+        "${1}${2}",
+        (("- 5", "-5"),),
+        needs=_SPACES + "\t\n\v\f\r\x85\u2028\u2029",
+    ),
     PLUS_SIGN,
     Rule("trailing_minus", r"^([0-9.](?:.*[0-9])?)-$", "-${1}", (("5-", "-5"), ("1,234,567-", "-1234567"))),
 )
@@ -101,19 +116,22 @@ THOUSANDS_RULES = (
         r"^-?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]*$|^-?[0-9]{1,3}(?:,[0-9]{3}){2,}$",
         remove_commas,
         (("1,234.00", "1234.00"), ("1,234,567", "1234567")),
+        needs=",",
     ),
-    Rule("one_comma", r"^-?[1-9][0-9]{0,2},[0-9]{3}$", remove_commas, (("1,234", "1234"),), DECLARED),
+    Rule("one_comma", r"^-?[1-9][0-9]{0,2},[0-9]{3}$", remove_commas, (("1,234", "1234"),), DECLARED, needs=","),
     Rule(
         "thousands_space",
         r"^-?[1-9][0-9]{0,2}(?:\p{Zs}[0-9]{3})+(?:\.[0-9]*)?$",
         remove_spaces,
         (("1 234", "1234"), ("1\u202f234\u202f567.00", "1234567.00")),
+        needs=_SPACES,
     ),
     Rule(
         "thousands_apostrophe",
         r"^-?[1-9][0-9]{0,2}(?:['\x{2019}][0-9]{3})+(?:\.[0-9]*)?$",
         remove_apostrophes,
         (("1'234.00", "1234.00"), ("1\u2019234", "1234")),
+        needs="'\u2019",
     ),
 )
 
@@ -122,12 +140,14 @@ NOT_FINITE = Refusal(
     r"(?i)^[+-]?inf(inity)?$",
     "is not a finite number",
     ("inf", "-Infinity"),
+    needs="fF",
 )
 EXPONENT = Refusal(
     "exponent",
     r"(?i)^[+-]?[0-9.,]*[0-9][.,]?e[+-]?[0-9]+$",
     "is in scientific notation, as Excel shows long numbers: digits may be lost",
     ("1e999", "1.5E3", "1.23E+11"),
+    needs="eE",
 )
 _COMMA_LAST = (
     r"^-?(?:[0-9]*,(?:[0-9]{1,2}|[0-9]{4,})"  # decimals that are no group of three
@@ -143,6 +163,7 @@ DECIMAL_REFUSALS = (
         "has a decimal comma; if the file has them throughout, declare decimal=comma",
         ("12,34", "1.234,50", "0,234"),
         UNDECLARED,
+        needs=",",
     ),
     Refusal(
         "decimal_comma",
@@ -150,6 +171,7 @@ DECIMAL_REFUSALS = (
         "has a decimal comma, but the file was declared to have decimal points",
         ("12,34", "1.234,50"),
         POINT,
+        needs=",",
     ),
     Refusal(
         "decimal_point",
@@ -157,6 +179,7 @@ DECIMAL_REFUSALS = (
         "has a decimal point, but the file was declared to have decimal commas",
         ("12.34", "1,234.50"),
         COMMA,
+        needs=",",
     ),
 )
 MARK_REFUSALS = (
@@ -167,6 +190,7 @@ MARK_REFUSALS = (
         "has a comma that may mean thousands or decimals; declare decimal=point or decimal=comma",
         ("1,234",),
         UNDECLARED,
+        needs=",",
     ),
     Refusal(
         "point_thousands",
@@ -195,6 +219,7 @@ MARK_REFUSALS = (
         "has a comma where neither thousands nor decimals have one",
         ("1,23,456", "5,"),
         ("decimal=auto", "decimal=point"),
+        needs=",",
     ),
     Refusal(
         "misplaced_point",
@@ -202,6 +227,7 @@ MARK_REFUSALS = (
         "has a point where neither thousands nor decimals have one",
         ("1.23.456", "5."),
         COMMA,
+        needs=",",
     ),
 )
 OTHER_CURRENCY = Refusal(

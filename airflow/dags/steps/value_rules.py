@@ -1,4 +1,4 @@
-"""What goes for ids, days and numbers alike: texts that mean "no value", what stands around a value, odd characters."""
+"""What goes for ids, days and numbers alike: null tokens, what stands around a value, odd characters."""
 
 from __future__ import annotations
 
@@ -9,11 +9,37 @@ from audited_load.shown import INVISIBLE
 
 NULL_TOKENS = frozenset(
     {
-        *("na", "n/a", "n.a.", "n.a", "null", "none", "nil", "nan", "nat", "-nan", "unknown", "missing", "undefined"),
+        *(
+            "na",
+            "n/a",
+            "n.a.",
+            "n.a",
+            "null",
+            "none",
+            "nil",
+            "nan",
+            "nat",
+            "-nan",
+            "unknown",
+            "missing",
+            "undefined",
+        ),
         *("(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", r"\n", "?", ".", "_"),
         *("-", "--", "---", "\u2013", "\u2014", "\u2212"),  # en dash, em dash, minus sign
         # Formulas of spreadsheets that failed, and what C libraries print for no number.
-        *("error", "#n/a", "#n/a n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!"),
+        *(
+            "error",
+            "#n/a",
+            "#n/a n/a",
+            "#na",
+            "#null!",
+            "#value!",
+            "#ref!",
+            "#div/0!",
+            "#name?",
+            "#num!",
+            "#error!",
+        ),
         *("-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"),
     }
 )
@@ -29,27 +55,31 @@ def wrappers(tidy: str) -> tuple[Rule, ...]:
     return (
         Rule(
             "invisible",
-            rf"^[{INVISIBLE}\s]+|[{INVISIBLE}\s]+$",
+            rf"^\s*[{INVISIBLE}][{INVISIBLE}\s]*|[{INVISIBLE}\s]*[{INVISIBLE}]\s*$",
             "",
             ((f"\ufeff{tidy}", tidy), (f"{tidy}\u200b", tidy)),
+            needs=INVISIBLE,
         ),
-        Rule("apostrophe", r"^'\s*(\S.*?)\s*'?$", "${1}", ((f"'{tidy}", tidy), (f"'{tidy}'", tidy))),
-        Rule("formula_text", r'^="([^"]*)"$', "${1}", ((f'="{tidy}"', tidy),)),
+        Rule("apostrophe", r"^'\s*(\S.*?)\s*'?$", "${1}", ((f"'{tidy}", tidy), (f"'{tidy}'", tidy)), needs="'"),
+        Rule("formula_text", r'^="([^"]*)"$', "${1}", ((f'="{tidy}"', tidy),), needs="="),
     )
 
 
+_OTHER_DIGITS = "".join(char for char in map(chr, range(128, 0x20000)) if char.isdecimal())
 ODD_CHARACTERS = (
     Refusal(
         "other_digits",
-        r"[\p{Nd}--[0-9]]",
+        f"[{_OTHER_DIGITS}]",
         "has digits of another script than 0 to 9",
         ("\uff11\uff10\uff10\uff11", "\u0661\u0660"),
+        needs=_OTHER_DIGITS,
     ),
     Refusal(
         "invisible_inside",
         f"[{INVISIBLE}]",
         "has a character inside that shows nothing, such as a zero-width space",
         ("10\u200b01",),
+        needs=INVISIBLE,
     ),
 )
 
@@ -63,5 +93,7 @@ def unquote_formula(text: str) -> str:
 
 _SPACES = r"[^\S\n\r\f\v\x1c-\x1f\x85]*"
 _FORMULA = rf'{_SPACES}="((?:[^"]|"")*)"{_SPACES}'
-NAME_FORMULA = Rule("formula_text", r'^="(?:[^"]|"")*"$', unquote_formula, (('="Product A"', "Product A"),))
+NAME_FORMULA = Rule(
+    "formula_text", r'^="(?:[^"]|"")*"$', unquote_formula, (('="Product A"', "Product A"),), needs="="
+)
 """For a name only the full form: an apostrophe in front may belong to it."""
