@@ -90,13 +90,13 @@ def amount(name: str) -> Column:
         rules=(
             TYPOGRAPHIC_MINUS,
             *CURRENCY_RULES,
+            replace(IN_WORDS, examples=(("Two Hundred", "200"), ("one hundred and five point two five", "105.25"))),
             *SIGN_RULES,
             *THOUSANDS_RULES,
             LEADING_ZEROS,
             replace(BARE_POINT, examples=((".5", "0.5"),)),
             BARE_POINT_AFTER,
             TRAILING_ZEROS,
-            replace(IN_WORDS, examples=(("Two Hundred", "200"), ("one hundred and five point two five", "105.25"))),
         ),
         refusals=(
             *ODD_CHARACTERS,
