@@ -209,14 +209,11 @@ def _dtype(column: Column) -> pl.DataType:
 
 def _cast_written(texts: pl.Series, column: Column) -> pl.Series:
     """Cast texts that are canonical in the form of the file; null for every other text."""
-    if not column.swaps_marks or isinstance(column.kind, WholeNumber):
-        return _cast(texts, column)
-    pointless = texts.zip_with(~texts.str.contains(".", literal=True), pl.Series([None], dtype=pl.String))
-    return _cast(pointless.str.replace(",", ".", literal=True), column)
+    return _cast(texts, column, mark="," if column.swaps_marks else ".")
 
 
-def _cast(texts: pl.Series, column: Column) -> pl.Series:
-    """Cast canonical texts of the column's type; null for every other text."""
+def _cast(texts: pl.Series, column: Column, mark: str = ".") -> pl.Series:
+    """Cast canonical texts of the column's type, with this mark before decimals; null for every other text."""
     blank = pl.Series([None], dtype=pl.Null).cast(_dtype(column))
     match column.kind:
         case WholeNumber(minimum, maximum):
@@ -224,9 +221,10 @@ def _cast(texts: pl.Series, column: Column) -> pl.Series:
             return number.zip_with((number.cast(pl.String) == texts) & number.is_between(minimum, maximum), blank)
         case Amount(precision, scale):
             # The cast alone would round, and would read `1e5`.
-            canonical = rf"^-?(0|[1-9][0-9]{{0,{precision - scale - 1}}})(\.[0-9]{{1,{scale}}})?$"
+            canonical = rf"^-?(0|[1-9][0-9]{{0,{precision - scale - 1}}})([{mark}][0-9]{{1,{scale}}})?$"
             exact = texts.zip_with(texts.str.contains(canonical), pl.Series([None], dtype=pl.String))
-            return exact.cast(pl.Decimal(precision, scale), strict=False)
+            pointed = exact if mark == "." else exact.str.replace(mark, ".", literal=True)
+            return pointed.cast(pl.Decimal(precision, scale), strict=False)
         case CalendarDate():
             date = texts.str.to_date("%Y-%m-%d", strict=False)
             good = (date.dt.to_string("%Y-%m-%d") == texts) & (date.dt.year() >= 1)

@@ -47,7 +47,7 @@ NULL_TOKENS = {
         "undefined",
         "error",
     ],
-    *["(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", "\\n", "?", ".", "_", "-", "--", "---"],
+    *["(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", "\\n", "?", ".", "-", "--", "---"],
     *["#n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!"],
     *["-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"],
     *("\u2013", "\u2014", "\u2212", "#n/a n/a"),

@@ -24,7 +24,7 @@ NULL_TOKENS = frozenset(
             "missing",
             "undefined",
         ),
-        *("(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", r"\n", "?", ".", "_"),
+        *("(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", r"\n", "?", "."),
         *("-", "--", "---", "\u2013", "\u2014", "\u2212"),  # en dash, em dash, minus sign
         # Formulas of spreadsheets that failed, and what C libraries print for no number.
         *(
