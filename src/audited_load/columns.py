@@ -3,6 +3,9 @@
 A feed is data: nothing here reads a file. A value goes through its column's rules in order; each rule
 rewrites the texts that its pattern matches and is counted. What is then a canonical value of the column's
 type is accepted. Anything else is refused, with the name of the first refusal whose pattern matches.
+
+Rules and refusals are written for decimal points. In a file of decimal commas, comma and point change places in
+numbers before the rules see them; which rules hold for which form of a file, each says itself.
 """
 
 from __future__ import annotations
@@ -10,8 +13,56 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from audited_load.errors import RefusedError
+
+DECIMALS = ("auto", "point", "comma")
+DATE_ORDERS = ("auto", "day_first", "month_first")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a file is written, as far as somebody declared it.
+
+    Attributes:
+        encoding: Name of a text encoding that Python knows; None to find out.
+        decimal: What stands before the decimals; "auto" is a point, where a comma that could be one is refused.
+        date_order: What comes first in a date that ends with its year; "auto" is the day.
+
+    Raises:
+        RefusedError: A word that is none of these.
+    """
+
+    encoding: str | None = None
+    decimal: str = "auto"
+    date_order: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what is no form."""
+        for name, word, words in (
+            ("decimal", self.decimal, DECIMALS),
+            ("date_order", self.date_order, DATE_ORDERS),
+        ):
+            if word not in words:
+                raise RefusedError(f"{name}={word!r} is no form of a file.", f"Give one of {', '.join(words)}.")
+        if self.encoding is not None and not _is_text_encoding(self.encoding):
+            raise RefusedError(
+                f"encoding={self.encoding!r} is no text encoding.",
+                "Give one by its name, such as utf-8, cp1252, cp1251 or utf-16-le.",
+            )
+
+    def holds(self, when: tuple[str, ...]) -> bool:
+        """Tell whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
+        return not when or not {f"decimal={self.decimal}", f"date_order={self.date_order}"}.isdisjoint(when)
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        return bool("0".encode(name))
+    except (LookupError, ValueError):
+        return False
 
 
 @dataclass(frozen=True)
@@ -58,12 +109,17 @@ class Rule:
         rewrite: Replacement for the match (`${1}` is the first group), or a function of a module from text to
             text that returns None when it can't read the text. Other processes import it by its name.
         examples: Pairs of a text and what the rule makes of it; documentation, and tested.
+        when: The forms of a file in which it holds, such as `decimal=comma`; always, if empty.
+        needs: Characters, one of which stands in every text that matches, and which no rule before writes. Only
+            saves time: where no text has any, none is looked at.
     """
 
     name: str
     pattern: str
     rewrite: str | Callable[[str], str | None]
     examples: tuple[tuple[str, str], ...]
+    when: tuple[str, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,15 +128,19 @@ class Refusal:
 
     Attributes:
         name: What the counts in the report call it.
-        pattern: Regular expression of the texts that it explains.
-        why: The explanation, as the end of a sentence that starts with the value.
+        pattern: Regular expression of the texts that it explains, as the rules left them.
+        why: The explanation, as the end of a sentence that starts with the value as it stands in the file.
         examples: Texts that it refuses; documentation, and tested.
+        when: The forms of a file in which it holds, such as `decimal=comma`; always, if empty.
+        needs: Characters, one of which stands in every text that matches; only saves time.
     """
 
     name: str
     pattern: str
     why: str
     examples: tuple[str, ...]
+    when: tuple[str, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,8 +152,10 @@ class Column:
         kind: The type of its values.
         required: Whether a record without a value is refused.
         null_tokens: Texts, in lower case, that mean "no value" beside the blank.
-        rules: Applied in order.
+        rules: Applied in order, of every form of a file.
         refusals: Looked through in order; the last one's pattern should match everything.
+        wrappers: Rules for what stands around a value; applied first, before null tokens are looked for.
+        form: How the file is written; the feed's.
     """
 
     name: str
@@ -102,6 +164,13 @@ class Column:
     null_tokens: frozenset[str]
     rules: tuple[Rule, ...]
     refusals: tuple[Refusal, ...]
+    wrappers: tuple[Rule, ...] = ()
+    form: Form = Form()
+
+    @property
+    def swaps_marks(self) -> bool:
+        """Whether comma and point have changed places in its texts."""
+        return self.form.decimal == "comma" and isinstance(self.kind, WholeNumber | Amount)
 
 
 @dataclass(frozen=True)
@@ -127,6 +196,7 @@ class Feed:
         key: The column that identifies a record; two records with one key are duplicates or corrections.
         totals: The control totals.
         subject: The column that says which person a record is about, and becomes blank if that person is erased.
+        form: How the file is written; all columns follow it.
     """
 
     name: str
@@ -134,6 +204,16 @@ class Feed:
     key: str
     totals: tuple[ControlTotal, ...]
     subject: str = ""
+    form: Form = Form()
+
+    def __post_init__(self) -> None:
+        """Let the columns follow the form, whoever put them in."""
+        columns = tuple(replace(column, form=self.form) for column in self.columns)
+        object.__setattr__(self, "columns", columns)
+
+    def in_form(self, form: Form) -> Feed:
+        """Give the feed as it is read from files that are written so."""
+        return replace(self, form=form)
 
     @property
     def names(self) -> list[str]:
@@ -142,15 +222,15 @@ class Feed:
 
 
 def fingerprint(feed: Feed) -> str:
-    """Sum up the rules of a feed in twelve characters: another rule gives other ones.
+    """Sum up the rules of a feed in twelve characters: another rule gives other ones, and so does another form.
 
     Returns:
         Hexadecimal text. Functions count by their source, so that editing one counts too.
     """
-    parts = [repr((feed.name, feed.key, feed.totals))]
+    parts = [repr((feed.name, feed.key, feed.totals, feed.form))]
     for column in feed.columns:
         parts.append(repr((column.name, column.kind, column.required, sorted(column.null_tokens), column.refusals)))
-        for rule in column.rules:
+        for rule in (*column.wrappers, *column.rules):
             rewrite = rule.rewrite if isinstance(rule.rewrite, str) else inspect.getsource(rule.rewrite)
-            parts.append(repr((rule.name, rule.pattern, rewrite)))
+            parts.append(repr((rule.name, rule.pattern, rewrite, rule.when)))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 import polars as pl
 
-from audited_load.columns import Amount, CalendarDate, Kind, Text, WholeNumber
+from audited_load.columns import Amount, CalendarDate, Column, Text, WholeNumber
 
 FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
 DECIMAL = "decimal"
@@ -66,18 +66,18 @@ _AMOUNT = {FOR: _POINT, AGAINST: _COMMA, UNDECIDED: _EITHER}
 _DATE = r"^[^0-9]*([0-9]{1,2})([-/.])([0-9]{1,2})([-/.])[0-9]{4}(?:[^0-9].*)?$"
 
 
-def weigh_column(texts: pl.Series, kind: Kind) -> Signs:
+def weigh_column(texts: pl.Series, column: Column) -> Signs:
     """Look at all texts of a column, where the canonical ones may be signs, too.
 
     Args:
         texts: As they stand in the file.
-        kind: Their type.
+        column: Their type, and the form of the file: of what was declared no signs are wanted.
 
     Returns:
         Signs with the number of a row each.
     """
-    match kind:
-        case Amount():
+    match column.kind:
+        case Amount() if column.form.decimal == "auto":
             return _weigh_amounts(texts)
         case Text():
             return _weigh_names(texts)
@@ -85,22 +85,22 @@ def weigh_column(texts: pl.Series, kind: Kind) -> Signs:
             return {}
 
 
-def weigh_distinct(texts: pl.Series, counts: pl.Series, kind: Kind) -> Signs:
+def weigh_distinct(texts: pl.Series, counts: pl.Series, column: Column) -> Signs:
     """Look at the distinct texts of a column, where canonical ones are no signs.
 
     Args:
         texts: Distinct, and all of them that are not canonical.
         counts: How often each is in the file.
-        kind: Their type.
+        column: Their type, and the form of the file: of what was declared no signs are wanted.
 
     Returns:
         Signs with the number of a text each.
     """
-    match kind:
-        case WholeNumber():
+    match column.kind:
+        case WholeNumber() if column.form.decimal == "auto":
             pointed = texts.str.contains(".", literal=True).arg_true()
             return _count_matches(texts, pointed, counts, _WHOLE)
-        case CalendarDate():
+        case CalendarDate() if column.form.date_order == "auto":
             return _weigh_dates(texts, counts)
         case _:
             return {}

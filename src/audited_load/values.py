@@ -7,17 +7,22 @@ rules, so that a clever rule costs by the variety of the dirt, not by the number
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 
-from audited_load.columns import Amount, CalendarDate, Column, Rule, Text, WholeNumber
+from audited_load.columns import Amount, CalendarDate, Column, Refusal, Rule, Text, WholeNumber
 from audited_load.evidence import Sign, Signs, weigh_column, weigh_distinct
 
 SHOWN_CHARACTERS = 80
 SAMPLED = 4000
-SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\t"
+
+
+_Any = TypeVar("_Any", Rule, Refusal)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
     if _repeats(texts):
         cleaned = _clean_by_distinct(texts, column)
     else:
-        values = _cast(texts, column)
+        values = _cast_written(texts, column)
         rows = (values.is_null() & texts.is_not_null()).arg_true()
         rest = _clean_by_distinct(texts.gather(rows), column)
         reasons = [(int(rows[row]), reason) for row, reason in rest.reasons]
@@ -63,7 +68,7 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
             rest.changed,
             {name: Sign(count, int(rows[row])) for name, (count, row) in rest.signs.items()},
         )
-    cleaned.signs.update(weigh_column(texts, column.kind))
+    cleaned.signs.update(weigh_column(texts, column))
     return _require(cleaned, column) if column.required else cleaned
 
 
@@ -88,7 +93,7 @@ def _clean_by_distinct(texts: pl.Series, column: Column) -> CleanedColumn:
         why = dict(bad.select("code", _reason(column)).iter_rows())
         rows = codes.is_in(bad["code"].implode()).arg_true()
         reasons = [(row, why[code]) for row, code in zip(rows, codes.gather(rows), strict=True)]
-    found = weigh_distinct(solved["text"], counts, column.kind)
+    found = weigh_distinct(solved["text"], counts, column)
     signs = {name: Sign(count, int((codes == code).arg_max() or 0)) for name, (count, code) in found.items()}
     return CleanedColumn(values.rename(column.name), reasons, refused, changed, signs)
 
@@ -117,8 +122,8 @@ def _require(cleaned: CleanedColumn, column: Column) -> CleanedColumn:
 
 def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.DataFrame, Counter[str]]:
     """Read distinct texts: a frame of text, count, value and refusal; and how many values each rule changed."""
-    trimmed = texts.str.strip_chars(SPACES) if isinstance(column.kind, Text) else texts.str.strip_chars()
-    values = _cast(trimmed, column)
+    trimmed = _trim(texts, column)
+    values = _cast_written(trimmed, column)
     frame = pl.DataFrame({"text": trimmed, "count": counts, "value": values})
     frame = frame.with_columns(refusal=pl.lit(None, pl.String))
     changed: Counter[str] = Counter()
@@ -126,14 +131,17 @@ def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.Data
     rows = (values.is_null() & (trimmed != "")).arg_true()
     if not len(rows):
         return frame, changed
-    now = opened = trimmed.gather(rows)
+    opened = trimmed.gather(rows)
     numbers = counts.gather(rows)
-    is_null = opened.str.to_lowercase().is_in(list(column.null_tokens))
-    applied = {"null_token": is_null}
-    for rule in column.rules:
-        rewritten = _rewrite(now, rule, skip=is_null)
-        applied[rule.name] = rewritten != now
-        now = rewritten
+    now, applied = _apply(opened, _choose(column.wrappers, opened, column))
+    if applied:
+        now = _trim(now, column)
+    is_token = now.str.to_lowercase().is_in(list(column.null_tokens))
+    is_null = is_token | (now == "")
+    if column.swaps_marks:
+        now = _swap_marks(now)
+    now, by_rules = _apply(now, _choose(column.rules, now, column), skip=is_null)
+    applied |= {"null_token": is_token, **by_rules}
     if isinstance(column.kind, Text):
         composed = now.str.normalize("NFC")
         applied["unicode_nfc"] = composed != now
@@ -143,10 +151,20 @@ def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.Data
     for name, mask in applied.items():
         _count(changed, f"{column.name}:{name}", numbers, mask & ~refused)
     bad = refused.arg_true()
-    refusals = opened.gather(bad).to_frame("text").select(_refusal(column)).to_series()
+    refusals = _explain(now.gather(bad), column)
     return frame.with_columns(
         frame["value"].scatter(rows, found), frame["refusal"].scatter(rows.gather(bad), refusals)
     ), changed
+
+
+def _trim(texts: pl.Series, column: Column) -> pl.Series:
+    return texts.str.strip_chars(SPACES) if isinstance(column.kind, Text) else texts.str.strip_chars()
+
+
+def _swap_marks(texts: pl.Series) -> pl.Series:
+    """Let comma and point change places in numbers: `1.234,50` is 1,234.50."""
+    rows = texts.str.contains("[0-9]").arg_true()
+    return texts.clone().scatter(rows, texts.gather(rows).str.replace_many([",", "."], [".", ","]))
 
 
 def _count(changed: Counter[str], name: str, counts: pl.Series, mask: pl.Series) -> None:
@@ -154,17 +172,37 @@ def _count(changed: Counter[str], name: str, counts: pl.Series, mask: pl.Series)
         changed[name] += number
 
 
-def _rewrite(texts: pl.Series, rule: Rule, *, skip: pl.Series) -> pl.Series:
-    # Looking is five times cheaper than replacing, and most texts need no replacing.
-    rows = (texts.str.contains(rule.pattern) & ~skip).arg_true()
-    if not len(rows):
-        return texts
-    matching = texts.gather(rows)
+def _choose(rules: Sequence[_Any], texts: pl.Series, column: Column) -> list[_Any]:
+    """Choose the rules or refusals of the column's form that any text can match."""
+    together = texts.str.join("\n").item()
+    return [
+        rule
+        for rule in rules
+        if column.form.holds(rule.when) and (not rule.needs or any(char in together for char in rule.needs))
+    ]
+
+
+def _apply(
+    texts: pl.Series, rules: Sequence[Rule], skip: pl.Series | None = None
+) -> tuple[pl.Series, dict[str, pl.Series]]:
+    """Rewrite texts by rules, one after the other; tell which texts each rule changed."""
+    applied = {}
+    for rule in rules:
+        # Looking is five times cheaper than replacing, and most texts need no replacing.
+        found = texts.str.contains(rule.pattern)
+        rows = (found if skip is None else found & ~skip).arg_true()
+        if len(rows):
+            rewritten = texts.clone().scatter(rows, _rewrite(texts.gather(rows), rule))
+            applied[rule.name] = rewritten != texts
+            texts = rewritten
+    return texts, applied
+
+
+def _rewrite(texts: pl.Series, rule: Rule) -> pl.Series:
     if isinstance(rule.rewrite, str):
-        rewritten = matching.str.replace_all(rule.pattern, rule.rewrite)
-    else:
-        rewritten = pl.Series([rule.rewrite(text) or text for text in matching.to_list()], dtype=pl.String)
-    return texts.clone().scatter(rows, rewritten)
+        return texts.str.replace_all(rule.pattern, rule.rewrite)
+    rewritten = map(rule.rewrite, texts.to_list())
+    return pl.Series(rewritten, dtype=pl.String).fill_null(texts)
 
 
 def _dtype(column: Column) -> pl.DataType:
@@ -179,8 +217,13 @@ def _dtype(column: Column) -> pl.DataType:
             return pl.String()
 
 
-def _cast(texts: pl.Series, column: Column) -> pl.Series:
-    """Cast canonical texts of the column's type; null for every other text."""
+def _cast_written(texts: pl.Series, column: Column) -> pl.Series:
+    """Cast texts that are canonical in the form of the file; null for every other text."""
+    return _cast(texts, column, mark="," if column.swaps_marks else ".")
+
+
+def _cast(texts: pl.Series, column: Column, mark: str = ".") -> pl.Series:
+    """Cast canonical texts of the column's type, with this mark before decimals; null for every other text."""
     blank = pl.Series([None], dtype=pl.Null).cast(_dtype(column))
     match column.kind:
         case WholeNumber(minimum, maximum):
@@ -188,15 +231,17 @@ def _cast(texts: pl.Series, column: Column) -> pl.Series:
             return number.zip_with((number.cast(pl.String) == texts) & number.is_between(minimum, maximum), blank)
         case Amount(precision, scale):
             # The cast alone would round, and would read `1e5`.
-            canonical = rf"^-?(0|[1-9]\d{{0,{precision - scale - 1}}})(\.\d{{1,{scale}}})?$"
+            canonical = rf"^-?(0|[1-9][0-9]{{0,{precision - scale - 1}}})([{mark}][0-9]{{1,{scale}}})?$"
             exact = texts.zip_with(texts.str.contains(canonical), pl.Series([None], dtype=pl.String))
-            return exact.cast(pl.Decimal(precision, scale), strict=False)
+            pointed = exact if mark == "." else exact.str.replace(mark, ".", literal=True)
+            return pointed.cast(pl.Decimal(precision, scale), strict=False)
         case CalendarDate():
             date = texts.str.to_date("%Y-%m-%d", strict=False)
             good = (date.dt.to_string("%Y-%m-%d") == texts) & (date.dt.year() >= 1)
             return date.zip_with(good, blank)
         case Text(maximum):
-            odd = r"\p{Cc}|\p{Zs}{2,}|[\p{Zs}--\x20]|^ | $"
+            wrapped = [rule.pattern for rule in column.wrappers]
+            odd = "|".join([r"\p{Cc}|\p{Zs}{2,}|[\p{Zs}--\x20]|^ | $", *wrapped])
             good = (texts != "") & (texts.str.len_chars() <= maximum) & ~texts.str.contains(odd)
             wide = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
             if len(wide):
@@ -205,16 +250,20 @@ def _cast(texts: pl.Series, column: Column) -> pl.Series:
             return texts.zip_with(good, blank)
 
 
-def _refusal(column: Column) -> pl.Expr:
+def _explain(texts: pl.Series, column: Column) -> pl.Series:
+    """Name for each refused text the first refusal that explains it."""
     expression: pl.Expr = pl.lit("unreadable")
-    for refusal in reversed(column.refusals):
-        explains = pl.col("text").str.contains(refusal.pattern)
-        expression = pl.when(explains).then(pl.lit(refusal.name)).otherwise(expression)
-    return expression
+    for refusal in reversed(_choose(column.refusals, texts, column)):
+        if refusal.pattern:
+            explains = pl.col("text").str.contains(refusal.pattern)
+            expression = pl.when(explains).then(pl.lit(refusal.name)).otherwise(expression)
+        else:
+            expression = pl.lit(refusal.name)
+    return texts.to_frame("text").select(pl.col("text"), refusal=expression)["refusal"]
 
 
 def _reason(column: Column) -> pl.Expr:
-    why = {refusal.name: refusal.why for refusal in column.refusals}
+    why = {refusal.name: refusal.why for refusal in column.refusals if column.form.holds(refusal.when)}
     text = pl.col("text")
     shown = pl.when(text.str.len_chars() > SHOWN_CHARACTERS).then(text.str.slice(0, SHOWN_CHARACTERS) + "[cut]")
     return pl.format(

@@ -21,33 +21,60 @@ ledger.
 Broken records are quarantined too, under the column name `record`: `too_few_fields`, `too_many_fields`,
 `stray_quote`, `unclosed_quote`, `nul_byte`, `undecodable_bytes`. So is a record with the same key as a later
 one (`superseded`). Equal records collapse to one, and count as `duplicates`.
+
+## Declared forms
+
+What a value means can hang on its file. `encoding`, `decimal` and `date_order` can be declared for a run; how,
+and what a file may look like at all, says [files.md](files.md). A rule or a refusal that stands with a form below
+holds in files of that form only; all others hold in every file.
+
+| declared | so that |
+|---|---|
+| `decimal=auto`, or nothing | decimals follow a point; a comma that could be one is refused |
+| `decimal=point` | decimals follow a point, and `1,234` is certainly 1234 |
+| `decimal=comma` | decimals follow a comma, and `1.234` is certainly 1234 |
+| `date_order=auto`, or nothing | the day comes first in `07/11/2023` |
+| `date_order=day_first` | the day comes first in `07/11/2023` |
+| `date_order=month_first` | the month comes first in `07/11/2023` |
+
+With `decimal=comma`, comma and point change places in numbers and ids before the rules read them. The examples
+show a file of decimal points, but for what holds with `decimal=comma` only.
 """
 
 
 def render(feed: Feed) -> str:
     """Give the page as Markdown."""
-    return "\n".join([_HEAD, *(_section(column) for column in feed.columns)])
+    shown: dict[frozenset[str], str] = {frozenset(): "none"}
+    sections = []
+    for column in feed.columns:
+        sections.append(_section(column, shown.get(column.null_tokens) or _list(column.null_tokens)))
+        shown.setdefault(column.null_tokens, f"as for {column.name}")
+    return "\n".join([_HEAD, *sections])
 
 
-def _section(column: Column) -> str:
-    tokens = ", ".join(f"`{token}`" for token in sorted(column.null_tokens)) or "none"
+def _list(tokens: frozenset[str]) -> str:
+    return "in any case, " + ", ".join(_code(token, escape=not token.isascii()) for token in sorted(tokens))
+
+
+def _section(column: Column, tokens: str) -> str:
     lines = [
         f"## {column.name}",
         "",
         f"{_kind(column)}, {'required' if column.required else 'may be null'}. Null tokens: {tokens}.",
         "",
-        "| rule | reads | as |",
-        "|---|---|---|",
+        "| rule | reads | as | in files of |",
+        "|---|---|---|---|",
         *(
-            f"| `{rule.name}` | {_code(dirty)} | {_code(tidy)} |"
-            for rule in column.rules
+            f"| `{rule.name}` | {_code(dirty)} | {_code(tidy)} | {_forms(rule.when)} |"
+            for rule in (*column.wrappers, *column.rules)
             for dirty, tidy in rule.examples
         ),
         "",
-        "| refusal | because the value | such as |",
-        "|---|---|---|",
+        "| refusal | because the value | such as | in files of |",
+        "|---|---|---|---|",
         *(
-            f"| `{refusal.name}` | {refusal.why} | {', '.join(_code(text) for text in refusal.examples)} |"
+            f"| `{refusal.name}` | {refusal.why} | {', '.join(map(_code, refusal.examples))} "
+            f"| {_forms(refusal.when)} |"
             for refusal in column.refusals
         ),
         "",
@@ -55,9 +82,13 @@ def _section(column: Column) -> str:
     return "\n".join(lines)
 
 
-def _code(text: str) -> str:
+def _forms(when: tuple[str, ...]) -> str:
+    return ", ".join(f"`{form}`" for form in when) if when else "any form"
+
+
+def _code(text: str, *, escape: bool = True) -> str:
     shown = text if len(text) <= 40 else f"{text[:5]}... ({len(text)} characters)"  # noqa: PLR2004 - fits the table
-    return "`" + shown.encode("unicode_escape").decode().replace("|", "\\|") + "`"
+    return "`" + (shown.encode("unicode_escape").decode() if escape else shown).replace("|", "\\|") + "`"
 
 
 def _kind(column: Column) -> str:
@@ -67,7 +98,7 @@ def _kind(column: Column) -> str:
         case Amount(precision, scale):
             return f"Exact decimal, {precision} digits, {scale} of them after the point"
         case CalendarDate():
-            return "Day of the calendar, read as year-month-day or day-month-year"
+            return "Day of the calendar"
         case Text(maximum):
             return f"Text of at most {maximum} characters"
 

@@ -16,7 +16,49 @@ from number_words_oracle import spell
 from oracle import WHITE_SPACE
 
 NULLS = st.sampled_from(
-    ["", " ", "NA", "n/a", "NULL", "None", "nan", "NaN", "-", "--", "N.A.", "nil", "\xa0", "ＮＡ"]
+    [
+        "",
+        " ",
+        "NA",
+        "n/a",
+        "NULL",
+        "None",
+        "nan",
+        "NaN",
+        "-",
+        "--",
+        "N.A.",
+        "nil",
+        "\xa0",
+        "ＮＡ",
+        r"\N",
+        "#N/A",
+        "(null)",
+        "<NA>",
+        "NaT",
+        "---",
+        "—",
+        "–",
+        "−",
+        ".",
+        "..",
+        "?",
+        "??",
+        "unknown",
+        "ERROR",
+        "#DIV/0!",
+        "#REF!",
+        "tbd",
+        "'NA",
+        '=""',
+        '="N/A"',
+        "\ufeff",
+        "\ufeffNULL",
+        "'",
+        "''",
+        "[NULL]",
+        "-1.#IND",
+    ]
 )
 DIGITS = ("٠١٢٣٤٥٦٧٨٩", "０１２３４５６７８９", "०१२३४५६७८९")
 ODD = [*"=+-@'\";|\t,$€£()%_/\\", "\n", "\x07", "\x1b", "\x1c", "\x7f", "\x85", "\u200b", "\u200e", "\u202e",
@@ -30,6 +72,8 @@ odd_text = st.one_of(
 blanks = st.text(
     st.sampled_from([" ", " ", "\t", "\xa0", "\u2003", "\u3000", *WHITE_SPACE.replace("\r", "")]), max_size=2
 )
+hidden = st.text(st.sampled_from("\ufeff\u200b\u200e\u202a\u202c\u00ad \xa0"), max_size=3)
+GUARDS = ("'{}", "'{}'", "' {}", '="{}"', '=" {} "', '="{}', '"{}"', "='{}'", "''{}", '\'="{}"', '=" =""{}"" "')
 whole = st.one_of(
     st.integers(-20, 3000),
     st.sampled_from([2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**63 - 1, 2**63, 10**14 - 1, 10**14, 10**30]),
@@ -39,9 +83,11 @@ whole = st.one_of(
 
 @st.composite
 def dressed(draw: st.DrawFn, core: SearchStrategy[str]) -> str:
-    """Put a cell between spaces, or spoil it: another script's digits, a character too many or one lost."""
+    """Put a cell between spaces or guards, or spoil it: other digits, a character too many or one lost."""
     text = draw(core)
-    how = draw(st.integers(0, 9))
+    how = draw(st.integers(0, 11))
+    if how >= 10:
+        return draw(st.sampled_from(GUARDS)).format(text) if how == 10 else draw(hidden) + text + draw(hidden)
     if how < 2:
         return draw(blanks) + text + draw(blanks)
     if how == 2:
@@ -57,17 +103,65 @@ def dressed(draw: st.DrawFn, core: SearchStrategy[str]) -> str:
     return text
 
 
+THOUSANDS = (".", " ", "\xa0", "\u202f", "\u2009", "'", "’", "  ", "\t", ",")
+SIGNS = (
+    *[("", "")] * 8,
+    ("-", ""),
+    ("+", ""),
+    ("--", ""),
+    ("- ", ""),
+    ("+ ", ""),
+    ("−", ""),
+    ("–", ""),
+    ("—", ""),
+    ("‐ ", ""),
+    ("-\xa0", ""),
+    ("", "-"),
+    ("", "−"),
+    ("", "–"),
+    ("", " -"),
+    ("-", "-"),
+    ("+", "-"),
+    ("(", ")"),
+    ("( ", " )"),
+    ("(-", ")"),
+    ("(", ""),
+    ("−", "−"),
+    ("((", "))"),
+    ("", "+"),
+)
+
+
 @st.composite
 def number_texts(draw: st.DrawFn) -> str:
     """Write a number as exports do: signs, zeros, decimals, thousands, exponents, infinities."""
-    digits = str(abs(draw(whole)))
-    if draw(st.booleans()):
-        digits = f"{int(digits):,}"
+    number = abs(draw(whole))
+    digits = draw(st.sampled_from(["{}", "{}", "{:,}", "{:_}"])).format(number)
+    digits = digits.replace("_", draw(st.sampled_from(THOUSANDS)))
     decimals = draw(
-        st.sampled_from(["", "", ".", ".0", ".00000", ".5", ".25", ".1234", ".12345", ",50", "e5", "E-3"])
+        st.sampled_from(
+            [
+                "",
+                "",
+                ".",
+                ".0",
+                ".00000",
+                ".5",
+                ".25",
+                ".1234",
+                ".12345",
+                ".250000",
+                ".123400001",
+                ",50",
+                ",5",
+                "e5",
+                "E-3",
+            ]
+        )
     )
-    zeros = draw(st.sampled_from(["", "", "", "0", "000"]))
-    return draw(st.sampled_from(["", "", "", "-", "+", "--", "- "])) + zeros + digits + decimals
+    zeros = draw(st.sampled_from(["", "", "", "", "0", "000"]))
+    before, after = draw(st.sampled_from(SIGNS))
+    return before + zeros + digits + decimals + after
 
 
 @st.composite
@@ -88,27 +182,82 @@ def worded(draw: st.DrawFn) -> str:
     return change(text)
 
 
+MONTHS = (
+    "Jan",
+    "feb",
+    "MARCH",
+    "April",
+    "may",
+    "Jun",
+    "July",
+    "aug",
+    "Sept",
+    "Sep",
+    "October",
+    "Nov",
+    "Dec",
+    "Juli",
+    "Mai",
+    "Au",
+    "Auguſt",
+    "Octobre",
+)
+TIMES = st.builds(
+    "{}{}:{:02}{}{}{}".format,
+    st.sampled_from(["T", " ", " ", "  ", ", ", "t", "\xa0", "", ","]),
+    st.one_of(st.integers(0, 25), st.integers(0, 23).map("{:02}".format)),
+    st.one_of(st.integers(0, 61)),
+    st.sampled_from(["", "", ":30", ":30.123456", ":30,5", ":30.1234567890", ":60", ":5"]),
+    st.sampled_from(["", "", "", " AM", " PM", "pm", "\u202fp.m.", " XM"]),
+    st.sampled_from(
+        ["", "", "Z", "+02:00", "-0530", "+02", " Z", "z", " UTC", " GMT", "UTC", " CET", "+15:00", "+99:99"]
+    ),
+)
+
+
 @st.composite
 def date_texts(draw: st.DrawFn) -> str:
-    """Write a day in every order, with every mark, in the calendar or just out of it."""
-    year = draw(st.sampled_from(["2023", "2024", "1900", "0000", "0001", "9999", "23"]))
-    month, day = f"{draw(st.integers(0, 13)):02}", f"{draw(st.integers(0, 32)):02}"
-    first, second = draw(st.sampled_from(["--", "//", "..", "-/", "  ", "::"]))
+    """Write a day in every order, with every mark, in words, with a time, in the calendar or just out of it."""
+    year = draw(st.sampled_from(["2023", "2024", "1900", "1023", "0000", "0001", "9999", "23"]))
+    style = draw(st.sampled_from(["{:02}", "{:02}", "{}"]))
+    month, day = style.format(draw(st.integers(0, 13))), style.format(draw(st.integers(0, 32)))
+    first, second = draw(st.sampled_from(["--", "//", "..", "-/", ".-", "  ", "::", ["", ""]]))
     parts = draw(st.sampled_from([(year, month, day), (day, month, year), (month, day, year)]))
     text = f"{parts[0]}{first}{parts[1]}{second}{parts[2]}"
-    if draw(st.integers(0, 4)) == 0:
-        text += draw(st.sampled_from("T t"))
-        text += f"{draw(st.integers(0, 23)):02}:{draw(st.integers(0, 59)):02}"
-        text += draw(st.sampled_from(["", ":30", ":30.123456", ":30.1234567890"]))
-        text += draw(st.sampled_from(["", "Z", "+02:00", "-0530", " Z", "z", "UTC"]))
-    return text
+    if draw(st.integers(0, 3)) == 0:
+        word = draw(st.sampled_from(MONTHS))
+        shape = draw(st.sampled_from(WORDED))
+        mark = draw(st.sampled_from([" ", " ", "-", "/", ".", "", ", ", "  ", ". "]))
+        text = shape.format(d=day, m=word, y=year, s=mark)
+    return text + draw(TIMES) if draw(st.integers(0, 2)) == 0 else text
+
+
+WORDED = (
+    "{d}{s}{m}{s}{y}",
+    "{m}{s}{d}{s}{y}",
+    "{y}{s}{m}{s}{d}",
+    "{m} {d}, {y}",
+    "{m}. {d}, {y}",
+    "{d}th {m} {y}",
+    "{m} {d}nd, {y}",
+    "{d}. {m} {y}",
+    "{d} {m}, {y}",
+    "{d} {m}",
+    "{m} {y}",
+    "{y} {d} {m}",
+    "{d}th of {m} {y}",
+)
 
 
 @st.composite
 def amounts(draw: st.DrawFn) -> str:
     """Write an amount: currencies on either side, parentheses, words."""
     core = draw(st.one_of(number_texts(), worded()))
-    before = draw(st.sampled_from(["", "", "", "$", "US$", "USD ", "usd", "-$", "$-", "$ ", "€", "EUR "]))
+    before = draw(
+        st.sampled_from(
+            ["", "", "", "", "$", "US$", "USD ", "usd", "-$", "$-", "$ ", "$ - ", "−$", "- $", "€", "EUR "]
+        )
+    )
     after = draw(st.sampled_from(["", "", "", "", " USD", "$", " EUR", "%"]))
     text = before + core + after
     return f"({text})" if draw(st.integers(0, 4)) == 0 else text
@@ -120,9 +269,24 @@ def identifiers(letter: str) -> SearchStrategy[str]:
 
 names = st.one_of(
     odd_text,
+    odd_text.map('="{}"'.format),
+    st.builds("{}\t{}".format, odd_text, odd_text),
     st.lists(odd_text, min_size=2, max_size=3).map("  ".join),
     st.sampled_from(
-        ["NA", "=cmd()", "'; DROP TABLE x; --", "\u202eabc", "e\u0301" * 255, "x" * 255, "x" * 256, "\u0301"]
+        [
+            "NA",
+            '="12"" Desk"',
+            '=""',
+            '=" =""x"" "',
+            "'Lamp'",
+            "=cmd()",
+            "'; DROP TABLE x; --",
+            "\u202eabc",
+            "e\u0301" * 255,
+            "x" * 255,
+            "x" * 256,
+            "\u0301",
+        ]
     ),
 )
 
@@ -147,10 +311,23 @@ GOOD = {
 
 
 @st.composite
-def cells(draw: st.DrawFn) -> dict[str, str]:
+def cells(draw: st.DrawFn, good: dict[str, str] = GOOD) -> dict[str, str]:
     """Draw the cells of one record beside its transaction_id; a few are dirty, so that not all is refused."""
     dirty = draw(st.sets(st.sampled_from(sorted(CELLS)), min_size=1, max_size=3))
-    return GOOD | {name: draw(CELLS[name]) for name in sorted(dirty)}
+    return good | {name: draw(CELLS[name]) for name in sorted(dirty)}
+
+
+@st.composite
+def comma_cells(draw: st.DrawFn) -> dict[str, str]:
+    """Draw the cells of one record of a file of decimal commas; some of its numbers have points all the same."""
+    drawn = draw(cells(GOOD | {"price": "1,10", "tax": "0,05"}))
+    swap = st.sampled_from([True, True, False])
+    return {name: swap_marks(text) if text != GOOD[name] and draw(swap) else text for name, text in drawn.items()}
+
+
+def swap_marks(text: str) -> str:
+    """Let comma and point change places."""
+    return text.translate(str.maketrans(".,", ",."))
 
 
 def write_csv(rows: list[list[str]]) -> str:

@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, time
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -31,8 +30,59 @@ COLUMNS = (
     "tax",
 )
 REQUIRED = {"transaction_id", "transaction_date", "product_id"}
-NULL_TOKENS = {"na", "n/a", "null", "none", "nan", "-"}
+NULL_TOKENS = {
+    *[
+        "na",
+        "n/a",
+        "n.a.",
+        "n.a",
+        "null",
+        "none",
+        "nil",
+        "nan",
+        "nat",
+        "-nan",
+        "unknown",
+        "missing",
+        "undefined",
+        "error",
+    ],
+    *["(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", "\\n", "?", ".", "-", "--", "---"],
+    *["#n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!"],
+    *["-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"],
+    *("\u2013", "\u2014", "\u2212", "#n/a n/a"),
+}
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+
+SPACES = "".join(char for char in map(chr, range(0x3001)) if unicodedata.category(char) == "Zs")
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+DASHES = "\u2010\u2011\u2013\u2212\ufe63\uff0d"
+"""Read as a minus in front of a number; behind it only the minus sign itself is."""
+MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What was declared of the file."""
+
+    decimal: str = "auto"
+    month_first: bool = False
+
+
+NOTHING = Declared()
 
 
 @dataclass(frozen=True)
@@ -74,22 +124,42 @@ class Expected:
         }
 
 
-def judge_cell(column: str, text: str) -> Verdict:
+def judge_cell(column: str, text: str, declared: Declared = NOTHING) -> Verdict:
     """Say what must become of one cell."""
     if column == "product_name":
         return _judge_name(text)
-    text = text.strip(WHITE_SPACE)
+    text = _unwrap(text)
     if text == "" or text.lower() in NULL_TOKENS:
         return REFUSED if column in REQUIRED else Verdict(accepted=True)
-    return _JUDGES[column](text)
+    if column == "transaction_date":
+        return _judge_date(text, month_first=declared.month_first)
+    if declared.decimal == "comma" and any(char in "0123456789" for char in text):
+        text = "".join({",": ".", ".": ","}.get(char, char) for char in text)
+    if column in _LETTERS:
+        return _judge_id(text, _LETTERS[column])
+    judge = _judge_quantity if column == "quantity" else _judge_amount
+    return judge(text, single_comma=declared.decimal != "auto")
 
 
-def judge_file(content: bytes, engine_refused: dict[int, set[str]] | None = None) -> Expected:
+def _unwrap(text: str) -> str:
+    """Take away what is around a value: blanks, what nobody sees, and a spreadsheet's guards."""
+    text = text.strip(WHITE_SPACE).strip(WHITE_SPACE + INVISIBLE)
+    if text.startswith("'") and (inner := text[1:].strip(WHITE_SPACE)):
+        text = inner[:1] + inner[1:].removesuffix("'").rstrip(WHITE_SPACE)
+    if text.startswith('="') and text.endswith('"') and text.count('"') == 2:
+        text = text[2:-1]
+    return text.strip(WHITE_SPACE)
+
+
+def judge_file(
+    content: bytes, engine_refused: dict[int, set[str]] | None = None, declared: Declared = NOTHING
+) -> Expected:
     """Say what must become of a file with a plain header, commas and line feeds, in UTF-8.
 
     Args:
         content: Its bytes.
         engine_refused: What the engine refused; it decides about the cells for which the design has no word.
+        declared: How the file was declared to be written.
     """
     expected, good = Expected(), {}
     for number, (_, fields) in enumerate(split_records(content, len(COLUMNS)), start=1):
@@ -97,7 +167,7 @@ def judge_file(content: bytes, engine_refused: dict[int, set[str]] | None = None
         if isinstance(fields, str):
             expected.refused[number] = {"record"}
             continue
-        verdicts = {name: judge_cell(name, text) for name, text in zip(COLUMNS, fields, strict=True)}
+        verdicts = {name: judge_cell(name, text, declared) for name, text in zip(COLUMNS, fields, strict=True)}
         said = (engine_refused or {}).get(number, set())
         bad = {name for name, one in verdicts.items() if not one.accepted or (not one.certain and name in said)}
         if bad:
@@ -114,63 +184,153 @@ def judge_file(content: bytes, engine_refused: dict[int, set[str]] | None = None
     return expected
 
 
-def _identifier(letter: str) -> Callable[[str], Verdict]:
-    def judge(text: str) -> Verdict:
-        match = re.fullmatch(rf"[{letter}{letter.lower()}]?([0-9]+)(\.0+)?", text)
-        if match is None or int(match[1]) >= 2**63:
+def _judge_id(text: str, letter: str) -> Verdict:
+    bare = text[1:] if text[0] in {letter, letter.lower()} else text
+    digits, point, zeros = bare.partition(".")
+    if not _is_digits(digits) or zeros.strip("0"):
+        return REFUSED
+    if int(digits) >= (2**53 if point else 2**63):
+        return REFUSED
+    # The design shows a letter and a decimal point, but never both.
+    return Verdict(accepted=True, value=int(digits), certain=not (point and bare != text))
+
+
+def _is_digits(text: str) -> bool:
+    return text != "" and all(char in "0123456789" for char in text)
+
+
+_CLOCK = re.compile(
+    rf"(?P<day>.*[0-9])(?:[Tt]|,?[{WHITE_SPACE}]+)(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9][0-9])"
+    rf"(?::(?P<second>[0-9][0-9])(?:[.,](?P<fraction>[0-9]+))?)?(?:[{WHITE_SPACE}]?(?P<half>[APap]\.?[Mm]\.?))?"
+    rf"(?:[{WHITE_SPACE}]?(?P<zone>[Zz]|UTC|GMT|[+-](?P<ahead>[0-9][0-9])(?::?(?P<more>[0-9][0-9]))?))?"
+)
+
+
+def _judge_date(text: str, *, month_first: bool) -> Verdict:
+    if clock := _CLOCK.fullmatch(text):
+        if int(clock["hour"]) > (12 if clock["half"] else 23) or len(clock["fraction"] or "") > 9:
             return REFUSED
-        # The design shows a letter and a decimal point, but never both.
-        return Verdict(accepted=True, value=int(match[1]), certain=not (match[2] and not text[0].isdigit()))
-
-    return judge
-
-
-def _judge_date(text: str) -> Verdict:
-    certain = True
-    stamp = re.fullmatch(
-        r"(\d{4}([-/.])\d\d\2\d\d)([Tt ])(\d\d):(\d\d)(:(\d\d)([.,]\d+)?)?(\s?)([Zz]|[+-](\d\d)(:?(\d\d))?)?",
-        text,
-        re.ASCII,
-    )
-    if stamp is not None:
-        hour, minute, second = int(stamp[4]), int(stamp[5]), int(stamp[7] or 0)
-        zone = int(stamp[11] or 0), int(stamp[13] or 0)
-        if hour == 24 or second == 60 or len(stamp[8] or "") > 10 or stamp[9] or "," in (stamp[8] or ""):
-            certain = False
-            hour, second = hour % 24, second % 60
-        certain = certain and stamp[2] == "-" and stamp[3] != "t" and "z" not in text
-        try:
-            time(hour, minute, second)
-            time(*zone)
-        except ValueError:
+        if int(clock["minute"]) > 59 or int(clock["second"] or 0) > 59:
             return REFUSED
-        text = stamp[1]
-    for pattern, order in (
-        (r"(\d{4})([-/.])(\d\d)\2(\d\d)", (1, 3, 4)),
-        (r"(\d\d)([-/.])(\d\d)\2(\d{4})", (4, 3, 1)),
-    ):
-        if match := re.fullmatch(pattern, text, re.ASCII):
-            year, month, day = (int(match[place]) for place in order)
-            try:
-                return Verdict(accepted=True, value=date(year, month, day), certain=certain)
-            except ValueError:
-                return REFUSED
-    return REFUSED
+        if int(clock["ahead"] or 0) > 14 or int(clock["more"] or 0) > 59:
+            return REFUSED
+        text = clock["day"]
+    parts = _read_day(text, month_first=month_first)
+    try:
+        return Verdict(accepted=True, value=date(*parts)) if parts else REFUSED
+    except ValueError:
+        return REFUSED
+
+
+def _read_day(text: str, *, month_first: bool) -> tuple[int, int, int] | None:
+    """Read year, month and day."""
+    if _is_digits(text):
+        whole = len(text) == 8 and text[:2] in {"19", "20"}
+        return (int(text[:4]), int(text[4:6]), int(text[6:])) if whole else None
+    for mark in "-/.":
+        parts = text.split(mark)
+        if len(parts) == 3 and all(map(_is_digits, parts)):
+            lengths = [len(part) for part in parts]
+            first, second, third = map(int, parts)
+            if lengths[0] == 4 and max(lengths[1:]) <= 2:
+                return first, second, third
+            if lengths[2] == 4 and max(lengths[:2]) <= 2:
+                return (third, first, second) if month_first else (third, second, first)
+    return _read_worded_day(text)
+
+
+def _read_worded_day(text: str) -> tuple[int, int, int] | None:
+    """Read a day whose month is a word, piece by piece: digits, letters, and what is between."""
+    pieces = re.findall(r"[0-9]+|[A-Za-z]+|[^0-9A-Za-z]+", text)
+    values = [piece for piece in pieces if piece[0].isascii() and piece[0].isalnum()]
+    ordinal = next((piece for piece in values if piece.lower() in {"st", "nd", "rd", "th"}), None)
+    if ordinal is not None:
+        values.remove(ordinal)
+    if len(values) != 3:
+        return None
+    kinds = "".join("m" if value.isalpha() else {1: "d", 2: "d", 4: "y"}.get(len(value), "?") for value in values)
+    if kinds not in _GAPS or (ordinal is not None and kinds == "ymd"):
+        return None
+    day = values[kinds.index("d")] + (ordinal or "")
+    shown = [day if kind == "d" else value for kind, value in zip(kinds, values, strict=True)]
+    spaced = "".join(" " if char in WHITE_SPACE else char for char in text)
+    firsts, seconds = _GAPS[kinds]
+    if not any(spaced == shown[0] + one + shown[1] + two + shown[2] for one in firsts for two in seconds):
+        return None
+    word = values[kinds.index("m")].lower()
+    months = [number for number, name in enumerate(MONTHS, 1) if word in {name, name[:3]}]
+    months += [9] if word == "sept" else []
+    return (int(values[kinds.index("y")]), months[0], int(values[kinds.index("d")])) if months else None
+
+
+def _combine(*choices: str) -> set[str]:
+    """Every text of one character, or none (`|`), of each choice."""
+    texts = {""}
+    for choice in choices:
+        texts = {text + char.replace("|", "") for text in texts for char in choice}
+    return texts
+
+
+_GAPS = {
+    "dmy": (_combine("|-/. ", "| "), _combine("|.", "|-/, ", "| ")),
+    "mdy": (_combine("|.", "|-/ "), _combine("-/, ", "| ")),
+    "ymd": (_combine("|-/. "), _combine("|-/. ")),
+}
 
 
 def _judge_name(text: str) -> Verdict:
-    if any(unicodedata.category(char) == "Cc" for char in text):
+    blank = SPACES + "\t"
+    text = text.strip(blank)
+    while (
+        text.startswith('="') and text.endswith('"') and len(text) > 2 and '"' not in text[2:-1].replace('""', "")
+    ):
+        text = text[2:-1].replace('""', '"').strip(blank)
+    if any(unicodedata.category(char) == "Cc" and char != "\t" for char in text):
         return REFUSED
-    spaced = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+    spaced = "".join(" " if char in blank else char for char in text)
     name = unicodedata.normalize("NFC", re.sub(" +", " ", spaced).strip(" "))
     return REFUSED if len(name) > 255 else Verdict(accepted=True, value=name or None)
 
 
-def _judge_quantity(text: str) -> Verdict:
-    if re.fullmatch(r"[+-]?[0-9]+(\.0+)?", text):
-        number: Decimal | None = Decimal(text)
+def _read_plain(text: str, *, single_comma: bool) -> Decimal | None:
+    """Read a number without a sign: digits, perhaps in thousands, perhaps with decimals."""
+    whole, point, decimals = text.partition(".")
+    if decimals and not _is_digits(decimals):
+        return None
+    if _is_digits(whole) or (whole == "" and decimals):
+        return Decimal(f"{whole or 0}.{decimals or 0}")
+    for marks in (",", SPACES, "'\u2019"):
+        first, *groups = re.split(f"[{marks}]", whole)
+        if not groups or not _is_digits(first) or len(first) > 3:
+            continue
+        if any(not _is_digits(group) or len(group) != 3 for group in groups):
+            continue
+        if marks == ",":
+            good = bool(point) or len(groups) > 1 or (single_comma and first[0] != "0")
+        else:
+            good = first[0] != "0"
+        if good:
+            return Decimal(first + "".join(groups) + "." + (decimals or "0"))
+    return None
+
+
+def _read_signed(text: str, *, single_comma: bool) -> Decimal | None:
+    """Read a number with a sign before it, behind it, or around it; or with none."""
+    if text.startswith("(") and text.endswith(")"):
+        inner, sign = text[1:-1].strip(WHITE_SPACE), -1
+    elif text[:1] in {*"+-", *DASHES}:
+        inner, sign = text[1:].lstrip(WHITE_SPACE), 1 if text[0] == "+" else -1
+    elif text[-1:] in {"-", "\u2212"} and _is_digits(text[-2:-1]):
+        inner, sign = text[:-1], -1
     else:
-        number = read_words(text)
+        inner, sign = text, 1
+    number = _read_plain(inner, single_comma=single_comma)
+    return None if number is None else sign * number
+
+
+def _judge_quantity(text: str, *, single_comma: bool) -> Verdict:
+    words = read_words(text)
+    number = _read_signed(text, single_comma=single_comma) if words is None else words
     if number is None or number != number.to_integral_value():
         return REFUSED
     value = int(number)
@@ -178,51 +338,52 @@ def _judge_quantity(text: str) -> Verdict:
     return Verdict(accepted=True, value=value, certain=certain) if -(2**31) <= value < 2**31 else REFUSED
 
 
-_NUMBER = r"[0-9]+(\.[0-9]{1,4})?|[0-9]{1,3}(,[0-9]{3})+\.[0-9]{1,4}|[0-9]{1,3}(,[0-9]{3}){2,}"
-_CURRENCY = r"(\$|US\$|(?a:(?i:USD)))"
+_CURRENCY = r"(?:US\$|\$|[Uu][Ss][Dd])"
 
 
-def _judge_amount(text: str) -> Verdict:
+def _judge_amount(text: str, *, single_comma: bool) -> Verdict:
     """Certain is what the design shows; then come its marks combined in ways that it does not show."""
     words = read_words(text)
     if words is not None:
         return _amount(words, certain=True)
-    plain = re.fullmatch(rf"(?P<open>\()?(?P<sign>[+-]?)({_CURRENCY} ?)?(?P<number>{_NUMBER})(?P<close>\))?", text)
-    if plain and bool(plain["open"]) == bool(plain["close"]) and not (plain["open"] and plain["sign"]):
-        number = Decimal(plain["number"].replace(",", ""))
-        return _amount(-number if plain["open"] or plain["sign"] == "-" else number, certain=True)
-    bare = text
-    for char in WHITE_SPACE:
-        bare = bare.replace(char, " ")
-    negative = bare.startswith("(") and bare.endswith(")")
-    bare = (bare[1:-1] if negative else bare).strip(" ")
-    sign = re.match(rf"([+-]?) *(?:{_CURRENCY} *)?([+-]?)", bare)
-    assert sign is not None
-    if sum(map(bool, (sign[1], sign[3], negative))) > 1:
-        return REFUSED
-    body = re.sub(rf" *{_CURRENCY}$", "", bare[sign.end() :])
-    amount = read_words(body)
-    if amount is None and re.fullmatch(rf"{_NUMBER}|\.[0-9]{{1,4}}|[0-9]+\.", body):
-        amount = Decimal(body.replace(",", ""))
-    if amount is None:
-        return REFUSED
-    return _amount(-amount if negative or "-" in sign[0] else amount, certain=False)
+    bare = re.sub(rf"^([(+-]?){_CURRENCY} ?(?=[0-9])", r"\1", text, count=1)
+    number = _read_signed(bare, single_comma=single_comma)
+    if number is not None:
+        return _amount(number, certain=True)
+    number = _read_liberally(text, single_comma=single_comma)
+    return REFUSED if number is None else _amount(number, certain=False)
+
+
+def _read_liberally(text: str, *, single_comma: bool) -> Decimal | None:
+    """Peel marks off a number from outside, in any order; two signs are none."""
+    signs: list[int] = []
+    while True:
+        text = text.strip(WHITE_SPACE)
+        peeled = re.sub(rf"^{_CURRENCY}|{_CURRENCY}$", "", text, count=1)
+        if peeled == text and text.startswith("(") and text.endswith(")"):
+            peeled = text[1:-1]
+            signs.append(-1)
+        elif peeled == text and text[:1] in {*"+-", *DASHES}:
+            peeled = text[1:]
+            signs.append(1 if text[0] == "+" else -1)
+        elif peeled == text and text[-1:] in {"-", "\u2212"} and _is_digits(text[-2:-1]):
+            peeled = text[:-1]
+            signs.append(-1)
+        if peeled == text:
+            break
+        text = peeled
+    number = read_words(text)
+    if number is None:
+        number = _read_plain(text, single_comma=single_comma)
+    if number is None or len(signs) > 1:
+        return None
+    return number * (signs[0] if signs else 1)
 
 
 def _amount(value: Decimal, *, certain: bool) -> Verdict:
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int)
-    if exponent < -4 or abs(value) >= 10**14:
+    if abs(value) >= 10**14 or value != value.quantize(Decimal("0.0001")):
         return REFUSED
     return Verdict(accepted=True, value=value, certain=certain)
 
 
-_JUDGES: dict[str, Callable[[str], Verdict]] = {
-    "transaction_id": _identifier("T"),
-    "customer_id": _identifier("C"),
-    "transaction_date": _judge_date,
-    "product_id": _identifier("P"),
-    "quantity": _judge_quantity,
-    "price": _judge_amount,
-    "tax": _judge_amount,
-}
+_LETTERS = {"transaction_id": "T", "customer_id": "C", "product_id": "P"}

@@ -54,9 +54,16 @@ def test_the_steps_know_nothing_of_the_operators_command(path: Path) -> None:
     assert "customer_pipeline" not in imports(path)
 
 
-def test_the_rules_know_no_file_no_database_and_no_airflow() -> None:
-    rules = ROOT / "airflow" / "dags" / "steps" / "data_cleaners.py"
-    assert imports(rules) <= {"__future__", "dataclasses", "audited_load"}
+@pytest.mark.parametrize("name", ["data_cleaners", "value_rules", "number_rules", "date_rules"])
+def test_the_rules_know_no_file_no_database_and_no_airflow(name: str) -> None:
+    rules = ROOT / "airflow" / "dags" / "steps" / f"{name}.py"
+    assert imports(rules) <= {"__future__", "dataclasses", "re", "audited_load", "steps"}
+    named = {node.module for node in ast.walk(ast.parse(rules.read_text())) if isinstance(node, ast.ImportFrom)}
+    assert {module for module in named if (module or "").startswith("steps.")} <= {
+        "steps.value_rules",
+        "steps.number_rules",
+        "steps.date_rules",
+    }
 
 
 @pytest.mark.parametrize("path", COMMAND, ids=lambda path: path.stem)

@@ -1,6 +1,7 @@
 """The eight columns of the customer transactions: which rules each value must pass.
 
-This is the one place to change when the supplier's data changes. No file, database or Airflow here.
+This is the one place to change when the supplier's data changes. No file, database or Airflow here. The rules that
+several columns share stand in `value_rules.py`, `number_rules.py` and `date_rules.py`.
 `docs/data-quality.md` shows these tables; a test holds the two together.
 """
 
@@ -19,62 +20,37 @@ from audited_load.columns import (
     Text,
     WholeNumber,
 )
-from audited_load.number_words import NUMBER_WORDS, read_number_words
+from steps.date_rules import DATE_REFUSALS, DATE_RULES
+from steps.number_rules import (
+    BARE_POINT,
+    BARE_POINT_AFTER,
+    CURRENCY_RULES,
+    DECIMAL_REFUSALS,
+    EXPONENT,
+    IN_WORDS,
+    LEADING_ZEROS,
+    MARK_REFUSALS,
+    NEGATIVE_ZERO,
+    NOT_FINITE,
+    OTHER_CURRENCY,
+    SIGN_RULES,
+    THOUSANDS_RULES,
+    TRAILING_ZEROS,
+    TYPOGRAPHIC_MINUS,
+    WHOLE_FLOAT,
+    WHOLE_ID,
+)
+from steps.value_rules import NAME_FORMULA, NULL_TOKENS, ODD_CHARACTERS, wrappers
 
 BIGINT_MAX = 2**63 - 1
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
-NULL_TOKENS = frozenset({"na", "n/a", "null", "none", "nan", "-"})
-
-WHOLE_FLOAT = Rule("whole_float", r"^([+-]?\d+)\.0+$", "${1}", (("501.0", "501"), ("2.00", "2")))
-PLUS_SIGN = Rule("plus_sign", r"^\+(\d)", "${1}", (("+5", "5"),))
-NEGATIVE_ZERO = Rule("negative_zero", r"^-0+$", "0", (("-0", "0"),))
-LEADING_ZEROS = Rule("leading_zeros", r"^(-?)0+(\d)", "${1}${2}", (("007", "7"),))
-IN_WORDS = Rule(
-    "number_words",
-    NUMBER_WORDS,
-    read_number_words,
-    (
-        ("Five", "5"),
-        ("Two Hundred", "200"),
-        ("twenty-one", "21"),
-        ("minus three", "-3"),
-    ),
-)
-
-NOT_FINITE = Refusal(
-    "not_finite",
-    r"(?i)^[+-]?inf(inity)?$",
-    "is not a finite number",
-    ("inf", "-Infinity"),
-)
-EXPONENT = Refusal(
-    "exponent",
-    r"(?i)^[+-]?[\d.,]+e[+-]?\d+$",
-    "is written with an exponent, which hides how exact it is",
-    ("1e999", "1.5E3"),
-)
-
-
-def remove_commas(text: str) -> str:
-    """Take the commas out of an amount: "1,234.50" is 1234.50."""
-    return text.replace(",", "")
-
-
-def put_year_first(text: str) -> str | None:
-    """Turn day-month-year, with one separator throughout, into year-month-day."""
-    return f"{text[6:]}-{text[3:5]}-{text[:2]}" if text[2] == text[5] else None
-
-
-def separate_by_hyphens(text: str) -> str | None:
-    """Put hyphens into a year-month-day that has another separator, one and the same throughout."""
-    return text.replace(text[4], "-") if text[4] == text[7] else None
 
 
 def letter_prefix(letter: str, name: str) -> Rule:
     """Build the rule for ids that carry one letter in front, in either case."""
     both = f"[{letter.lower()}{letter.upper()}]"
     examples = ((f"{letter.upper()}1010", "1010"), (f"{letter.lower()}1010", "1010"))
-    return Rule(name, rf"^{both}(\d+)", "${1}", examples)
+    return Rule(name, rf"^{both}([0-9]+)", "${1}", examples)
 
 
 def identifier(name: str, prefix: str, *, required: bool) -> Column:
@@ -84,14 +60,20 @@ def identifier(name: str, prefix: str, *, required: bool) -> Column:
         WholeNumber(0, BIGINT_MAX),
         required,
         NULL_TOKENS,
-        rules=(
-            letter_prefix(prefix, f"prefix_{prefix.lower()}"),
-            WHOLE_FLOAT,
-            LEADING_ZEROS,
-        ),
+        wrappers=wrappers("1001"),
+        rules=(letter_prefix(prefix, f"prefix_{prefix.lower()}"), WHOLE_ID, LEADING_ZEROS),
         refusals=(
-            Refusal("fraction", r"^\d+\.\d*[1-9]\d*$", "has a fraction, so it is no id", ("501.7",)),
-            Refusal("out_of_range", r"^\d+$", f"is above {BIGINT_MAX}", ("99999999999999999999",)),
+            *ODD_CHARACTERS,
+            EXPONENT,
+            Refusal(
+                "rounded",
+                r"^[0-9]{16,}\.0*$",
+                "is a decimal number from 2^53 on: whoever wrote it may have rounded it",
+                ("9007199254740996.0",),
+            ),
+            Refusal("fraction", r"^[0-9]+\.[0-9]*[1-9][0-9]*$", "has a fraction, so it is no id", ("501.7",)),
+            *DECIMAL_REFUSALS,
+            Refusal("out_of_range", r"^[0-9]+$", f"is above {BIGINT_MAX}", ("99999999999999999999",)),
             Refusal("not_an_id", "", "is not an id", ("abc", "-5", "10 01")),
         ),
     )
@@ -104,50 +86,37 @@ def amount(name: str) -> Column:
         Amount(18, 4),
         required=False,
         null_tokens=NULL_TOKENS,
+        wrappers=wrappers("-76"),
         rules=(
-            Rule("parentheses", r"^\(([^()+-]+)\)$", "-${1}", (("(12.30)", "-12.30"), ("($5)", "-$5"))),
-            Rule(
-                "currency",
-                r"^([+-]?)\s*(?:\$|US\$|[Uu][Ss][Dd])\s*([+-]?)",
-                "${1}${2}",
-                (("$1,234.50", "1,234.50"), ("USD 5", "5"), ("-$5", "-5")),
-            ),
-            Rule("currency_after", r"\s*(?:\$|[Uu][Ss][Dd])$", "", (("5 USD", "5"),)),
-            PLUS_SIGN,
-            Rule(
-                "thousands",
-                # Only with a decimal point or a second group: `1,234` alone may be 1.234 elsewhere.
-                r"^-?\d{1,3}(?:,\d{3})+\.\d{1,4}$|^-?\d{1,3}(?:,\d{3}){2,}$",
-                remove_commas,
-                (("1,234.50", "1234.50"), ("1,234,567", "1234567")),
-            ),
-            LEADING_ZEROS,
-            Rule("bare_point", r"^(-?)\.(\d+)$", "${1}0.${2}", ((".5", "0.5"),)),
-            Rule("bare_point_after", r"^(-?\d+)\.$", "${1}", (("5.", "5"),)),
+            TYPOGRAPHIC_MINUS,
+            *CURRENCY_RULES,
             replace(IN_WORDS, examples=(("Two Hundred", "200"), ("one hundred and five point two five", "105.25"))),
+            *SIGN_RULES,
+            *THOUSANDS_RULES,
+            LEADING_ZEROS,
+            replace(BARE_POINT, examples=((".5", "0.5"),)),
+            BARE_POINT_AFTER,
+            TRAILING_ZEROS,
         ),
         refusals=(
+            *ODD_CHARACTERS,
             NOT_FINITE,
             EXPONENT,
+            OTHER_CURRENCY,
             Refusal(
                 "too_many_decimals",
-                r"^[^\d]*[\d,]*\.\d{5,}[^\d]*$",
+                r"^-?[0-9]+\.[0-9]{4}[0-9]*[1-9][0-9]*$",
                 "has more than 4 decimals, and rounding would change it",
-                ("1.23456",),
-            ),
-            Refusal(
-                "ambiguous_comma",
-                r"^[^\d]*[\d.]*,[\d,]*[^\d]*$",
-                "uses a comma that may mean thousands or decimals",
-                ("1.234,50", "12,34", "1,234"),
+                ("1.23456", "1,234.00001"),
             ),
             Refusal(
                 "out_of_range",
-                r"^[+-]?\d{15,}(\.\d+)?$",
-                "has more than 14 digits before the point",
+                r"^-?[0-9]{15,}(\.[0-9]*)?$",
+                "has more than 14 digits before the decimals",
                 ("123456789012345",),
             ),
-            Refusal("not_an_amount", "", "is not an amount", ("abc", "5 EUR", "12.3.4")),
+            *MARK_REFUSALS,
+            Refusal("not_an_amount", "", "is not an amount", ("abc", "5%", "12.3.4")),
         ),
     )
 
@@ -157,42 +126,9 @@ TRANSACTION_DATE = Column(
     CalendarDate(),
     required=True,
     null_tokens=NULL_TOKENS,
-    rules=(
-        Rule(
-            "timestamp",
-            r"^(\d{4}[-/.]\d{2}[-/.]\d{2})[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]"
-            r"(?::[0-5][0-9](?:[.,][0-9]{1,9})?)?\s?(?:Z|z|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?)?$",
-            "${1}",
-            (("2023-07-11T08:30:00Z", "2023-07-11"), ("2023-07-11 08:30", "2023-07-11")),
-        ),
-        Rule(
-            "day_first",
-            r"^(\d{2})([-/.])(\d{2})([-/.])(\d{4})$",
-            put_year_first,
-            (("11-07-2023", "2023-07-11"), ("11/07/2023", "2023-07-11"), ("11.07.2023", "2023-07-11")),
-        ),
-        Rule(
-            "separator",
-            r"^\d{4}([/.])\d{2}([/.])\d{2}$",
-            separate_by_hyphens,
-            (("2023/07/11", "2023-07-11"), ("2023.07.11", "2023-07-11")),
-        ),
-    ),
-    refusals=(
-        Refusal(
-            "two_digit_year",
-            r"^\d{1,2}[-/.]\d{1,2}[-/.]\d{2}$",
-            "has a year of two digits",
-            ("11-07-23", "23/07/11"),
-        ),
-        Refusal(
-            "not_in_calendar",
-            r"^\d{2}[-/.]\d{2}[-/.]\d{4}$|^\d{4}[-/.]\d{2}[-/.]\d{2}",
-            "is not a day of the calendar, read as day-month-year or year-month-day",
-            ("31-02-2023", "07-25-2023", "2023-13-01"),
-        ),
-        Refusal("not_a_date", "", "is not a date", ("yesterday", "2023-7-1", "20230711")),
-    ),
+    wrappers=wrappers("2023-07-11"),
+    rules=DATE_RULES,
+    refusals=(*ODD_CHARACTERS, *DATE_REFUSALS),
 )
 
 PRODUCT_NAME = Column(
@@ -200,7 +136,15 @@ PRODUCT_NAME = Column(
     Text(255),
     required=False,
     null_tokens=frozenset(),  # `NA` is a name
-    rules=(Rule("fold_spaces", r"\p{Zs}{2,}|[\p{Zs}--\x20]", " ", (("Product  A", "Product A"),)),),
+    wrappers=(NAME_FORMULA,),
+    rules=(
+        Rule(
+            "fold_spaces",
+            r"[\p{Zs}\t]{2,}|[[\p{Zs}\t]--\x20]",
+            " ",
+            (("Product  A", "Product A"), ("Green\tLamp", "Green Lamp")),
+        ),
+    ),
     refusals=(
         Refusal("control_characters", r"\p{Cc}", "holds control characters", ("a\x07b", "a\nb")),
         Refusal("too_long", "", "is longer than 255 characters", ("x" * 256,)),
@@ -212,13 +156,25 @@ QUANTITY = Column(
     WholeNumber(INTEGER_MIN, INTEGER_MAX),
     required=False,
     null_tokens=NULL_TOKENS,
-    rules=(IN_WORDS, PLUS_SIGN, WHOLE_FLOAT, LEADING_ZEROS, NEGATIVE_ZERO),
+    wrappers=wrappers("5"),
+    rules=(
+        IN_WORDS,
+        TYPOGRAPHIC_MINUS,
+        *SIGN_RULES,
+        *THOUSANDS_RULES,
+        BARE_POINT,
+        WHOLE_FLOAT,
+        LEADING_ZEROS,
+        NEGATIVE_ZERO,
+    ),
     refusals=(
+        *ODD_CHARACTERS,
         NOT_FINITE,
         EXPONENT,
-        Refusal("fraction", r"^[+-]?\d*\.\d*[1-9]\d*$", "has a fraction", ("1.5", ".5")),
-        Refusal("out_of_range", r"^[+-]?\d+(\.0+)?$", "does not fit an integer", ("2147483648",)),
-        Refusal("not_a_number", "", "is not a whole number", ("abc", "1,000", "two or three")),
+        Refusal("fraction", r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$", "has a fraction", ("1.5", ".5")),
+        Refusal("out_of_range", r"^-?[0-9]+$", "does not fit an integer", ("2147483648", "three billion")),
+        *MARK_REFUSALS,
+        Refusal("not_a_number", "", "is not a whole number", ("abc", "5 pcs", "two or three")),
     ),
 )
 

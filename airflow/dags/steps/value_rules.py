@@ -1,0 +1,73 @@
+"""What goes for ids, days and numbers alike: null tokens, what stands around a value, odd characters."""
+
+from __future__ import annotations
+
+import re
+
+from audited_load.columns import Refusal, Rule
+from audited_load.shown import INVISIBLE
+
+NULL_TOKENS = frozenset(
+    {
+        "na", "n/a", "n.a.", "n.a", "null", "none", "nil", "nan", "nat", "-nan", "unknown", "missing", "undefined",
+        "(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", r"\n", "?", ".",
+        "-", "--", "---", "\u2013", "\u2014", "\u2212",  # en dash, em dash, minus sign
+        # Formulas of spreadsheets that failed, and what C libraries print for no number.
+        "error", "#n/a", "#n/a n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!",
+        "-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
+    }
+)  # fmt: skip
+"""In lower case. Not `tbd`: it announces a value, so its record waits in quarantine. Nor any for a name."""
+
+
+def wrappers(tidy: str) -> tuple[Rule, ...]:
+    """Build the rules for guards of spreadsheets, and for characters that show nothing.
+
+    Args:
+        tidy: A value of the column, for the examples.
+    """
+    return (
+        Rule(
+            "invisible",
+            rf"^\s*[{INVISIBLE}][{INVISIBLE}\s]*|[{INVISIBLE}\s]*[{INVISIBLE}]\s*$",
+            "",
+            ((f"\ufeff{tidy}", tidy), (f"{tidy}\u200b", tidy)),
+            needs=INVISIBLE,
+        ),
+        Rule("apostrophe", r"^'\s*(\S.*?)\s*'?$", "${1}", ((f"'{tidy}", tidy), (f"'{tidy}'", tidy)), needs="'"),
+        Rule("formula_text", r'^="([^"]*)"$', "${1}", ((f'="{tidy}"', tidy),), needs="="),
+    )
+
+
+_OTHER_DIGITS = "".join(char for char in map(chr, range(128, 0x20000)) if char.isdecimal())
+ODD_CHARACTERS = (
+    Refusal(
+        "other_digits",
+        f"[{_OTHER_DIGITS}]",
+        "has digits of another script than 0 to 9",
+        ("\uff11\uff10\uff10\uff11", "\u0661\u0660"),
+        needs=_OTHER_DIGITS,
+    ),
+    Refusal(
+        "invisible_inside",
+        f"[{INVISIBLE}]",
+        "has a character inside that shows nothing, such as a zero-width space",
+        ("10\u200b01",),
+        needs=INVISIBLE,
+    ),
+)
+
+
+def unquote_formula(text: str) -> str:
+    """Take a text out of its formula, and that out of another: `="12"" Desk"` is 12" Desk."""
+    while match := re.fullmatch(_FORMULA, text):
+        text = match[1].replace('""', '"')
+    return text
+
+
+_SPACES = r"[^\S\n\r\f\v\x1c-\x1f\x85]*"
+_FORMULA = rf'{_SPACES}="((?:[^"]|"")*)"{_SPACES}'
+NAME_FORMULA = Rule(
+    "formula_text", r'^="(?:[^"]|"")*"$', unquote_formula, (('="Product A"', "Product A"),), needs="="
+)
+"""For a name only the full form: an apostrophe in front may belong to it."""
