@@ -11,8 +11,9 @@ from pathlib import Path
 from rich.console import Console
 
 from audited_load.clean import clean_file
+from audited_load.limits import check_limits, read_limits
 from audited_load.progress import measured
-from audited_load.report import CleanReport, check_threshold
+from audited_load.report import CleanReport
 from customer_pipeline.feed import load_feed
 from customer_pipeline.progress import Display, describe_cleaning
 
@@ -34,12 +35,13 @@ def run(arguments: argparse.Namespace) -> int:
         BadDataError: Above it; all three files are written before.
         UnusableFileError: The file can't be read as records.
     """
+    limits, feed = read_limits(os.environ), load_feed()
     report = _clean(arguments.file, arguments.out)
     text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
     (arguments.out / "report.json").write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n" if arguments.json else describe(report))
     sys.stdout.flush()
-    check_threshold(report, float(os.environ.get("MAX_REJECTED_RATIO") or 0.05))
+    check_limits(report, limits, feed.key)
     return 0
 
 
