@@ -78,6 +78,11 @@ class CleanReport:
         return self.quarantined - self.superseded
 
     @property
+    def is_guessed(self) -> bool:
+        """Whether nothing said how the file's text is encoded, and it was not UTF-8."""
+        return "guessed" in self.encoding
+
+    @property
     def superseded_ratio(self) -> float:
         """Share of the records read that a later one with the same key replaces."""
         return self.superseded / self.read if self.read else 0.0
