@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
@@ -19,12 +19,14 @@ from audited_load.columns import Feed
 from audited_load.duplicates import KeyStore
 from audited_load.errors import UnavailableError
 from audited_load.evidence import judge
+from audited_load.outputs import cleaned_and_rejected, refuse_own_input
 from audited_load.parts import PartMaker, Tally
 from audited_load.progress import Progress
 from audited_load.reading.dialect import normalise_name
 from audited_load.reading.records import Block, cut_blocks
 from audited_load.reading.source import Source, has_changed, inspect_file, read_chunks
-from audited_load.report import CleanReport, add_exact
+from audited_load.report import SUPERSEDED, CleanReport, add_exact
+from audited_load.shown import show_name, show_text
 from audited_load.workers import make_parts
 
 SHOWN_COLUMNS = 50
@@ -49,12 +51,14 @@ def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = No
 
     Raises:
         UnusableFileError: The file can't be read as records of this feed.
+        RefusedError: The file would be overwritten.
         UnavailableError: The file changed meanwhile, the disk has no room, or a worker died.
     """
-    source = inspect_file(path, feed.names, feed.key)
+    cleaned, rejected = cleaned_and_rejected(out, feed.name)
+    refuse_own_input(path, (cleaned, rejected))
+    source = inspect_file(path, feed.names, feed.key, encoding=feed.form.encoding)
     positions = tuple(source.positions(feed.names))
     layout = Layout(feed, source.dialect, positions, is_guessed=source.encoding.origin == "guessed")
-    cleaned, rejected = out / f"{feed.name}_cleaned.csv", out / f"{feed.name}_rejected.csv"
     with _work_folder(out, source.bytes) as work:
         maker = PartMaker(layout, work, source.bytes)
         tally, sha256, parts = _make_parts(source, maker, progress or (lambda _bytes, _records: None))
@@ -113,7 +117,7 @@ def _report(
 ) -> CleanReport:
     add_exact(tally.totals, dropped.totals, sign=-1)
     if dropped.superseded:
-        tally.refused["record:superseded"] += dropped.superseded
+        tally.refused[SUPERSEDED] += dropped.superseded
     known, judgement = set(feed.names), judge(tally.evidence, source.dialect.delimiter)
     return CleanReport(
         source=source.path.name,
@@ -121,7 +125,7 @@ def _report(
         bytes=source.bytes,
         encoding=str(source.encoding),
         delimiter=source.dialect.delimiter,
-        header=_shorten(list(source.dialect.header)),
+        header=_shorten([_name_column(name, known) for name in source.dialect.header]),
         read=tally.read,
         accepted=tally.accepted - dropped.duplicates - dropped.superseded,
         quarantined=tally.quarantined + dropped.superseded,
@@ -132,13 +136,25 @@ def _report(
         rules=dict(sorted({**tally.changed, **_note_file(source), **judgement.notes}.items())),
         totals={name: str(value) for name, value in tally.totals.items()},
         ignored_columns=_shorten(
-            [name for name in source.dialect.header if name.strip() and normalise_name(name) not in known]
+            [
+                show_name(name)
+                for name in source.dialect.header
+                if name.strip() and normalise_name(name) not in known
+            ]
         ),
         cleaned_file=str(files[0]),
         rejected_file=str(files[1]),
         doubts=judgement.doubts,
         hints=judgement.hints,
     )
+
+
+def _name_column(name: str, known: Set[str]) -> str:
+    """Give a name of the header as it may be shown; one of the feed's keeps what tells it."""
+    plain = normalise_name(name)
+    if plain not in known:
+        return show_name(name)
+    return name if show_text(name) == name else plain
 
 
 def _note_file(source: Source) -> dict[str, int]:

@@ -11,19 +11,21 @@ PipelineError
 
 from __future__ import annotations
 
+from audited_load.shown import escape_text
+
 
 class PipelineError(Exception):
     """An error that an operator can act on.
 
     Attributes:
-        message: What happened and where, without any row of data.
+        message: What happened and where, without any row of data. What a terminal would obey is escaped.
         remedy: What to do next, as one sentence.
     """
 
     def __init__(self, message: str, remedy: str) -> None:
-        super().__init__(message, remedy)  # both, so that it can be pickled
-        self.message = message
-        self.remedy = remedy
+        # A file's or a column's name comes from outside, and ends in terminals and logs.
+        self.message, self.remedy = escape_text(message), escape_text(remedy)
+        super().__init__(self.message, self.remedy)  # both, so that it can be pickled
 
     def __str__(self) -> str:
         """Give the message, then the remedy on a line of its own."""

@@ -21,8 +21,8 @@ FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
 DECIMAL = "decimal"
 APOSTROPHES = "apostrophes"
 SAMPLED = 256
-DECLARE_DECIMAL = "Declare the file's `decimal`: point or comma."
-DECLARE_DATE_ORDER = "Declare the file's `date_order`: day_first or month_first."
+DECLARE_DECIMAL = "Declare `decimal`: point or comma."
+DECLARE_DATE_ORDER = "Declare `date_order`: day_first or month_first."
 
 _EDGE = r"[^0-9.,]*"
 _GROUP = r"[ '\u2019\u00a0\u2009\u202f]?"

@@ -7,7 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from audited_load.errors import BadDataError
+SUPERSEDED = "record:superseded"
+"""The reason of a record that a later one with the same key replaces."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,22 @@ class CleanReport:
     @property
     def rejected_ratio(self) -> float:
         """Share of the records read that were refused; superseded ones were not."""
-        return (self.quarantined - self.superseded) / self.read if self.read else 0.0
+        return self.refused / self.read if self.read else 0.0
+
+    @property
+    def refused(self) -> int:
+        """Records that were refused; superseded ones were not."""
+        return self.quarantined - self.superseded
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether nothing said how the file's text is encoded, and it was not UTF-8."""
+        return "guessed" in self.encoding
+
+    @property
+    def superseded_ratio(self) -> float:
+        """Share of the records read that a later one with the same key replaces."""
+        return self.superseded / self.read if self.read else 0.0
 
     def relative_to(self, folder: Path) -> CleanReport:
         """Give the report with its places relative to a folder, so that another machine can use it."""
@@ -93,34 +109,6 @@ class CleanReport:
     def from_dict(cls, values: dict[str, Any]) -> CleanReport:
         """Read what `to_dict` gave."""
         return cls(**values)
-
-
-def check_threshold(report: CleanReport, max_rejected_ratio: float) -> None:
-    """Refuse a file of which too much was refused.
-
-    Args:
-        report: The accounting.
-        max_rejected_ratio: Largest share of refused records that is still usable, from 0 to 1.
-
-    Raises:
-        BadDataError: The share is larger, or no record was accepted.
-    """
-    worst = sorted(report.reasons.items(), key=lambda item: (-item[1], item[0]))[:5]
-    reasons = ", ".join(f"{reason} {count}" for reason, count in worst) or "none"
-    if report.accepted == 0:
-        problem = f"{report.source}: none of {report.read} records could be accepted."
-    elif report.rejected_ratio > max_rejected_ratio:
-        problem = (
-            f"{report.source}: {report.quarantined - report.superseded} of {report.read} records were refused"
-            f" ({report.rejected_ratio:.1%}), more than MAX_REJECTED_RATIO ({max_rejected_ratio:.1%})."
-        )
-    else:
-        return
-    raise BadDataError(
-        f"{problem} Most frequent reasons: {reasons}.",
-        f"See {report.rejected_file}: it names every reason. Have the file corrected, or raise"
-        " MAX_REJECTED_RATIO if these losses are acceptable. The published tables are as they were.",
-    )
 
 
 def add_exact(totals: dict[str, Decimal], more: dict[str, Decimal], sign: int = 1) -> None:

@@ -2,12 +2,16 @@ r"""Text from outside → text that a terminal, a log or a page can show: nothin
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 
 SHOWN_CHARACTERS = 60
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 """Characters that show nothing: soft hyphen, zero width, marks of direction, byte order mark."""
+
+DECLARE_ENCODING = "SOURCE_ENCODING, see docs/files.md"
+"""Where an encoding is declared."""
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _COLUMN_NAME = re.compile(r"[^\W\d_][\w \-./#()%&]*")
@@ -22,9 +26,25 @@ def show_text(text: str, limit: int = SHOWN_CHARACTERS) -> str:
         limit: Characters at most, before they are escaped.
     """
     cut = text if len(text) <= limit else f"{text[:limit]}…"
+    return "".join(_escape(char) for char in cut)
+
+
+def escape_text(text: str) -> str:
+    """Escape a text of any length; its line ends stay."""
+    # Most texts need nothing, and this is quick to see.
+    return text if text.isprintable() else "".join(char if char == "\n" else _escape(char) for char in text)
+
+
+def show_json(values: object, indent: int | None = None) -> str:
+    r"""Write JSON for a terminal: what hides or acts stands there as `\u001b`, and a program reads it as it was."""
+    text = json.dumps(values, indent=indent, default=str, ensure_ascii=False)
     return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _HIDDEN else char for char in cut
+        json.dumps(char)[1:-1] if char != "\n" and unicodedata.category(char) in _HIDDEN else char for char in text
     )
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode() if unicodedata.category(char) in _HIDDEN else char
 
 
 def show_name(name: str) -> str:

@@ -3,67 +3,115 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
 from audited_load.clean import clean_file
+from audited_load.errors import UnavailableError, UnusableFileError
+from audited_load.limits import check_limits, read_limits
+from audited_load.outputs import cleaned_and_rejected, find_existing, refuse_own_input
 from audited_load.progress import measured
-from audited_load.report import CleanReport, check_threshold
+from audited_load.report import CleanReport
+from audited_load.shown import DECLARE_ENCODING, escape_text, show_json, show_text
 from customer_pipeline.feed import load_feed
 from customer_pipeline.progress import Display, describe_cleaning
+
+SHOWN = 4
+"""Reasons, and rules, that fit a screen with all the rest."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the dirty CSV")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what it writes")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON, every reason and rule in it")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Clean the file, write the cleaned file, the rejected file and `report.json`.
 
     Returns:
-        0 within the threshold of rejects.
+        0 within the limits.
 
     Raises:
-        BadDataError: Above it; all three files are written before.
-        UnusableFileError: The file can't be read as records.
+        BadDataError: Above one; all three files are written before.
+        RefusedError: The file lies where one of the three is to be written, or a setting is unusable.
+        UnusableFileError: The file can't be read, or not as records.
+        UnavailableError: The folder can't be written to.
     """
-    report = _clean(arguments.file, arguments.out)
-    text = json.dumps(report.to_dict(), indent=2, ensure_ascii=False)
-    (arguments.out / "report.json").write_text(text + "\n", encoding="utf-8")
+    limits, feed, out = read_limits(os.environ), load_feed(), arguments.out
+    place = out / "report.json"
+    outputs = (*cleaned_and_rejected(out, feed.name), place)
+    refuse_own_input(arguments.file, outputs)
+    earlier = find_existing(outputs)
+    report = _clean(arguments.file, out)
+    text = show_json(report.to_dict(), indent=2)
+    try:
+        place.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UnavailableError(
+            f"{place}: can't be written: {error.strerror}.", "Check its rights and the disk, then run it again."
+        ) from error
+    if earlier:
+        names = ", ".join(path.name for path in earlier)
+        sys.stderr.write(escape_text(f"Replaced: {names} in {out}, of an earlier cleaning.\n"))
     sys.stdout.write(text + "\n" if arguments.json else describe(report))
     sys.stdout.flush()
-    check_threshold(report, float(os.environ.get("MAX_REJECTED_RATIO") or 0.05))
+    check_limits(report, limits, feed.key)
     return 0
 
 
 def _clean(file: Path, out: Path) -> CleanReport:
     """Clean the file, and show on standard error how far it is."""
-    total = file.stat().st_size if file.is_file() else 0
     with Display(Console(stderr=True, highlight=False, soft_wrap=True)).shown() as display:
-        progress = measured(total, lambda cleaned: display.show([describe_cleaning("cleaning", cleaned)]))
+        progress = measured(_size(file), lambda cleaned: display.show([describe_cleaning("cleaning", cleaned)]))
         return clean_file(file, load_feed(), out, progress)
 
 
+def _size(file: Path) -> int:
+    """Give the size of a file; of what is none, cleaning says so."""
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except OSError as error:
+        raise UnusableFileError(
+            f"{file}: can't be read: {error.strerror}.",
+            "Correct the rights of the file and of the folders above it (chmod, chown).",
+        ) from error
+
+
 def describe(report: CleanReport) -> str:
-    """Put a report into lines for people."""
+    """Put a report into few enough lines for a screen."""
     totals = ", ".join(f"{name} {value}" for name, value in report.totals.items())
     lines = [
-        f"{report.source}: {report.bytes} bytes, {report.encoding}, delimiter {report.delimiter!r}",
+        f"{show_text(report.source, 200)}: {report.bytes} bytes, {report.encoding}, delimiter {report.delimiter!r}",
+        *(
+            [f"  encoding guessed: if names look wrong, declare it: {DECLARE_ENCODING}"]
+            if report.is_guessed
+            else []
+        ),
+        *([f"  columns not kept: {_few_names(report.ignored_columns)}"] if report.ignored_columns else []),
         f"  read {report.read} = accepted {report.accepted} + quarantined {report.quarantined}"
         f" + duplicates {report.duplicates}",
         f"  control totals: {totals}",
-        *(f"  refused {count:>8} {name}" for name, count in report.reasons.items()),
-        *(f"  changed {count:>8} {name}" for name, count in report.rules.items()),
+        *_describe_counts("refused", report.reasons),
+        *_describe_counts("changed", report.rules),
         f"  {report.cleaned_file}",
         f"  {report.rejected_file}",
     ]
-    if report.ignored_columns:
-        lines.insert(1, f"  columns not kept: {', '.join(report.ignored_columns)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escape_text, lines)) + "\n"
+
+
+def _describe_counts(what: str, counts: Mapping[str, int]) -> list[str]:
+    """Name the most frequent, a line each."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"  {what} {count:>8} {name}" for name, count in ordered[:SHOWN]]
+    return [*lines, f"  {what}  and {len(ordered) - SHOWN} more, see report.json"] if ordered[SHOWN:] else lines
+
+
+def _few_names(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more, see report.json" if names[SHOWN:] else ""
+    return ", ".join(show_text(name) for name in names[:SHOWN]) + more

@@ -15,7 +15,7 @@ from audited_load.errors import PipelineError, RefusedError
 from customer_pipeline.env_file import SECRETS
 from customer_pipeline.environment import alert_connections, metrics_settings, shared_settings
 from customer_pipeline.login import refuse_open_login, refuse_weak_secrets
-from customer_pipeline.settings import DOCKER, Runtime
+from customer_pipeline.settings import DOCKER, USUAL_POSTGRES_PORT, Runtime, read_port
 
 # Logs are read from the volume: nothing needs their HTTP servers.
 SERVICES = {
@@ -96,7 +96,7 @@ def _read_container(environment: Mapping[str, str]) -> Runtime:
         folder=home,
         data=Path(environment.get("PIPELINE_DATA", "/opt/data")),
         api_port=8080,
-        postgres_port=int(environment.get("POSTGRES_PORT", "5432")),
+        postgres_port=read_port(environment, "POSTGRES_PORT") or USUAL_POSTGRES_PORT,
         port_is_fixed=True,
         secrets={secret: environment.get(name, "") for secret, name in SECRETS.items()},
         user=environment.get("ADMIN_USER", ""),

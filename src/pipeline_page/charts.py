@@ -161,7 +161,8 @@ def draw_ratio(quality: Quality) -> Spec:
         {"field": "started", "title": "Started"},
         {"field": "ratio", "title": "Rejected", "format": ".2%"},
     ]
-    threshold = {"data": {"values": [{"ratio": quality.threshold, "text": f"threshold {quality.threshold:.1%}"}]}}
+    limit = quality.limits.max_rejected_ratio
+    threshold = {"data": {"values": [{"ratio": limit, "text": f"threshold {limit:.1%}"}]}}
     level = {"y": {"field": "ratio", "type": "quantitative"}}
     return _spec(values, 180) | {
         "layer": [

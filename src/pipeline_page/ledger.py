@@ -11,14 +11,16 @@ from decimal import Decimal
 from pipeline_page.warehouse import Connection, ask
 
 _COLUMNS = """
-    load_id, run_id, run_date, generation, mode, source_name, bytes, read, accepted, quarantined, duplicates,
-    superseded, inserted, updated, unchanged, outdated, visible_rows, visible_quantity, visible_gross, visible_tax,
-    total_quantity, total_gross, total_tax, rule_counts, reason_counts, started_at, published_at, status,
-    previous_load
+    load_id, run_id, run_date, generation, mode, source_name, bytes, encoding, read, accepted, quarantined,
+    duplicates, superseded, inserted, updated, unchanged, outdated, visible_rows, visible_quantity, visible_gross,
+    visible_tax, total_quantity, total_gross, total_tax, rule_counts, reason_counts, started_at, published_at,
+    status, previous_load
 """
 _NEWEST = f"select {_COLUMNS} from cleaned_data.loads order by load_id desc limit %(limit)s"  # noqa: S608
 _ONE = f"select {_COLUMNS} from cleaned_data.loads where load_id = %(load_id)s"  # noqa: S608
 _VISIBLE = "select load_id from cleaned_data.published_load"
+KEY = "transaction_id"
+"""By which a later record replaces an earlier one."""
 TOTALS = ("quantity", "gross", "tax")
 
 
@@ -52,6 +54,7 @@ class Load:
     mode: str
     source_name: str
     bytes: int
+    encoding: str
     read: int
     accepted: int
     quarantined: int
@@ -92,6 +95,16 @@ class Load:
             self.visible_gross or nothing,
             self.visible_tax or nothing,
         )
+
+    @property
+    def encoding_is_guessed(self) -> bool:
+        """Whether nothing said how the file's text is encoded, and it was not UTF-8."""
+        return "guessed" in self.encoding
+
+    @property
+    def superseded_ratio(self) -> float:
+        """The share that counts towards MAX_SUPERSEDED_RATIO."""
+        return self.superseded / self.read if self.read else 0.0
 
     @property
     def rejected_ratio(self) -> float:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from audited_load.errors import RefusedError
+from audited_load.limits import Limits, read_limits
 from pipeline_page.ledger import Load, add_reasons, find_loads
 from pipeline_page.warehouse import Connection, ask
 
@@ -74,7 +76,7 @@ class Quality:
 
     Attributes:
         reason: What the view is narrowed to: a column, a reason, or None.
-        threshold: MAX_REJECTED_RATIO.
+        limits: MAX_REJECTED_RATIO and MAX_SUPERSEDED_RATIO.
         loads: The newest loads, newest first.
         last: The newest of them that refused something.
         reasons: Why, over `loads`.
@@ -84,7 +86,7 @@ class Quality:
     """
 
     reason: str | None
-    threshold: float
+    limits: Limits
     loads: list[Load]
     last: Load | None
     reasons: list[tuple[str, int]]
@@ -93,13 +95,12 @@ class Quality:
     test_runs: list[TestRun]
 
 
-def read_threshold(environment: Mapping[str, str] = os.environ) -> float:
-    """Read MAX_REJECTED_RATIO as the cleaning step does; a value that it would refuse counts as the default."""
+def read_thresholds(environment: Mapping[str, str] = os.environ) -> Limits:
+    """Read the limits as the cleaning step does; where it would refuse one, the defaults are shown."""
     try:
-        ratio = float(environment.get("MAX_REJECTED_RATIO") or "0.05")
-    except ValueError:
-        ratio = -1.0
-    return ratio if 0 <= ratio <= 1 else 0.05
+        return read_limits(environment)
+    except RefusedError:
+        return Limits()
 
 
 def find_quality(connection: Connection, reason: str | None = None) -> Quality:
@@ -117,7 +118,7 @@ def find_quality(connection: Connection, reason: str | None = None) -> Quality:
     parameters = {"load_id": last.load_id if last else None, "reason": reason, "limit": SHAPES}
     return Quality(
         reason=reason,
-        threshold=read_threshold(),
+        limits=read_thresholds(),
         loads=loads,
         last=last,
         reasons=[item for item in add_reasons(loads) if _is(item[0], reason)],

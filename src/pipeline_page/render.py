@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from audited_load.shown import DECLARE_ENCODING, escape_text
 from pipeline_page import charts, texts
 from pipeline_page.runs import TASKS, run_address, task_address
 
@@ -21,12 +22,14 @@ def make_environment() -> Environment:
         loader=PackageLoader("pipeline_page"),
         autoescape=select_autoescape(default=True, default_for_string=True),
         undefined=StrictUndefined,
+        finalize=_escape,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= texts.FILTERS
     environment.globals |= {
         "charts": charts,
+        "declare_encoding": DECLARE_ENCODING,
         "chart_config": charts.CONFIG,
         "tabs": TABS,
         "marts": MARTS,
@@ -35,6 +38,11 @@ def make_environment() -> Environment:
         "task_address": task_address,
     }
     return environment
+
+
+def _escape(value: object) -> object:
+    """Show what a browser would hide or obey in a text from outside; what is HTML by now stays as it is."""
+    return escape_text(value) if type(value) is str else value
 
 
 def docs_are_made() -> bool:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from audited_load.errors import RefusedError
 from pipeline_page.assets import read_asset
 from pipeline_page.ledger import find_loads, find_visible_load
-from pipeline_page.quality import find_quality, read_threshold
+from pipeline_page.quality import find_quality, read_thresholds
 from pipeline_page.render import TABS, make_environment
 from pipeline_page.runs import Run
 from pipeline_page.sales import find_sales
@@ -58,7 +58,7 @@ def _find(connection: Connection, run: Run | None) -> tuple[dict[str, dict[str, 
     kept = Kept()
     today, sales = find_today(connection, kept, run), find_sales(connection, kept)
     contexts = {
-        "today": today_context(today, read_threshold()),
+        "today": today_context(today, read_thresholds()),
         "quality": quality_context(find_quality(connection)),
         "loads": loads_context(find_loads(connection, REPORTED_LOADS), find_visible_load(connection)),
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline_page.ledger import Load
+from audited_load.limits import DEFAULT_RATIO, Limits, describe_superseded
+from pipeline_page.ledger import KEY, Load
 from pipeline_page.missed import describe_missed_runs
 from pipeline_page.quality import Quality
 from pipeline_page.sales import Group, Sales
@@ -16,15 +17,23 @@ SHOWN_LOADS = 100
 Rows = list[tuple[str, ...]]
 
 
-def today_context(today: Today, threshold: float) -> dict[str, Any]:
+def today_context(today: Today, limits: Limits) -> dict[str, Any]:
     """Give what the template of *Today* needs."""
-    return {"view": today, "threshold": threshold, "missed": describe_missed_runs(today.missed)}
+    return {
+        "view": today,
+        "limits": limits,
+        "missed": describe_missed_runs(today.missed),
+        "superseded": _describe_superseded(today.loads),
+        "guessed": [load for load in today.loads if load.encoding_is_guessed],
+    }
 
 
 def quality_context(quality: Quality) -> dict[str, Any]:
     """Give what the template of *Quality* needs."""
     return {
         "view": quality,
+        "superseded": _describe_superseded(quality.loads[:1]),
+        "guessed": [load for load in quality.loads[:1] if load.encoding_is_guessed],
         "ratio_rows": [_ratio_row(load) for load in quality.loads],
         "day_rows": [(day.isoformat(), column, show_number(number)) for day, column, number in quality.by_day],
         "reason_rows": [(reason, show_number(number)) for reason, number in quality.reasons],
@@ -66,6 +75,12 @@ def loads_context(loads: list[Load], visible: int | None) -> dict[str, Any]:
     return {"loads": loads, "visible": visible, "shown": SHOWN_LOADS}
 
 
+def _describe_superseded(loads: list[Load]) -> list[str]:
+    """Ask about the files of which a later record replaces more than usually happens, allowed or not."""
+    many = [load for load in loads if load.superseded_ratio > DEFAULT_RATIO]
+    return [f"{load.source_name}: {describe_superseded(load.superseded, load.read, KEY)}" for load in many]
+
+
 def _ratio_row(load: Load) -> tuple[str, ...]:
     return (
         str(load.load_id),
@@ -73,6 +88,8 @@ def _ratio_row(load: Load) -> tuple[str, ...]:
         show_number(load.read),
         show_number(load.quarantined - load.superseded),
         show_share(load.rejected_ratio),
+        show_number(load.superseded),
+        show_share(load.superseded_ratio),
     )
 
 

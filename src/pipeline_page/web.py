@@ -13,7 +13,7 @@ from audited_load.errors import UnavailableError
 from pipeline_page.assets import ASSETS, HEADERS, VERSION, serve
 from pipeline_page.download import TABLES, write_csv
 from pipeline_page.ledger import find_loads, find_visible_load
-from pipeline_page.quality import find_quality, read_threshold
+from pipeline_page.quality import find_quality, read_thresholds
 from pipeline_page.render import docs_are_made, make_environment, render_view
 from pipeline_page.runs import FindRun
 from pipeline_page.sales import Sales, find_sales
@@ -111,7 +111,7 @@ def _first(request: Request) -> Response:
 def _today(site: SiteDep) -> Response:
     run = site.find_run()
     with reading(site.find_dsn()) as connection:
-        return site.show("today", today_context(find_today(connection, site.kept, run), read_threshold()))
+        return site.show("today", today_context(find_today(connection, site.kept, run), read_thresholds()))
 
 
 @router.get("/quality")

@@ -11,7 +11,7 @@ import pytest
 
 from audited_load.errors import UnavailableError
 from pipeline_page.download import TABLES, write_csv
-from pipeline_page.quality import read_threshold
+from pipeline_page.quality import read_thresholds
 from pipeline_page.sales import Group, Month, Product, Sales, grow
 from pipeline_page.texts import show_age, show_change, show_number, show_percent, show_quantity, show_share
 from pipeline_page.warehouse import Kept, PublishedMarts, read_dsn
@@ -90,12 +90,12 @@ def test_an_answer_is_kept_until_the_marts_change() -> None:
 
 
 def test_settings_are_read_as_the_steps_read_them() -> None:
-    assert [read_threshold({"MAX_REJECTED_RATIO": text}) for text in ("", "0.2", "7", "x")] == [
-        0.05,
-        0.2,
-        0.05,
-        0.05,
-    ]
+    for name, place in (
+        ("MAX_REJECTED_RATIO", "max_rejected_ratio"),
+        ("MAX_SUPERSEDED_RATIO", "max_superseded_ratio"),
+    ):
+        read = [getattr(read_thresholds({name: text}), place) for text in ("", "0.2", "7", "x")]
+        assert read == [0.05, 0.2, 0.05, 0.05]
     with pytest.raises(UnavailableError, match="READER_PASSWORD"):
         read_dsn({"POSTGRES_PORT": "1"})
     assert "user=reader" in read_dsn({"POSTGRES_PORT": "1", "READER_PASSWORD": "x"})

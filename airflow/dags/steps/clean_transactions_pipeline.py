@@ -11,8 +11,9 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.limits import check_limits
 from audited_load.progress import progress_in_file
-from audited_load.report import CleanReport, check_threshold
+from audited_load.report import CleanReport
 from audited_load.warehouse.load import connect, find_merged
 from steps.alerts import alert_of_rejects
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -64,16 +65,19 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
         """Clean one of several files."""
         context = get_current_context()
         context["source"] = source  # type: ignore[typeddict-unknown-key]
-        ti, data = context["ti"], read_settings().data
-        out = attempt_folder(data, context["run_id"], ti.try_number, ti.map_index)
+        ti = context["ti"]
         with reported_errors(parent_group):
+            data = read_settings().data
+            out = attempt_folder(data, context["run_id"], ti.try_number, ti.map_index)
             return _clean(parent_group, source, out).relative_to(data).to_dict()
 
     @task(task_id="clean_and_transform_csv", trigger_rule="all_done")
     def clean_and_transform_csv(sources: list[str], manifests: Any) -> list[dict[str, Any]]:
         """Read the CSV as text, apply the column rules, write both files and account for every record."""
         context = get_current_context()
-        run_id, data = context["run_id"], read_settings().data
+        run_id = context["run_id"]
+        with reported_errors(parent_group):
+            data = read_settings().data
         out = attempt_folder(data, run_id, context["ti"].try_number)
         make_tables(parent_group)
         with leased_connection(parent_group, run_id):
@@ -138,7 +142,7 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     )  # fmt: skip
     for name, count in {**report.rules, **report.reasons}.items():
         log.info("[%s] %s: %s (%.2f%%)", parent_group, name, count, 100 * count / report.read)
-    check_threshold(report, settings.max_rejected_ratio)
+    check_limits(report, settings.limits, CUSTOMER_TRANSACTIONS.key)
     alert_of_rejects(report, get_current_context())
     return report
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from croniter import croniter  # type: ignore[import-untyped]
 
 from audited_load.errors import RefusedError
+from audited_load.limits import Limits, read_limits, read_plain_number, read_ratio
 
 CONNECTION_ID = "postgres_default"
-MAX_DAYS = 36_500
+MAX_NUMBER = 36_500
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 
 
@@ -23,7 +24,7 @@ class Settings:
 
     Attributes:
         data: Folder of the input files (`PIPELINE_DATA`).
-        max_rejected_ratio: Largest share of refused records, from 0 to 1 (`MAX_REJECTED_RATIO`).
+        limits: How much of a file may be lost (`MAX_REJECTED_RATIO`, `MAX_SUPERSEDED_RATIO`).
         min_row_ratio: Smallest share of the visible rows that a new file may have, from 0 (`MIN_ROW_RATIO`).
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
         erasure_key: Tells whether an id is one that was erased (`ERASURE_KEY`); empty if it is not set. Secret.
@@ -31,7 +32,7 @@ class Settings:
     """
 
     data: Path
-    max_rejected_ratio: float
+    limits: Limits
     min_row_ratio: float
     quarantine_days: int
     erasure_key: str = field(repr=False)
@@ -51,9 +52,9 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         )
     return Settings(
         data=Path(environment["PIPELINE_DATA"]).resolve(),
-        max_rejected_ratio=_ratio(environment, "MAX_REJECTED_RATIO", "0.05"),
-        min_row_ratio=_ratio(environment, "MIN_ROW_RATIO", "0.5"),
-        quarantine_days=_days(environment, "QUARANTINE_DAYS", "365"),
+        limits=read_limits(environment),
+        min_row_ratio=read_ratio(environment, "MIN_ROW_RATIO", 0.5),
+        quarantine_days=_days(environment, "QUARANTINE_DAYS", 365),
         erasure_key=environment.get("ERASURE_KEY", ""),
         readers=(
             environment.get("TRANSFORMER_USER", "transformer"),
@@ -94,8 +95,8 @@ def read_alert_settings(environment: Mapping[str, str] = os.environ) -> AlertSet
     return AlertSettings(
         slack=bool(environment.get("SLACK_WEBHOOK_URL")),
         email=tuple(address for address in addresses if address),
-        warn_rejected_ratio=_ratio(environment, "WARN_REJECTED_RATIO", "0.04"),
-        deadline_hours=_positive(environment, "DEADLINE_HOURS", "6", "hours"),
+        warn_rejected_ratio=read_ratio(environment, "WARN_REJECTED_RATIO", 0.04),
+        deadline_hours=_positive(environment, "DEADLINE_HOURS", 6, "hours"),
     )
 
 
@@ -126,34 +127,27 @@ def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSetting
         )
     return RunSettings(
         schedule=None if schedule == "none" else schedule,
-        retry_delay=timedelta(seconds=_positive(environment, "RETRY_DELAY_SECONDS", "120", "seconds")),
+        retry_delay=timedelta(seconds=_positive(environment, "RETRY_DELAY_SECONDS", 120, "seconds")),
     )
 
 
-def _positive(environment: Mapping[str, str], name: str, default: str, unit: str) -> float:
-    text = environment.get(name) or default
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 < number < MAX_DAYS:
-        raise RefusedError(f"{name} is {text!r}, which is no number of {unit}.", f"Set {name} to more than 0.")
+def _positive(environment: Mapping[str, str], name: str, default: float, unit: str) -> float:
+    text = environment.get(name, "").strip()
+    number = read_plain_number(text) if text else default
+    if number is None or not 0 < number < MAX_NUMBER:
+        raise RefusedError(
+            f"{name} is {text[:40]!r}, which is no number of {unit}.",
+            f"Set {name} to a number above 0 and below {MAX_NUMBER}, such as {default:g}, or leave it out.",
+        )
     return number
 
 
-def _ratio(environment: Mapping[str, str], name: str, default: str) -> float:
-    text = environment.get(name) or default
-    try:
-        ratio = float(text)
-    except ValueError:
-        ratio = -1.0
-    if not 0 <= ratio <= 1:
-        raise RefusedError(f"{name} is {text!r}, which is no share.", f"Set {name} to a number from 0 to 1.")
-    return ratio
-
-
-def _days(environment: Mapping[str, str], name: str, default: str) -> int:
-    text = environment.get(name) or default
-    if not text.isascii() or not text.isdigit() or int(text) > MAX_DAYS:
-        raise RefusedError(f"{name} is {text!r}, which is no number of days.", f"Set {name} to 0 or more days.")
-    return int(text)
+def _days(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip()
+    number = read_plain_number(text) if text else default
+    if number is None or number > MAX_NUMBER or number != int(number):
+        raise RefusedError(
+            f"{name} is {text[:40]!r}, which is no number of days.",
+            f"Set {name} to a whole number from 0 to {MAX_NUMBER}, or leave it out.",
+        )
+    return int(number)
