@@ -72,7 +72,7 @@ odd_text = st.one_of(
 blanks = st.text(
     st.sampled_from([" ", " ", "\t", "\xa0", "\u2003", "\u3000", *WHITE_SPACE.replace("\r", "")]), max_size=2
 )
-hidden = st.text(st.sampled_from("\ufeff\u200b\u200e\u202a\u202c\u00ad \xa0"), max_size=3)
+hidden = st.text(st.sampled_from("\ufeff\u200b\u200e\u202a\u202c\u202e\u00ad \xa0"), max_size=3)
 GUARDS = ("'{}", "'{}'", "' {}", '="{}"', '=" {} "', '="{}', '"{}"', "='{}'", "''{}", '\'="{}"', '=" =""{}"" "')
 whole = st.one_of(
     st.integers(-20, 3000),

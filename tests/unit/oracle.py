@@ -55,7 +55,8 @@ NULL_TOKENS = {
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 SPACES = "".join(char for char in map(chr, range(0x3001)) if unicodedata.category(char) == "Zs")
-INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+# Not U+202E: it turns around what a person sees.
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u2060\u2066\u2067\u2068\u2069\ufeff"
 DASHES = "\u2010\u2011\u2013\u2212\ufe63\uff0d"
 """Read as a minus in front of a number; behind it only the minus sign itself is."""
 MONTHS = [

@@ -96,6 +96,7 @@ def test_a_rule_of_one_name_has_one_form_at_a_time() -> None:
         ("transaction_id", '=""', "missing"),
         ("transaction_id", "\ufeff 1001 \u200b", 1001),
         ("transaction_id", "\u202a1001\u202c", 1001),
+        ("transaction_id", "\u202e1001", "reversed"),
         ("transaction_id", '="T1001"', 1001),
         ("transaction_id", "'", "not_an_id"),
         ("transaction_id", "1.23457E+11", "exponent"),

@@ -20,6 +20,11 @@ NULL_TOKENS = frozenset(
 """In lower case. Not `tbd`: it announces a value, so its record waits in quarantine. Nor any for a name."""
 
 
+_REVERSING = "\u202e"
+"""Right-to-left override: a person sees 21 where the file holds 12, so what was meant is not certain."""
+_HARMLESS = INVISIBLE.replace(_REVERSING, "")
+
+
 def wrappers(tidy: str) -> tuple[Rule, ...]:
     """Build the rules for guards of spreadsheets, and for characters that show nothing.
 
@@ -29,10 +34,10 @@ def wrappers(tidy: str) -> tuple[Rule, ...]:
     return (
         Rule(
             "invisible",
-            rf"^\s*[{INVISIBLE}][{INVISIBLE}\s]*|[{INVISIBLE}\s]*[{INVISIBLE}]\s*$",
+            rf"^\s*[{_HARMLESS}][{_HARMLESS}\s]*|[{_HARMLESS}\s]*[{_HARMLESS}]\s*$",
             "",
             ((f"\ufeff{tidy}", tidy), (f"{tidy}\u200b", tidy)),
-            needs=INVISIBLE,
+            needs=_HARMLESS,
         ),
         Rule("apostrophe", r"^'\s*(\S.*?)\s*'?$", "${1}", ((f"'{tidy}", tidy), (f"'{tidy}'", tidy)), needs="'"),
         Rule("formula_text", r'^="([^"]*)"$', "${1}", ((f'="{tidy}"', tidy),), needs="="),
@@ -47,6 +52,13 @@ ODD_CHARACTERS = (
         "has digits of another script than 0 to 9",
         ("\uff11\uff10\uff10\uff11", "\u0661\u0660"),
         needs=_OTHER_DIGITS,
+    ),
+    Refusal(
+        "reversed",
+        _REVERSING,
+        "has a mark that lets it be shown back to front",
+        (f"{_REVERSING}12",),
+        needs=_REVERSING,
     ),
     Refusal(
         "invisible_inside",
