@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from typing import Any
 
 from airflow.sdk import Param, TaskGroup, dag
 
+from audited_load.form import DATE_ORDERS, DECIMALS, form_of_all
 from steps.alerts import alert_of_failure, deadline_alerts
 from steps.clean_transactions_pipeline import clean_transactions_pipeline
 from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
@@ -14,6 +16,7 @@ from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
 from steps.settings import read_alert_settings, read_run_settings
 
 run_settings = read_run_settings()
+form = form_of_all(os.environ).words()
 
 default_args: dict[str, Any] = {
     "owner": "airflow",
@@ -54,6 +57,29 @@ dag_definition: dict[str, Any] = {
             type="boolean",
             title="Full refresh",
             description="Build all marts anew, also after a merge, which else only brings in the rows that change.",
+        ),
+        "decimal": Param(
+            form["decimal"],
+            type="string",
+            enum=list(DECIMALS),
+            title="Decimal mark",
+            description="point or comma: what stands before decimals. auto: a point, if nothing in the file says"
+            " otherwise.",
+        ),
+        "date_order": Param(
+            form["date_order"],
+            type="string",
+            enum=list(DATE_ORDERS),
+            title="Order of dates",
+            description="day_first or month_first: what 03/04/2023 begins with. auto: the day, if nothing in the"
+            " file says otherwise.",
+        ),
+        "encoding": Param(
+            form["encoding"],
+            type="string",
+            minLength=1,
+            title="Encoding",
+            description="Such as utf-8 or windows-1251. auto: found out, or guessed and said so.",
         ),
         "force": Param(
             False,

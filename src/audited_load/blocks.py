@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
 from audited_load.evidence import Evidence, Sign
+from audited_load.form import Form
 from audited_load.reading.dialect import Dialect
 from audited_load.reading.odd_records import split_record
 from audited_load.reading.records import Block, Records, describe_fault, find_records
@@ -150,7 +151,8 @@ def sum_totals(lines: bytes, feed: Feed) -> dict[str, Decimal]:
         new_columns=[*feed.names, SOURCE_RECORD],
         schema_overrides=[pl.String] * (len(feed.names) + 1),
     )
-    columns = {column.name: column for column in feed.columns}
+    # Whatever form the source had, a cleaned file has that which needs no telling.
+    columns = {column.name: column for column in feed.in_form(Form()).columns}
     values = pl.DataFrame(
         [clean_column(texts[name], columns[name]).values for name in feed.names if name in factors]
     )

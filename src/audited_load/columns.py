@@ -16,53 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from audited_load.errors import RefusedError
-
-DECIMALS = ("auto", "point", "comma")
-DATE_ORDERS = ("auto", "day_first", "month_first")
-
-
-@dataclass(frozen=True)
-class Form:
-    """How a file is written, as far as somebody declared it.
-
-    Attributes:
-        encoding: Name of a text encoding that Python knows; None to find out.
-        decimal: What stands before the decimals; "auto" is a point, where a comma that could be one is refused.
-        date_order: What comes first in a date that ends with its year; "auto" is the day.
-
-    Raises:
-        RefusedError: A word that is none of these.
-    """
-
-    encoding: str | None = None
-    decimal: str = "auto"
-    date_order: str = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what is no form."""
-        for name, word, words in (
-            ("decimal", self.decimal, DECIMALS),
-            ("date_order", self.date_order, DATE_ORDERS),
-        ):
-            if word not in words:
-                raise RefusedError(f"{name}={word!r} is no form of a file.", f"Give one of {', '.join(words)}.")
-        if self.encoding is not None and not _is_text_encoding(self.encoding):
-            raise RefusedError(
-                f"encoding={self.encoding!r} is no text encoding.",
-                "Give one by its name, such as utf-8, cp1252, cp1251 or utf-16-le.",
-            )
-
-    def holds(self, when: tuple[str, ...]) -> bool:
-        """Tell whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
-        return not when or not {f"decimal={self.decimal}", f"date_order={self.date_order}"}.isdisjoint(when)
-
-
-def _is_text_encoding(name: str) -> bool:
-    try:
-        return bool("0".encode(name))
-    except (LookupError, ValueError):
-        return False
+from audited_load.form import UNDECLARED, Form
 
 
 @dataclass(frozen=True)
@@ -165,7 +119,7 @@ class Column:
     rules: tuple[Rule, ...]
     refusals: tuple[Refusal, ...]
     wrappers: tuple[Rule, ...] = ()
-    form: Form = Form()
+    form: Form = UNDECLARED
 
     @property
     def swaps_marks(self) -> bool:
@@ -204,7 +158,7 @@ class Feed:
     key: str
     totals: tuple[ControlTotal, ...]
     subject: str = ""
-    form: Form = Form()
+    form: Form = UNDECLARED
 
     def __post_init__(self) -> None:
         """Let the columns follow the form, whoever put them in."""

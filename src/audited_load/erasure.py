@@ -15,13 +15,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from audited_load.columns import SOURCE_RECORD, Feed
+from audited_load.columns import SOURCE_RECORD, Column, Feed
+from audited_load.form import Form
 from audited_load.reading.dialect import normalise_name
 from audited_load.values import clean_column
 
 BATCH = 20_000
 """Texts at a time."""
 ERASED = "[erased]"
+_COMMA = Form(decimal="comma")
 _WORD = re.compile(r"[^\s\"',;|]+")
 
 
@@ -35,10 +37,16 @@ class RawLayout:
 
 def read_ids(texts: Sequence[str], feed: Feed) -> list[int | None]:
     """Read texts as ids of the feed's subject, by its rules; None for what is no id."""
-    column = next(column for column in feed.columns if column.name == feed.subject)
     # Bytes that are no text stand in it as lone surrogates, which no text may hold.
     clean = [text.encode(errors="ignore").decode() for text in texts]
-    return clean_column(pl.Series(clean, dtype=pl.String), column).values.to_list()
+    series = pl.Series(clean, dtype=pl.String)
+    # Whether their file had decimal commas can't be told any more: `501,0` is 501, too.
+    point, comma = (clean_column(series, _subject_column(feed.in_form(form))).values for form in (Form(), _COMMA))
+    return point.zip_with(point.is_not_null(), comma).to_list()
+
+
+def _subject_column(feed: Feed) -> Column:
+    return next(column for column in feed.columns if column.name == feed.subject)
 
 
 def scrub_texts(

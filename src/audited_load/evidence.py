@@ -16,13 +16,12 @@ from typing import NamedTuple, TypeAlias
 import polars as pl
 
 from audited_load.columns import Amount, CalendarDate, Column, Text, WholeNumber
+from audited_load.form import AUTO
 
 FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
 DECIMAL = "decimal"
 APOSTROPHES = "apostrophes"
 SAMPLED = 256
-DECLARE_DECIMAL = "Declare `decimal`: point or comma."
-DECLARE_DATE_ORDER = "Declare `date_order`: day_first or month_first."
 
 _EDGE = r"[^0-9.,]*"
 _GROUP = r"[ '\u2019\u00a0\u2009\u202f]?"
@@ -77,7 +76,7 @@ def weigh_column(texts: pl.Series, column: Column) -> Signs:
         Signs with the number of a row each.
     """
     match column.kind:
-        case Amount() if column.form.decimal == "auto":
+        case Amount() if column.form.decimal == AUTO:
             return _weigh_amounts(texts)
         case Text():
             return _weigh_names(texts)
@@ -97,10 +96,10 @@ def weigh_distinct(texts: pl.Series, counts: pl.Series, column: Column) -> Signs
         Signs with the number of a text each.
     """
     match column.kind:
-        case WholeNumber() if column.form.decimal == "auto":
+        case WholeNumber() if column.form.decimal == AUTO:
             pointed = texts.str.contains(".", literal=True).arg_true()
             return _count_matches(texts, pointed, counts, _WHOLE)
-        case CalendarDate() if column.form.date_order == "auto":
+        case CalendarDate() if column.form.date_order == AUTO:
             return _weigh_dates(texts, counts)
         case _:
             return {}
@@ -232,12 +231,10 @@ def _judge_decimals(
         )
         result.doubts.append(
             f"{column}: {_number(undecided.number, 'value')} (line {undecided.place}) may be thousands: {why}."
-            f" {DECLARE_DECIMAL}"
         )
     elif against:
         result.hints.append(
             f"{column}: {_number(against.number, 'value')} (line {against.place}) can only be written {other_way}."
-            f" {DECLARE_DECIMAL}"
         )
 
 
@@ -252,9 +249,9 @@ def _judge_dates(result: Judgement, column: str, mark: str, sides: Mapping[str, 
     )
     if undecided:
         either = f"{undecided.number} (line {undecided.place}) may be either"
-        result.doubts.append(f"{only}; {either}. {DECLARE_DATE_ORDER}")
+        result.doubts.append(f"{only}; {either}.")
     else:
-        result.hints.append(f"{only}. {DECLARE_DATE_ORDER}")
+        result.hints.append(f"{only}.")
 
 
 def _number(count: int, noun: str) -> str:

@@ -14,8 +14,8 @@ MAX_REJECTED, MAX_SUPERSEDED = "MAX_REJECTED_RATIO", "MAX_SUPERSEDED_RATIO"
 DEFAULT_RATIO = 0.05
 SHOWN_REASONS, SHOWN_DOUBTS = 4, 2
 DECLARE_FORM = (
-    "Declare how the file is written: --decimal or --date-order of this run, SOURCE_DECIMAL or SOURCE_DATE_ORDER for"
-    " all. See docs/files.md."
+    "Declare how it is written: --decimal point or comma, --date-order day_first or month_first; for all files,"
+    " SOURCE_DECIMAL and SOURCE_DATE_ORDER (docs/files.md)."
 )
 AS_THEY_WERE = "The published tables are as they were."
 
@@ -92,8 +92,9 @@ def check_limits(report: CleanReport, limits: Limits, key: str) -> None:
     if report.doubts:
         more = len(report.doubts) - SHOWN_DOUBTS
         others = f" So in {more} more column{'s' * (more != 1)}." if more > 0 else ""
+        doubts = " ".join(report.doubts[:SHOWN_DOUBTS])
         raise BadDataError(
-            f"{name}: the file itself speaks against how it was read. {' '.join(report.doubts[:SHOWN_DOUBTS])}{others}",
+            f"{name}: the file itself speaks against how it was read. {doubts}{others}",
             f"{DECLARE_FORM} {AS_THEY_WERE}",
         )
     where = f"{show_text(report.rejected_file, 4096)} names every reason"
@@ -153,7 +154,7 @@ def count_records(number: int) -> str:
 def _hint(report: CleanReport, otherwise: str = ": no limit lets it pass") -> str:
     """Say what may be done about refused records."""
     correct = f"Have the file corrected{otherwise}."
-    return f"{report.hints[0]} {DECLARE_FORM} Otherwise: {correct}" if report.hints else correct
+    return f"{report.hints[0]} {DECLARE_FORM} Or have the file corrected." if report.hints else correct
 
 
 def _most_frequent(report: CleanReport) -> str:

@@ -23,14 +23,13 @@ import zstandard
 
 from audited_load.blocks import Layout, read_texts
 from audited_load.columns import Feed
-from audited_load.erasure import BATCH, RawLayout, scrub_texts
+from audited_load.erasure import BATCH, RawLayout, read_ids, scrub_texts
 from audited_load.errors import UnusableFileError
 from audited_load.reading.dialect import normalise_name
 from audited_load.reading.encoding import encode_text
 from audited_load.reading.records import Block, cut_blocks, find_records
 from audited_load.reading.source import Source, hash_file, inspect_file, read_chunks, read_head
 from audited_load.rejects import HEADER, guard_formula
-from audited_load.values import clean_column
 
 _LEFT_FOLDERS = (".cleaning-*", ".erasing-*")
 
@@ -179,11 +178,11 @@ def _scrub_delivery(source: Source, feed: Feed, ids: frozenset[int], out: IO[byt
 
 def _suspects(block: Block, layout: Layout, subject: int, ids: frozenset[int]) -> list[tuple[int, int]]:
     """Find the records that are the subject's, and all that can't be split."""
-    column = next(column for column in layout.feed.columns if column.name == layout.feed.subject)
     records = find_records(block, layout.dialect)
     good = np.flatnonzero(records.faults == 0)
-    values = clean_column(read_texts(block, records, good, layout).to_series(subject), column).values
-    rows = [*good[values.is_in(list(ids)).fill_null(False).to_numpy()].tolist()]
+    texts = read_texts(block, records, good, layout).to_series(subject)
+    found = read_ids(texts.fill_null("").to_list(), layout.feed)
+    rows = [int(row) for row, number in zip(good, found, strict=True) if number in ids]
     rows += np.flatnonzero(records.faults).tolist()
     return [(int(records.starts[row]), int(records.ends[row])) for row in sorted(rows)]
 

@@ -10,7 +10,7 @@ SHOWN_CHARACTERS = 60
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 """Characters that show nothing: soft hyphen, zero width, marks of direction, byte order mark."""
 
-DECLARE_ENCODING = "SOURCE_ENCODING, see docs/files.md"
+DECLARE_ENCODING = "--encoding, or SOURCE_ENCODING for all files (docs/files.md)"
 """Where an encoding is declared."""
 
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}

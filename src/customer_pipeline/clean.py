@@ -11,12 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from audited_load.clean import clean_file
+from audited_load.columns import Feed
 from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.limits import check_limits, read_limits
 from audited_load.outputs import cleaned_and_rejected, find_existing, refuse_own_input
 from audited_load.progress import measured
 from audited_load.report import CleanReport
 from audited_load.shown import DECLARE_ENCODING, escape_text, show_json, show_text
+from customer_pipeline.declared import add_form, declared_form
 from customer_pipeline.feed import load_feed
 from customer_pipeline.progress import Display, describe_cleaning
 
@@ -28,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the dirty CSV")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what it writes")
+    add_form(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON, every reason and rule in it")
 
 
@@ -43,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
         UnusableFileError: The file can't be read, or not as records.
         UnavailableError: The folder can't be written to.
     """
-    limits, feed, out = read_limits(os.environ), load_feed(), arguments.out
+    limits, feed, out = read_limits(os.environ), load_feed().in_form(declared_form(arguments)), arguments.out
     place = out / "report.json"
     outputs = (*cleaned_and_rejected(out, feed.name), place)
     refuse_own_input(arguments.file, outputs)
     earlier = find_existing(outputs)
-    report = _clean(arguments.file, out)
+    report = _clean(arguments.file, feed, out)
     text = show_json(report.to_dict(), indent=2)
     try:
         place.write_text(text + "\n", encoding="utf-8")
@@ -65,11 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _clean(file: Path, out: Path) -> CleanReport:
+def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
     """Clean the file, and show on standard error how far it is."""
     with Display(Console(stderr=True, highlight=False, soft_wrap=True)).shown() as display:
         progress = measured(_size(file), lambda cleaned: display.show([describe_cleaning("cleaning", cleaned)]))
-        return clean_file(file, load_feed(), out, progress)
+        return clean_file(file, feed, out, progress)
 
 
 def _size(file: Path) -> int:

@@ -19,7 +19,9 @@ from rich.console import Console
 
 from audited_load.clean import clean_file
 from audited_load.columns import Column, Feed, Refusal, Text
-from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
+from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
+from audited_load.form import Form
+from audited_load.limits import DECLARE_FORM
 from audited_load.reading.dialect import normalise_name
 from audited_load.reading.source import inspect_file
 from audited_load.rejects import guard_formula, read_rejects, unguard_formula
@@ -32,6 +34,7 @@ from audited_load.warehouse.quarantine import (
     find_replayed,
     is_made,
 )
+from customer_pipeline.declared import add_form, declared_form
 from customer_pipeline.feed import load_tables
 from customer_pipeline.run import REPLAYED, run_pipeline
 from customer_pipeline.settings import read_runtime
@@ -62,12 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "load the repaired records of an export, and close them"
     replay = actions.add_parser("replay", help=text, description=text)
     replay.add_argument("file", type=Path, metavar="FILE", help="the repaired export")
+    add_form(replay)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the subcommand says; gives the exit code."""
     if arguments.action == "replay":
-        return replay(arguments.file)
+        return replay(arguments.file, declared_form(arguments))
     tables, _ = load_tables()
     with connect(read_runtime().dsn("loader")) as connection:
         if not is_made(connection, tables):
@@ -151,10 +155,14 @@ def _split(record: Quarantined, feed: Feed) -> list[str]:
     return [fields.get(name, "") for name in feed.names]
 
 
-def replay(file: Path) -> int:
+def replay(file: Path, form: Form) -> int:
     """Load the good records of a repaired export in mode `merge`, and close them.
 
     Killed at any point, it can be run again: what was loaded is not loaded twice, and is closed then.
+
+    Args:
+        file: The export.
+        form: How the repaired values are written.
 
     Returns:
         0 if all of them are in, 2 if some are still refused, else what the run ended with.
@@ -163,7 +171,7 @@ def replay(file: Path) -> int:
     runtime, (tables, _) = read_runtime(), load_tables()
     if not file.is_file():
         raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
-    good, refused = clean_export(file, tables.feed)
+    good, refused = clean_export(file, tables.feed.in_form(replace(form, encoding=None)))
     for line, _, reasons in refused:
         console.print(f"line {line}: {reasons}")
     console.print(f"{len(good)} records are good now, {len(refused)} are still refused.")
@@ -177,7 +185,7 @@ def replay(file: Path) -> int:
         _write_beside(source, content)
     except OSError as error:
         raise UnavailableError(f"{source}: {error.strerror}.", "Check the disk, then replay again.") from error
-    code = run_pipeline(source, mode="merge")
+    code = run_pipeline(source, mode="merge", form=Form("utf-8", "point", "day_first"))
     if code:
         return code
     repaired = find_repaired(good, refused)
@@ -220,6 +228,8 @@ def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], 
         plain = Path(folder) / "export.csv"
         _remove_guards(file, plain, feed)
         report = clean_file(plain, with_reject_id(feed), Path(folder) / "out")
+        if report.doubts:
+            raise BadDataError(f"{file}: {' '.join(report.doubts)}", f"{DECLARE_FORM} Nothing was loaded.")
         refused = [
             (reject.line, reject.raw.decode().partition(",")[0].strip('"'), "; ".join(reject.reasons))
             for reject in read_rejects(Path(report.rejected_file))

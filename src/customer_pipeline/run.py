@@ -19,9 +19,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from audited_load.errors import UnavailableError, UnusableFileError
+from audited_load.form import Form
 from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.declared import add_form, declared_form
 from customer_pipeline.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.progress import Copied, Display, Step, look_at_run
 from customer_pipeline.services import start_services
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source", help="several files in the data folder: a folder, or a pattern like 'incoming/*.csv'"
     )
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="default: replace")
+    add_form(parser)
     parser.add_argument("--full-refresh", action="store_true", help="build all marts anew, also after a merge")
     parser.add_argument("--force", action="store_true", help="publish even if far fewer records, or older ones")
 
@@ -52,7 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the command line says; gives the exit code of `run_pipeline`."""
     given = arguments
     return run_pipeline(
-        given.file, source=given.source, mode=given.mode, force=given.force, full_refresh=given.full_refresh
+        given.file,
+        source=given.source,
+        mode=given.mode,
+        force=given.force,
+        full_refresh=given.full_refresh,
+        form=declared_form(given),
     )
 
 
@@ -63,6 +71,7 @@ def run_pipeline(
     mode: str = MODES[0],
     force: bool = False,
     full_refresh: bool = False,
+    form: Form | None = None,
 ) -> int:
     """Run the pipeline once.
 
@@ -72,6 +81,7 @@ def run_pipeline(
         mode: One of `MODES`.
         force: Publish even if the guards object.
         full_refresh: Build all marts anew.
+        form: How the file is written; None leaves it to the settings of the services.
 
     Returns:
         0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
@@ -79,6 +89,8 @@ def run_pipeline(
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
     conf: dict[str, Any] = {"mode": mode}
     conf |= {name: True for name, is_set in (("force", force), ("full_refresh", full_refresh)) if is_set}
+    if form is not None:
+        conf |= form.words()
     if source:
         conf["source"] = source
     if file:

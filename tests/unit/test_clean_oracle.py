@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from oracle import COLUMNS, NOTHING, Declared, judge_file
 
 from audited_load.clean import clean_file
-from audited_load.columns import Form
+from audited_load.form import Form
 from audited_load.report import CleanReport
 from customer_pipeline.sample import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -80,9 +80,6 @@ def test_the_oracle_agrees_on_any_cells_of_a_declared_form(
     assert_oracle_agrees(report, content.encode(), Declared(decimal, month_first))
 
 
-@pytest.mark.xfail(
-    reason="totals of duplicates are read from the cleaned file in the dirty one's form", strict=True
-)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_sample_of_commas_declared_is_cleaned_like_one_of_points(tmp_path: Path, seed: int) -> None:
     out = io.BytesIO()

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audited_load.columns import Column, Form, Refusal, Rule, fingerprint
+from audited_load.columns import Column, Refusal, Rule, fingerprint
 from audited_load.errors import RefusedError
+from audited_load.form import Form
 from audited_load.number_words import read_number_words
 from audited_load.shown import INVISIBLE
 from audited_load.values import clean_column

@@ -23,7 +23,7 @@ from steps.params import require_known_params
 from steps.settings import read_settings
 from steps.tables import TABLES
 from steps.task_errors import reported_errors
-from steps.warehouse import code_version, leased_connection, make_tables, run_date, warehouse_dsn
+from steps.warehouse import code_version, feed_of, leased_connection, make_tables, run_date, warehouse_dsn
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def _choose(parent_group: str, context: Context) -> list[str]:
     hashes = {source: hash_file(data / source) for source in sources}
     make_tables(parent_group)
     with connect(warehouse_dsn()) as connection:
-        merged = find_merged(connection, TABLES, list(hashes.values()), code_version())
+        merged = find_merged(connection, TABLES, list(hashes.values()), code_version(feed_of(context)))
     new = [source for source in sources if hashes[source] not in merged]
     log.info("[%s] %s files, %s of them merged before", parent_group, len(sources), len(sources) - len(new))
     return new or sources[-1:]
@@ -134,7 +134,7 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     wait_until_settled(path)
     log.info("[%s] Cleaning %s (%s bytes)", parent_group, source, path.stat().st_size)
     with progress_in_file(out, path) as progress:
-        report = replace(clean_file(path, CUSTOMER_TRANSACTIONS, out, progress), source=source)
+        report = replace(clean_file(path, feed_of(get_current_context()), out, progress), source=source)
     report = leave_out_erased(parent_group, report)
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",

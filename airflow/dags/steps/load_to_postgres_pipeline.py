@@ -18,7 +18,7 @@ from steps.assets import CLEANED_TABLE, report_lineage
 from steps.metrics import send_load_figures
 from steps.settings import read_settings
 from steps.tables import READER_TRANSACTION_SECONDS, TABLES
-from steps.warehouse import code_version, leased_connection, make_tables, run_date
+from steps.warehouse import code_version, feed_of, leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,9 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         run_id = context["run_id"]
         make_tables(parent_group)
         with leased_connection(parent_group, run_id) as (connection, _):
-            delivery = Delivery(run_id, run_date(context), context["params"]["mode"], code_version())
+            delivery = Delivery(
+                run_id, run_date(context), context["params"]["mode"], code_version(feed_of(context))
+            )
             reports = [CleanReport.from_dict(manifest) for manifest in manifests]
             batch = register_batch(connection, TABLES, reports, delivery)
         log.info("[%s] Loads %s, generation %s", parent_group, batch.load_ids, batch.generation)

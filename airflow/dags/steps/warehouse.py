@@ -12,7 +12,8 @@ from airflow.sdk import BaseHook, Context
 from psycopg.conninfo import make_conninfo
 
 from audited_load import __version__
-from audited_load.columns import fingerprint
+from audited_load.columns import Feed, fingerprint
+from audited_load.form import read_form
 from audited_load.warehouse.lease import held_lease, kept_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
@@ -26,9 +27,14 @@ from steps.task_errors import reported_errors
 LEASE_WAIT_SECONDS = 30
 
 
-def code_version() -> str:
-    """Name the code and the rules: under others, the same file is another load."""
-    return f"{__version__}+{fingerprint(CUSTOMER_TRANSACTIONS)}"
+def code_version(feed: Feed) -> str:
+    """Name the code and the rules, in the form of the run's files: under others, the same file is another load."""
+    return f"{__version__}+{fingerprint(feed)}"
+
+
+def feed_of(context: Context) -> Feed:
+    """Give the feed in the form that the run's files were declared to have."""
+    return CUSTOMER_TRANSACTIONS.in_form(read_form(context["params"]))
 
 
 def run_date(context: Context) -> datetime:

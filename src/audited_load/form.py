@@ -1,0 +1,82 @@
+"""How a file is written, as far as somebody declares it: what no file says of itself for certain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from audited_load.errors import RefusedError
+from audited_load.reading.encoding import known_encoding
+from audited_load.shown import show_text
+
+AUTO = "auto"
+DECIMALS = (AUTO, "point", "comma")
+DATE_ORDERS = (AUTO, "day_first", "month_first")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a file is written, as far as somebody declared it.
+
+    Attributes:
+        encoding: Name of a text encoding that Python knows; None to find out.
+        decimal: What stands before the decimals; "auto" is a point, where a comma that could be one is refused.
+        date_order: What comes first in a date that ends with its year; "auto" is the day.
+
+    Raises:
+        RefusedError: A word that is none of these.
+    """
+
+    encoding: str | None = None
+    decimal: str = AUTO
+    date_order: str = AUTO
+
+    def __post_init__(self) -> None:
+        """Refuse what is no form."""
+        for name, word, words in (
+            ("decimal", self.decimal, DECIMALS),
+            ("date_order", self.date_order, DATE_ORDERS),
+        ):
+            if word not in words:
+                raise RefusedError(
+                    f"{name} is {show_text(word)!r}, which is no form of a file.",
+                    f"Give one of {', '.join(words)}.",
+                )
+        if self.encoding is not None:
+            object.__setattr__(self, "encoding", known_encoding(self.encoding))
+
+    def holds(self, when: tuple[str, ...]) -> bool:
+        """Tell whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
+        return not when or not {f"decimal={self.decimal}", f"date_order={self.date_order}"}.isdisjoint(when)
+
+    def words(self) -> dict[str, str]:
+        """Give the form as the params of a run."""
+        return {"encoding": self.encoding or AUTO, "decimal": self.decimal, "date_order": self.date_order}
+
+
+UNDECLARED = Form()
+"""Nothing is declared: what can be found out is, and the rest is as usual."""
+
+
+def read_form(words: Mapping[str, str | None]) -> Form:
+    """Read a form from the params of a run, or from a command line.
+
+    Args:
+        words: `encoding`, `decimal` and `date_order`; blank or absent ones are found out.
+
+    Raises:
+        RefusedError: A word is none of those known.
+    """
+    given = {name: (words.get(name) or "").strip() for name in ("encoding", "decimal", "date_order")}
+    encoding = given["encoding"] if given["encoding"].lower() not in {"", AUTO} else None
+    return Form(encoding, given["decimal"] or AUTO, given["date_order"] or AUTO)
+
+
+def form_of_all(environment: Mapping[str, str]) -> Form:
+    """Read the form declared for all files: `SOURCE_ENCODING`, `SOURCE_DECIMAL`, `SOURCE_DATE_ORDER`.
+
+    Raises:
+        RefusedError: A variable has an unusable value.
+    """
+    names = ("encoding", "decimal", "date_order")
+    return read_form({name: environment.get(f"SOURCE_{name.upper()}") for name in names})
