@@ -89,6 +89,7 @@ def _size(file: Path) -> int:
 def describe(report: CleanReport) -> str:
     """Put a report into few enough lines for a screen."""
     totals = ", ".join(f"{name} {value}" for name, value in report.totals.items())
+    cleaned, rejected = Path(report.cleaned_file), Path(report.rejected_file)
     lines = [
         f"{show_text(report.source, 200)}: {report.bytes} bytes, {report.encoding}, delimiter {report.delimiter!r}",
         *(
@@ -102,8 +103,7 @@ def describe(report: CleanReport) -> str:
         f"  control totals: {totals}",
         *_describe_counts("refused", report.reasons),
         *_describe_counts("changed", report.rules),
-        f"  {report.cleaned_file}",
-        f"  {report.rejected_file}",
+        f"  in {cleaned.parent}: {cleaned.name}, {rejected.name}, report.json",
     ]
     return "\n".join(map(escape_text, lines)) + "\n"
 

@@ -331,11 +331,11 @@ def test_columns_follow_the_form_of_their_feed_whoever_puts_them_in() -> None:
     ],
 )
 def test_a_form_that_does_not_exist_is_refused_with_those_that_do(fault: dict[str, str]) -> None:
-    ((name, word),) = fault.items()
+    ((_, word),) = fault.items()
     with pytest.raises(RefusedError) as refused:
         Form(**fault)
-    assert f"{name}={word!r}" in str(refused.value)
-    assert "Give one" in refused.value.remedy
+    assert repr(word) in refused.value.message
+    assert any(known in refused.value.remedy for known in ("auto, point", "auto, day_first", "utf-8, windows-1251"))
 
 
 def test_what_a_rule_needs_stands_in_every_text_that_it_matches() -> None:
