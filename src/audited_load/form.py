@@ -11,6 +11,7 @@ from audited_load.shown import show_text
 
 AUTO = "auto"
 DECIMALS = (AUTO, "point", "comma")
+SETTINGS = {"encoding": "SOURCE_ENCODING", "decimal": "SOURCE_DECIMAL", "date_order": "SOURCE_DATE_ORDER"}
 DATE_ORDERS = (AUTO, "day_first", "month_first")
 
 
@@ -67,7 +68,7 @@ def read_form(words: Mapping[str, str | None]) -> Form:
     Raises:
         RefusedError: A word is none of those known.
     """
-    given = {name: (words.get(name) or "").strip() for name in ("encoding", "decimal", "date_order")}
+    given = {name: (words.get(name) or "").strip() for name in SETTINGS}
     encoding = given["encoding"] if given["encoding"].lower() not in {"", AUTO} else None
     return Form(encoding, given["decimal"] or AUTO, given["date_order"] or AUTO)
 
@@ -78,5 +79,4 @@ def form_of_all(environment: Mapping[str, str]) -> Form:
     Raises:
         RefusedError: A variable has an unusable value.
     """
-    names = ("encoding", "decimal", "date_order")
-    return read_form({name: environment.get(f"SOURCE_{name.upper()}") for name in names})
+    return read_form({name: environment.get(variable) for name, variable in SETTINGS.items()})

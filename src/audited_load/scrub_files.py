@@ -126,7 +126,7 @@ def scrub_file(
     try:
         source = inspect_file(path, HEADER, HEADER[0])
     except UnusableFileError:
-        source = inspect_file(path, feed.names, feed.key, required=[feed.subject])
+        source = inspect_file(path, feed.names, feed.key, required=[feed.subject], is_for_people=False)
     names = [normalise_name(name) for name in source.dialect.header]
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".erasing-") as folder:
         fresh = Path(folder) / path.name

@@ -133,14 +133,17 @@ def _solve(texts: pl.Series, counts: pl.Series, column: Column) -> tuple[pl.Data
         return frame, changed
     opened = trimmed.gather(rows)
     numbers = counts.gather(rows)
-    now, applied = _apply(opened, _choose(column.wrappers, opened, column))
+    together = _join(opened)
+    now, applied = _apply(opened, _choose(column.wrappers, together, column))
     if applied:
         now = _trim(now, column)
     is_token = now.str.to_lowercase().is_in(list(column.null_tokens))
     is_null = is_token | (now == "")
     if column.swaps_marks:
         now = _swap_marks(now)
-    now, by_rules = _apply(now, _choose(column.rules, now, column), skip=is_null)
+    if applied or column.swaps_marks:
+        together = _join(now)
+    now, by_rules = _apply(now, _choose(column.rules, together, column), skip=is_null)
     applied |= {"null_token": is_token, **by_rules}
     if isinstance(column.kind, Text):
         composed = now.str.normalize("NFC")
@@ -172,14 +175,17 @@ def _count(changed: Counter[str], name: str, counts: pl.Series, mask: pl.Series)
         changed[name] += number
 
 
-def _choose(rules: Sequence[_Any], texts: pl.Series, column: Column) -> list[_Any]:
-    """Choose the rules or refusals of the column's form that any text can match."""
-    together = texts.str.join("\n").item()
+def _choose(rules: Sequence[_Any], together: str, column: Column) -> list[_Any]:
+    """Choose the rules or refusals of the column's form that any of the joined texts can match."""
     return [
         rule
         for rule in rules
         if column.form.holds(rule.when) and (not rule.needs or any(char in together for char in rule.needs))
     ]
+
+
+def _join(texts: pl.Series) -> str:
+    return str(texts.str.join("\n").item())
 
 
 def _apply(
@@ -252,8 +258,10 @@ def _cast(texts: pl.Series, column: Column, mark: str = ".") -> pl.Series:
 
 def _explain(texts: pl.Series, column: Column) -> pl.Series:
     """Name for each refused text the first refusal that explains it."""
+    if not len(texts):
+        return pl.Series(dtype=pl.String)
     expression: pl.Expr = pl.lit("unreadable")
-    for refusal in reversed(_choose(column.refusals, texts, column)):
+    for refusal in reversed(_choose(column.refusals, _join(texts), column)):
         if refusal.pattern:
             explains = pl.col("text").str.contains(refusal.pattern)
             expression = pl.when(explains).then(pl.lit(refusal.name)).otherwise(expression)

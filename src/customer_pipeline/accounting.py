@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
+from audited_load.shown import DECLARE_ENCODING, show_text
 from customer_pipeline.settings import Runtime
 
 _LOADS = "select * from cleaned_data.loads where run_id = %s order by source_name, load_id"
@@ -61,10 +62,12 @@ def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
 def _print_file(load: dict[str, Any], console: Console) -> None:
     again = "; readers see it already, so it was not loaded again" if load["status"] == "unchanged" else ""
     console.print(
-        f"{load['source_name']}: read {load['read']} = accepted {load['accepted']}"
+        f"{show_text(load['source_name'], 4096)}: read {load['read']} = accepted {load['accepted']}"
         f" + quarantined {load['quarantined']} + duplicates {load['duplicates']} ({load['encoding']}){again}",
         markup=False,
     )
+    if "guessed" in load["encoding"]:
+        console.print(f"  If names look wrong, declare the encoding: {DECLARE_ENCODING}", markup=False)
 
 
 def _print_tie_out(

@@ -33,6 +33,7 @@ POLL_SECONDS = 0.5
 BAD_DATA, UNUSABLE_FILE, FAILED, INTERRUPTED = 2, 3, 1, 130
 GIVEN, EARLIER, REPLAYED = "given", "earlier", "replayed"
 """Folders of their own in the data folder: where deliveries arrive, a later merge takes all files."""
+CORRECT_RIGHTS = "Correct the rights of the file and of the folders above it (chmod, chown). Nothing was loaded."
 BROUGHT_IN = {GIVEN, REPLAYED}
 _MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
@@ -133,9 +134,13 @@ def bring_in(file: Path, data: Path) -> str:
     Raises:
         UnusableFileError: It is no regular file.
     """
-    path = file.resolve()
-    if not path.is_file():
-        problem = "not a regular file" if path.exists() else "no such file"
+    try:
+        path = file.resolve()
+        is_file, exists = path.is_file(), path.exists()
+    except OSError as error:
+        raise UnusableFileError(f"{file}: can't be read: {error.strerror}.", CORRECT_RIGHTS) from error
+    if not is_file:
+        problem = "not a regular file" if exists else "no such file"
         raise UnusableFileError(f"{file}: {problem}.", "Check the path. Nothing was loaded.")
     if path.is_relative_to(data):
         return str(path.relative_to(data))
@@ -150,7 +155,7 @@ def bring_in(file: Path, data: Path) -> str:
             shutil.copyfile(path, fresh)
             fresh.replace(target)
     except PermissionError as error:
-        raise UnusableFileError(f"{error.filename}: {error.strerror}.", "Correct the rights.") from error
+        raise UnusableFileError(f"{error.filename}: {error.strerror}.", CORRECT_RIGHTS) from error
     except OSError as error:
         raise UnavailableError(
             f"{file} can't be copied to {target}: {error.strerror}.", "Check the disk, then run again."

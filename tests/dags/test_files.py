@@ -36,13 +36,19 @@ def data(tmp_path: Path) -> Path:
         ("days/{ds_nodash}", ["days/20251231/x.csv"]),
         ("**/x.csv", ["days/20251231/x.csv"]),
         ("odd[1].csv", ["odd[1].csv"]),
-        ("own.csv", ["own.csv"]),
         ("*.csv", ["odd[1].csv", "one.csv"]),
         ("**/*.csv", ["days/20251231/x.csv", "incoming/2025-12-31.csv", "incoming/b.csv", "odd[1].csv", "one.csv"]),
     ],
 )
 def test_a_source_is_a_file_a_folder_or_a_pattern(data: Path, source: str, found: list[str]) -> None:
     assert find_sources(data, source, DAY, {"own.csv"}) == found
+
+
+@pytest.mark.parametrize("source", ["own.csv", "runs/r/attempt-1/own.csv", "./own.csv"])
+def test_the_pipelines_own_file_is_no_source(data: Path, source: str) -> None:
+    """A run would read it, and write over it."""
+    with pytest.raises(RefusedError, match="itself wrote"):
+        find_sources(data, source, DAY, {"own.csv"})
 
 
 @pytest.mark.parametrize("source", ["../outside.csv", "/etc/passwd", "link.csv", "links", "*/../../*.csv"])

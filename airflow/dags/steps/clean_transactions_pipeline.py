@@ -11,9 +11,10 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.limits import check_limits
+from audited_load.limits import DECLARE_FORM, check_limits
 from audited_load.progress import progress_in_file
 from audited_load.report import CleanReport
+from audited_load.shown import DECLARE_ENCODING, show_text
 from audited_load.warehouse.load import connect, find_merged
 from steps.alerts import alert_of_rejects
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -132,7 +133,7 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     settings = read_settings()
     path = settings.data / source
     wait_until_settled(path)
-    log.info("[%s] Cleaning %s (%s bytes)", parent_group, source, path.stat().st_size)
+    log.info("[%s] Cleaning %s (%s bytes)", parent_group, show_text(source, 4096), path.stat().st_size)
     with progress_in_file(out, path) as progress:
         report = replace(clean_file(path, feed_of(get_current_context()), out, progress), source=source)
     report = leave_out_erased(parent_group, report)
@@ -141,7 +142,11 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
         parent_group, report.read, report.accepted, report.quarantined, report.duplicates,
     )  # fmt: skip
     for name, count in {**report.rules, **report.reasons}.items():
-        log.info("[%s] %s: %s (%.2f%%)", parent_group, name, count, 100 * count / report.read)
+        log.info("[%s] %s: %s (%.2f%%)", parent_group, name, count, 100 * count / max(report.read, 1))
+    if report.is_guessed:
+        log.warning("[%s] Encoding: %s. Declare it: %s", parent_group, report.encoding, DECLARE_ENCODING)
+    for hint in report.hints:
+        log.warning("[%s] %s %s", parent_group, hint, DECLARE_FORM)
     check_limits(report, settings.limits, CUSTOMER_TRANSACTIONS.key)
     alert_of_rejects(report, get_current_context())
     return report
@@ -157,7 +162,7 @@ def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) ->
     refused = sorted(set(sources) - {manifest["source"] for manifest in gathered})
     if refused and (mode == "replace" or not gathered):
         raise BadDataError(
-            f"{len(refused)} of {len(sources)} files can't be used: {', '.join(refused)}.",
+            f"{len(refused)} of {len(sources)} files can't be used: {', '.join(map(show_text, refused))}.",
             "The task `clean_source_file` of each says why. Nothing was loaded."
             + (" In mode `merge` the others would have been." if gathered else ""),
         )

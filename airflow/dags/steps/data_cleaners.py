@@ -46,11 +46,16 @@ BIGINT_MAX = 2**63 - 1
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
 
 
+def drop_letter(text: str) -> str:
+    """Leave out the first character: "T1010" is 1010."""
+    return text[1:]
+
+
 def letter_prefix(letter: str, name: str) -> Rule:
     """Build the rule for ids that carry one letter in front, in either case."""
     both = f"[{letter.lower()}{letter.upper()}]"
     examples = ((f"{letter.upper()}1010", "1010"), (f"{letter.lower()}1010", "1010"))
-    return Rule(name, rf"^{both}([0-9]+)", "${1}", examples)
+    return Rule(name, rf"^{both}[0-9]", drop_letter, examples)
 
 
 def identifier(name: str, prefix: str, *, required: bool) -> Column:

@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
+from audited_load.shown import show_text
 
 RUNS = "runs"
 KEPT_RUNS = 5
@@ -50,23 +52,62 @@ def find_sources(data: Path, source: str, moment: datetime, own: Collection[str]
     if Path(wanted).is_absolute() or ".." in Path(wanted).parts:
         raise _outside(source)
     start = data / wanted
+    with readable(start):
+        paths = _choose(data, start, wanted, own)
+    if not paths:
+        with readable(data):
+            there = _list_names(data, start)
+        raise UnusableFileError(
+            f"No file {wanted!r} in the data folder.",
+            "Put the delivery there, or name another with the param `source`. Nothing was loaded."
+            f" In that place lie: {there}.",
+        )
+    if not all(path.resolve().is_relative_to(data) for path in paths):
+        raise _outside(source)
+    return sorted(path.relative_to(data).as_posix() for path in paths)
+
+
+def _choose(data: Path, start: Path, wanted: str, own: Collection[str]) -> list[Path]:
+    """Find what a path or pattern means.
+
+    Raises:
+        RefusedError: It is a file that the pipeline wrote: the next run would write over its own input.
+    """
     if start.is_dir():
         paths = [path for path in start.iterdir() if _DELIVERY.search(path.name)]
     elif _GLOB.search(wanted) and not start.exists():
         paths = list(data.glob(wanted))
     else:
         paths = [start] if start.exists() else []
-    if not start.is_file():
-        paths = [path for path in paths if path.is_file() and not _is_own(path.relative_to(data), own)]
-    if not paths:
-        raise UnusableFileError(
-            f"No file {wanted!r} in the data folder.",
-            "Put the delivery there, or name another with the param `source`. Nothing was loaded."
-            f" In that place lie: {_list_names(data, start)}.",
+    if start.is_file() and _is_own(start.relative_to(data), own):
+        raise RefusedError(
+            f"The source {wanted!r} is a file that the pipeline itself wrote, and writes again.",
+            "Name the supplier's file; a copy under another name can be loaded, too. Nothing was loaded.",
         )
-    if not all(path.resolve().is_relative_to(data) for path in paths):
-        raise _outside(source)
-    return sorted(path.relative_to(data).as_posix() for path in paths)
+    if start.is_file():
+        return paths
+    parts = {path: path.relative_to(data) for path in paths if path.is_file()}
+    return [
+        path
+        for path, part in parts.items()
+        if not _is_own(part, own) and not any(name.startswith(".") for name in part.parts)
+    ]
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say it if the rights to read a file or folder are missing.
+
+    Raises:
+        UnusableFileError: They are.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise UnusableFileError(
+            f"{error.filename or path}: can't be read: {error.strerror}.",
+            "Correct the rights of the file and of the folders above it (chmod, chown). Nothing was loaded.",
+        ) from error
 
 
 def _outside(source: str) -> RefusedError:
@@ -77,14 +118,15 @@ def _outside(source: str) -> RefusedError:
 
 
 def _is_own(path: Path, own: Collection[str]) -> bool:
-    return path.parts[0] == RUNS or str(path) in own or any(part.startswith(".") for part in path.parts)
+    return path.parts[0] == RUNS or str(path) in own
 
 
 def _list_names(data: Path, start: Path) -> str:
     """Name a few files of the folder in which something was looked for."""
     folder = next((path for path in (start, *start.parents) if path.is_dir()), data)
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    return ", ".join(names[:SHOWN_NAMES]) + (f" and {len(names) - SHOWN_NAMES} more" if names[SHOWN_NAMES:] else "")
+    more = f" and {len(names) - SHOWN_NAMES} more" if names[SHOWN_NAMES:] else ""
+    return ", ".join(map(show_text, names[:SHOWN_NAMES])) + more
 
 
 def wait_until_settled(path: Path) -> None:
@@ -116,8 +158,12 @@ def attempt_folder(data: Path, run_id: str, attempt: int, number: int | None = N
 
 
 def hash_file(path: Path) -> str:
-    """Give the sha256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
+    """Give the sha256 of a file, as hexadecimal digits.
+
+    Raises:
+        UnusableFileError: It can't be read.
+    """
+    with readable(path), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

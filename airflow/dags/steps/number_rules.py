@@ -15,7 +15,7 @@ _DOLLARS = r"(?:\$|US\$|[Uu][Ss][Dd])"
 _MINUS = "\u2010\u2011\u2013\u2212\ufe63\uff0d"
 _SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _CURRENCIES = (
-    r"(?:[\p{Sc}--\$]|(?i-u:AED|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|"
+    r"(?:[\p{Sc}--\$\x{A2}]|(?i-u:AED|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|"
     r"RON|RUB|SEK|SGD|THB|TRY|UAH|ZAR))"
 )
 EXACT_FLOATS = 2**53
@@ -37,6 +37,11 @@ def remove_apostrophes(text: str) -> str:
     return text.replace("'", "").replace("\u2019", "")
 
 
+def drop_fraction(text: str) -> str:
+    """Leave out what follows the point: "501.0" is 501."""
+    return text.partition(".")[0]
+
+
 def digits_below(limit: int) -> str:
     """Build the pattern of the whole numbers below a limit, without leading zeros."""
     digits = str(limit)
@@ -54,8 +59,8 @@ LEADING_ZEROS = Rule("leading_zeros", r"^(-?)0+([0-9])", "${1}${2}", (("007", "7
 WHOLE_FLOAT = Rule("whole_float", r"^(-?[0-9]+)\.0*$", "${1}", (("501.0", "501"), ("2.00", "2")))
 WHOLE_ID = Rule(
     "whole_float",
-    rf"^(0*(?:{digits_below(EXACT_FLOATS)}))\.0*$",
-    "${1}",
+    rf"^0*(?:{digits_below(EXACT_FLOATS)})\.0*$",
+    drop_fraction,
     (("501.0", "501"), ("2.00", "2"), ("9007199254740991.0", "9007199254740991")),
 )
 TRAILING_ZEROS = Rule(

@@ -25,6 +25,8 @@ _WIDE = {
 }
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _FALLBACK = "windows-1252"
+_BEYOND_ASCII = re.compile(rb"[\xc0-\xff]+")
+_LONG = 4
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,9 @@ class Encoding:
         return self.name + why.get(self.origin, "")
 
 
-def find_encoding(chunks: Iterator[bytes], declared: str | None) -> Encoding:
+def find_encoding(
+    chunks: Iterator[bytes], declared: str | None, name: str, *, is_for_people: bool = True
+) -> Encoding:
     """Tell how a file is encoded.
 
     By its byte order mark; else as declared; else UTF-16 or UTF-32 if its characters are so wide; else UTF-8; and
@@ -65,20 +69,39 @@ def find_encoding(chunks: Iterator[bytes], declared: str | None) -> Encoding:
     Args:
         chunks: The file's bytes.
         declared: A codec's name, or None.
+        name: Of the file, for errors.
+        is_for_people: Whether its words will be shown, so that a guess has to make sense.
 
     Raises:
         RefusedError: No such encoding is known.
+        UnusableFileError: It was declared otherwise, or Windows-1252 would make no words of it.
     """
     head = next(chunks, b"")
-    for mark, name in _BOMS.items():
+    for mark, codec in _BOMS.items():
         if head.startswith(mark):
-            return Encoding(name)
+            return Encoding(codec)
     if declared is not None:
-        return Encoding(known_encoding(declared), "declared")
-    for name, pattern in _WIDE.items():
+        codec = known_encoding(declared)
+        if not codec.startswith("utf") and not head.isascii() and _decodes(head):
+            raise UnusableFileError(
+                f"{name}: it was declared to be {codec}, but it is UTF-8.",
+                "Leave the declaration out, or declare utf-8. Nothing was loaded.",
+            )
+        return Encoding(codec, "declared")
+    for codec, pattern in _WIDE.items():
         if pattern.match(head):
-            return Encoding(name)
-    return Encoding("utf-8") if _is_utf8(head, chunks) else Encoding(_FALLBACK, "guessed")
+            return Encoding(codec)
+    words = _Words()
+    if _is_utf8(head, chunks, words):
+        return Encoding("utf-8")
+    if is_for_people and words.are_foreign:
+        raise UnusableFileError(
+            f"{name}: its encoding is not known: it is not UTF-8, and as Windows-1252 most words beyond ASCII would"
+            " be nothing but accented letters, as Cyrillic and Greek ones are.",
+            "Declare its encoding, such as --encoding windows-1251 (docs/files.md), or ask the supplier for UTF-8."
+            " Nothing was loaded.",
+        )
+    return Encoding(_FALLBACK, "guessed")
 
 
 def known_encoding(name: str) -> str:
@@ -138,8 +161,38 @@ def encode_text(text: bytes, encoding: Encoding) -> bytes:
     )
 
 
-def _is_utf8(head: bytes, chunks: Iterator[bytes]) -> bool:
-    """Tell whether the text looks like UTF-8, or is plain ASCII."""
+def _decodes(head: bytes) -> bool:
+    """Tell whether all of some bytes are UTF-8, but for a character that is cut at their end."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Words:
+    """Runs of bytes beyond ASCII: in Windows-1252, long ones are no words of any language that it is for."""
+
+    def __init__(self) -> None:
+        self.all, self.long = 0, set[bytes]()
+        self.long_number = 0
+
+    def add(self, chunk: bytes) -> None:
+        """Count the runs of a part of the text."""
+        for run in _BEYOND_ASCII.findall(chunk):
+            self.all += 1
+            if len(run) >= _LONG:
+                self.long_number += 1
+                self.long.add(run)
+
+    @property
+    def are_foreign(self) -> bool:
+        """Whether most of them are long, and not one word again and again."""
+        return len(self.long) > 1 and self.long_number * 2 > self.all
+
+
+def _is_utf8(head: bytes, chunks: Iterator[bytes], words: _Words | None = None) -> bool:
+    """Tell whether the text looks like UTF-8, or is plain ASCII; count its words beyond ASCII."""
     invalid = False
     before, chunk = b"", head
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -149,6 +202,8 @@ def _is_utf8(head: bytes, chunks: Iterator[bytes]) -> bool:
             if _MULTIBYTE.search(before + chunk):
                 return True
             before = chunk[-3:]
+            if words:
+                words.add(chunk)
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:

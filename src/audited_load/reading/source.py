@@ -78,6 +78,8 @@ def inspect_file(
     key: str,
     required: Sequence[str] | None = None,
     encoding: str | None = None,
+    *,
+    is_for_people: bool = True,
 ) -> Source:
     """Find out how to read a file.
 
@@ -87,6 +89,7 @@ def inspect_file(
         key: The column that identifies a record; a line that begins a record has a key in it.
         required: The columns that its header must have; by default those that are expected.
         encoding: Of its text, where it is declared.
+        is_for_people: Whether its words will be shown, so that a guessed encoding has to make sense.
 
     Returns:
         What is needed to read its records.
@@ -102,7 +105,8 @@ def inspect_file(
     if found := name_binary_format(start):
         what = f"{name}: this is no CSV: it is {found.name}."
         raise UnusableFileError(what, f"{found.remedy} Nothing was loaded.")
-    found_encoding = find_encoding(expand_file(path, compression, size, NoDigest()), encoding)
+    raw = expand_file(path, compression, size, NoDigest())
+    found_encoding = find_encoding(raw, encoding, name, is_for_people=is_for_people)
     head = b""
     for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), found_encoding, name):
         head += chunk
