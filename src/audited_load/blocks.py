@@ -6,6 +6,7 @@ A pure function of the block: blocks can be cleaned in any order and in any proc
 from __future__ import annotations
 
 import io
+from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -196,9 +197,11 @@ def _parse(data: bytes, dialect: Dialect) -> pl.DataFrame | None:
     schema = {str(number): pl.String() for number in range(dialect.fields)}
     if not data:
         return pl.DataFrame(schema=schema)
+    # Polars takes one mark at the start for that of a file.
+    mark = BOM_UTF8 if data.startswith(BOM_UTF8) else b""
     try:
         return pl.read_csv(
-            data,
+            mark + data,
             has_header=False,
             separator=dialect.delimiter,
             quote_char='"' if b'"' in data else None,

@@ -7,7 +7,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from decimal import Decimal
@@ -26,7 +26,7 @@ from audited_load.reading.dialect import normalise_name
 from audited_load.reading.records import Block, cut_blocks
 from audited_load.reading.source import Source, has_changed, inspect_file, read_chunks
 from audited_load.report import SUPERSEDED, CleanReport, add_exact
-from audited_load.shown import show_name, show_text
+from audited_load.shown import NOT_SHOWN, show_name, show_text
 from audited_load.workers import make_parts
 
 SHOWN_COLUMNS = 50
@@ -118,14 +118,14 @@ def _report(
     add_exact(tally.totals, dropped.totals, sign=-1)
     if dropped.superseded:
         tally.refused[SUPERSEDED] += dropped.superseded
-    known, judgement = set(feed.names), judge(tally.evidence, source.dialect.delimiter)
+    names, judgement = _show_header(source, feed), judge(tally.evidence, source.dialect.delimiter)
     return CleanReport(
         source=source.path.name,
         sha256=sha256,
         bytes=source.bytes,
         encoding=str(source.encoding),
         delimiter=source.dialect.delimiter,
-        header=_shorten([_name_column(name, known) for name in source.dialect.header]),
+        header=_shorten([shown for shown, _ in names]),
         read=tally.read,
         accepted=tally.accepted - dropped.duplicates - dropped.superseded,
         quarantined=tally.quarantined + dropped.superseded,
@@ -135,13 +135,7 @@ def _report(
         reasons=dict(sorted(tally.refused.items())),
         rules=dict(sorted({**tally.changed, **_note_file(source), **judgement.notes}.items())),
         totals={name: str(value) for name, value in tally.totals.items()},
-        ignored_columns=_shorten(
-            [
-                show_name(name)
-                for name in source.dialect.header
-                if name.strip() and normalise_name(name) not in known
-            ]
-        ),
+        ignored_columns=_shorten([shown for shown, is_known in names if shown and not is_known]),
         cleaned_file=str(files[0]),
         rejected_file=str(files[1]),
         doubts=judgement.doubts,
@@ -149,12 +143,22 @@ def _report(
     )
 
 
-def _name_column(name: str, known: Set[str]) -> str:
-    """Give a name of the header as it may be shown; one of the feed's keeps what tells it."""
-    plain = normalise_name(name)
-    if plain not in known:
-        return show_name(name)
-    return name if show_text(name) == name else plain
+def _show_header(source: Source, feed: Feed) -> list[tuple[str, bool]]:
+    """Give each name of the header as it may be shown, and whether the feed knows it.
+
+    If one of the others doesn't look like a name, none is shown: the first record may have got into the header.
+    """
+    known = set(feed.names)
+    plain = [normalise_name(name) for name in source.dialect.header]
+    shown = [show_name(name) if name.strip() else "" for name in source.dialect.header]
+    hide = any(text == NOT_SHOWN for text, name in zip(shown, plain, strict=True) if name not in known)
+    found = []
+    for name, bare, text in zip(source.dialect.header, plain, shown, strict=True):
+        if bare in known:
+            found.append((name if show_text(name) == name else bare, True))
+        else:
+            found.append((NOT_SHOWN if hide and text else text, False))
+    return found
 
 
 def _note_file(source: Source) -> dict[str, int]:

@@ -56,9 +56,9 @@ def _decimal_pattern(mark: str, other: str) -> str:
 _POINT, _COMMA = _decimal_pattern(".", ","), _decimal_pattern(",", ".")
 _EITHER = rf"^{_EDGE}[1-9][0-9]{{0,2}}\.[0-9]{{3}}{_EDGE}$"
 _WHOLE = {
-    # A whole number has no decimals but zeros: any others are thousands.
+    # Whole numbers have no decimals but zeros; `2.500` may be a fraction, which is refused, or thousands.
     FOR: rf"^{_EDGE}[0-9]+\.(?:0{{1,2}}|0{{4,}}){_EDGE}$",
-    AGAINST: rf"^{_EDGE}[1-9][0-9]{{0,2}}(?:\.[0-9]{{3}})*\.(?:[0-9]{{2}}[1-9]|[0-9][1-9]0|[1-9]00){_EDGE}$",
+    AGAINST: rf"^{_EDGE}[1-9][0-9]{{0,2}}(?:\.[0-9]{{3}}){{2,}}{_EDGE}$",
     UNDECIDED: rf"^{_EDGE}[1-9][0-9]{{0,2}}\.000{_EDGE}$",
 }
 _AMOUNT = {FOR: _POINT, AGAINST: _COMMA, UNDECIDED: _EITHER}
@@ -201,7 +201,7 @@ def judge(evidence: Mapping[tuple[str, str, str], Sign], delimiter: str) -> Judg
         elif topic == DECIMAL:
             _judge_decimals(result, column, sides, evidence, delimiter)
         else:
-            _judge_dates(result, column, topic, sides)
+            _judge_dates(result, column, topic, sides, _sum_dates(evidence, column))
     return result
 
 
@@ -238,17 +238,32 @@ def _judge_decimals(
         )
 
 
-def _judge_dates(result: Judgement, column: str, mark: str, sides: Mapping[str, Sign | None]) -> None:
-    against, undecided = sides[AGAINST], sides[UNDECIDED]
-    usual = sign.number if (sign := sides[FOR]) else 0
+def _sum_dates(evidence: Mapping[tuple[str, str, str], Sign], column: str) -> dict[str, Sign]:
+    """Add up the signs of a column's dates, whatever separates them."""
+    sums: dict[str, Sign] = {}
+    for (name, topic, side), sign in evidence.items():
+        if name == column and topic not in {DECIMAL, APOSTROPHES}:
+            known = sums.get(side, Sign(0, sign.place))
+            sums[side] = Sign(known.number + sign.number, min(known.place, sign.place))
+    return sums
+
+
+def _judge_dates(
+    result: Judgement, column: str, mark: str, sides: Mapping[str, Sign | None], all_dates: Mapping[str, Sign]
+) -> None:
+    undecided = sides[UNDECIDED]
+    # Another separator may be another writer's; it is asked where this one says nothing.
+    asked: Mapping[str, Sign | None] = sides if sides[FOR] or sides[AGAINST] else all_dates
+    against, usual = asked.get(AGAINST), sign.number if (sign := asked.get(FOR)) else 0
     if not against or against.number <= usual:
         return
+    with_mark = f" with {mark}" if asked is sides else ""
     only = (
-        f"{column}: {_number(against.number, 'date')} with {mark} (line {against.place}) can only have the month"
+        f"{column}: {_number(against.number, 'date')}{with_mark} (line {against.place}) can only have the month"
         f" first, and {usual or 'none'} only the day first"
     )
     if undecided:
-        either = f"{undecided.number} (line {undecided.place}) may be either"
+        either = f"{undecided.number} with {mark} (line {undecided.place}) may be either"
         result.doubts.append(f"{only}; {either}.")
     else:
         result.hints.append(f"{only}.")

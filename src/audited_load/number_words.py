@@ -11,6 +11,7 @@ from text_to_num import text2num
 NUMBER_WORDS = r"(?i)^[a-z][a-z \-,]*$"
 """Texts that are worth a try: letters, spaces, hyphens and commas only."""
 
+_LOOSE_COMMA = re.compile(r"(?i)(?<!thousand)(?<!million)(?<!billion)(?<!trillion),(?!\s+and\b)|,\s*$")
 _SIGNS = ("minus ", "negative ")
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -28,11 +29,12 @@ def read_number_words(text: str) -> str | None:
     Returns:
         The number as decimal text ("105.25"), or None if the words are not one number.
     """
+    if _LOOSE_COMMA.search(text):
+        return None
     words = _normalise(text)
-    sign = ""
-    for prefix in _SIGNS:
-        if words.startswith(prefix):
-            sign, words = "-", words.removeprefix(prefix)
+    sign = "-" if words.startswith(_SIGNS) else ""
+    if sign:
+        words = words.partition(" ")[2]
     whole_words, point, decimal_words = words.partition(" point ")
     whole = _read_whole(whole_words)
     if whole is None:

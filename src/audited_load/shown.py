@@ -13,8 +13,9 @@ INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\
 DECLARE_ENCODING = "--encoding, or SOURCE_ENCODING for all files (docs/files.md)"
 """Where an encoding is declared."""
 
+NOT_SHOWN = "(not shown)"
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
-_COLUMN_NAME = re.compile(r"[^\W\d_][\w \-./#()%&]*")
+_COLUMN_NAME = re.compile(r"[^\W\d_][\w \-./#()%&€$£+:]*")
 _LONG_NUMBER = re.compile(r"\d{5}")
 
 
@@ -55,4 +56,4 @@ def show_name(name: str) -> str:
     """
     bare = name.strip().strip(INVISIBLE).strip()
     looks_right = _COLUMN_NAME.fullmatch(bare) and not _LONG_NUMBER.search(bare)
-    return show_text(name.strip()) if looks_right and len(bare) <= SHOWN_CHARACTERS else "(not shown)"
+    return show_text(name.strip()) if looks_right and len(bare) <= SHOWN_CHARACTERS else NOT_SHOWN

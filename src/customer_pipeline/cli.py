@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -34,6 +35,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main() -> None:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal can't show must not end the command.
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parse(sys.argv[1:])
     try:
         code = int(arguments.function(arguments) or 0)

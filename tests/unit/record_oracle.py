@@ -105,7 +105,7 @@ def _read_over_lines(body: str, start: int) -> int | None:
         place = end + 1
 
 
-def _is_one_record(text: str, fields: int, key: int) -> bool:
+def _is_one_record(text: str, fields: int, key: int) -> bool:  # noqa: PLR0911 - one for each reason
     """Tell whether the lines that quotes hold together are one record, and none of them one by itself."""
     whole = split_line(text)
     if len(whole) != fields or any(piece.kind == "broken" for piece in whole):
@@ -116,12 +116,19 @@ def _is_one_record(text: str, fields: int, key: int) -> bool:
     opened = next(number for number, piece in enumerate(lines[0]) if piece.kind == "broken")
     if len(lines[0]) == fields and opened < fields - 1:
         return False
-    suspects = lines[1:-1] if opened == 0 and len(lines[-1]) == fields else lines[1:]
     if opened < key < len(lines[0]) and _may_be_key(lines[0][key].text):
         return False
-    return not any(
-        len(line) == fields or (key < len(line) and _may_be_key(_bare(line[key].text))) for line in suspects
-    )
+    keys = {key} if key == 0 else {key - 1, key, key + 1}
+    for number, line in enumerate(lines[1:], start=1):
+        is_last = number == len(lines) - 1
+        if is_last and opened == 0 and len(line) == fields:
+            continue
+        is_rest = is_last and opened == 1 and len(line) == fields - 1
+        if len(line) >= max(fields - 1, 2) and not is_rest:
+            return False
+        if any(_may_be_key(piece.text) for place, piece in enumerate(line) if place in keys):
+            return False
+    return True
 
 
 def _bare(text: str) -> str:
@@ -143,6 +150,8 @@ def _is_blank(pieces: list[Piece]) -> bool:
 def _judge(line: str, pieces: list[Piece], fields: int) -> list[str] | str:
     if "\0" in line:
         return "nul"
+    if any(piece.kind == "plain" and "\r" in piece.text for piece in pieces):
+        return "return"
     try:
         line.encode()
     except UnicodeEncodeError:

@@ -117,11 +117,11 @@ def test_what_holds_no_records_is_refused_with_a_remedy(tmp_path: Path, content:
 
 
 def test_a_header_of_very_many_columns_is_no_trouble(tmp_path: Path) -> None:
-    """140,000 columns: a header has to fit into a mebibyte."""
-    extra = "".join(f",c{n}" for n in range(140_000))
+    """110,000 columns: a header has to fit into a mebibyte."""
+    extra = "".join(f",c{n // 1000}_{n % 1000}" for n in range(110_000))
     report = clean(tmp_path / "file.csv", HEADER.strip() + extra + "\n" + ROW.format(1))
     assert (report.read, report.reasons) == (1, {"record:too_few_fields": 1})
-    assert (report.ignored_columns[0], report.ignored_columns[-1]) == ("c0", "and 139950 more")
+    assert (report.ignored_columns[0], report.ignored_columns[-1]) == ("c0_0", "and 109950 more")
 
 
 def test_a_header_and_a_record_of_a_million_fields_are_a_clear_error(tmp_path: Path) -> None:

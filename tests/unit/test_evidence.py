@@ -40,7 +40,7 @@ def content(column: str, texts: list[str], delimiter: str = ";", **others: str) 
         ("tax", ["$ 0,50", "(2.037)"], ";"),
         ("price", ["2.037", "15.000"], ";"),
         ("quantity", ["1.000"], ";"),
-        ("quantity", ["1.250", "1.000"], "|"),
+        ("quantity", ["1.250.000", "1.000"], "|"),
         ("price", ['"12,50"', "2.037"], ","),
     ],
 )
@@ -87,7 +87,8 @@ def test_a_column_without_a_sign_follows_the_others(tmp_path: Path) -> None:
         (["07/13/2023", "07/14/2023", "13/07/2023", "03/04/2023"], True),
         (["07/13/2023", "13/07/2023", "03/04/2023"], False),
         (["07/13/2023", "05/05/2023"], False),  # the same either way
-        (["07/13/2023", "03-04-2023"], False),  # another separator, another writer
+        (["07/13/2023", "03-04-2023"], True),
+        (["07/13/2023", "13-07-2023", "03-04-2023"], False),  # another separator, another writer
         (["03/04/2023", "05/06/2023"], False),  # can't be known
         (["07/13/2023", "2023-04-03"], False),
     ],

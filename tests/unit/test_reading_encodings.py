@@ -77,3 +77,11 @@ def test_utf_8_that_was_declared_to_be_something_else_is_refused(tmp_path: Path)
 def test_bytes_that_are_not_of_the_declared_encoding_refuse_the_file(tmp_path: Path) -> None:
     with pytest.raises(UnusableFileError, match="not valid"):
         clean_as(tmp_path / "file.csv", content(FRENCH).encode("cp1252"), "ascii")
+
+
+def test_two_letters_that_look_like_utf_8_do_not_make_a_file_utf_8(tmp_path: Path) -> None:
+    words = ("Анна", "Пётр", "Иван", "Мария")
+    assert words[1].encode("cp1251")[:2].decode()
+    with pytest.raises(UnusableFileError, match="encoding is not known"):
+        clean(tmp_path / "file.csv", content(words).encode("cp1251"))
+    assert names(clean_as(tmp_path / "file.csv", content(words).encode("cp1251"), "cp1251")) == words

@@ -65,7 +65,13 @@ def test_a_header_is_found_where_it_is(tmp_path: Path, content: str, rules: dict
 def test_a_header_below_records_is_refused(tmp_path: Path) -> None:
     """They would be taken for titles, and lost."""
     assert "below what looks like records" in refusal(tmp_path / "file.csv", ROW.format(9) + GOOD)
-    assert "below what looks like records" in refusal(tmp_path / "file.csv", "9,5\n" + GOOD)
+    for line in (
+        "9,5",
+        "ORD/1,,,5,Lamp,2,10.50,1.00",
+        ROW.format(9).strip().replace(",", ";"),
+        "0 1000,1,2023-07-13",
+    ):
+        assert "below what looks like records" in refusal(tmp_path / "file.csv", f"{line}\n{GOOD}")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,8 @@ def test_a_header_below_records_is_refused(tmp_path: Path) -> None:
         (ROWS, "line 1 looks like a record"),
         ("hello\nworld\n", "no line looks like a header"),
         ("\n \n,,,\n", "no header found"),
+        ("sep=\u00a6\n" + GOOD.replace(",", "\u00a6"), "separated by '\u00a6'"),
+        (GOOD.replace("\n", "\r", 1), "line ends are mixed"),
     ],
 )
 def test_what_is_no_csv_with_its_header_is_called_by_its_name(
@@ -124,9 +132,25 @@ def test_a_refusal_shows_nothing_of_a_record(tmp_path: Path) -> None:
         "title\n" + row,
         HEADER.replace("tax", "4929123412341234") + row,
         HEADER.replace("tax", "jane@example.org") + row,
+        "product_name,Jane Doe,John\ncustomer_id,Jane,John\n",
     ):
         said = refusal(tmp_path / "file.csv", content)
         assert not [secret for secret in secrets if secret in said], said
+
+
+def test_a_record_that_got_into_the_header_is_not_shown(tmp_path: Path) -> None:
+    glued = HEADER.strip() + ",email," + ROW.format(1).replace("Thing", "Jane Doe").strip() + ",jane\n"
+    report = clean(tmp_path / "file.csv", glued + ROW.format(2))
+    assert "Jane" not in describe(report) + str(report.to_dict())
+
+
+def test_a_csv_that_speaks_of_mustard_is_no_tar_archive(tmp_path: Path) -> None:
+    start = HEADER + ROW.format(1) + ROW.format(2) + ROW.format(3)
+    row = ROW.format(4)
+    name = "x" * (256 - len(start) - row.index("Thing")) + "Mustard"
+    content = start + row.replace("Thing", name)
+    assert content[257:262] == "ustar"
+    assert clean(tmp_path / "file.csv", content).accepted == 4
 
 
 def test_what_a_terminal_would_obey_is_shown_as_text(tmp_path: Path) -> None:

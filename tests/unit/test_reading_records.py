@@ -211,3 +211,73 @@ def test_the_reason_of_a_broken_record_gives_the_figures(tmp_path: Path, line: s
     report = clean(tmp_path / "file.csv", content.encode(errors="surrogateescape"))
     assert reason in read_rows(report.rejected_file)[0]["reasons"]
     assert report.accepted == 2
+
+
+SHIFTED = "customer_id,product_name,transaction_id,product_id,quantity,tax,price,transaction_date,memo\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        # One field too many, or too few, before the key.
+        (
+            SHIFTED
+            + '1,Lamp,700003,5,2,1.00,10.50,2023-07-11,"\n'
+            + '1,Desk, big,700004,5,2,1.00,10.50,2023-07-12,"\n'
+            + "1,Lamp,700005,5,2,1.00,10.50,2023-07-12,m\n",
+            3,
+        ),
+        (
+            SHIFTED
+            + '1,Lamp,700003,5,2,1.00,10.50,2023-07-11,"\n'
+            + '1,700004,5,2,1.00,10.50,2023-07-12,"\n'
+            + "1,Lamp,700005,5,2,1.00,10.50,2023-07-12,m\n",
+            3,
+        ),
+        # An id with what shows nothing.
+        (
+            NOTED
+            + noted(700_001, '"see').replace("Thing", "a")
+            + "700002\u200b,1,2023-07-12,5,Desk,2,10.50,1.00\n"
+            + 'end"\n'
+            + noted(700_004, "m"),
+            3,
+        ),
+        # A header whose line goes on.
+        (HEADER + ROW.format(700_001) + HEADER.strip() + ",700002,1,2023-07-12,5,Desk,2,1.00,1\n", 2),
+        # A line end that was lost in a column that is not kept.
+        (NOTED + noted(700_001, "a\r700002") + noted(700_003, "b"), 3),
+    ],
+    ids=["too many", "too few", "invisible", "header and record", "lone return"],
+)
+def test_no_id_vanishes_in_what_reviewers_found(tmp_path: Path, content: str, lines: int) -> None:
+    report = clean(tmp_path / "file.csv", content.encode())
+    found = found_ids((report.cleaned_file, report.rejected_file))
+    assert sum(found.values()) == lines
+    assert set(found.values()) == {1}
+
+
+@pytest.mark.parametrize("last", ["", ROW.format(2)])
+@pytest.mark.parametrize("name", [b"Stra\xdfe", b"\0"])
+def test_a_strange_header_in_the_middle_spoils_no_record(tmp_path: Path, name: bytes, last: str) -> None:
+    header = HEADER.strip().encode() + b"," + name + b"\n"
+    row = ROW.format(1).replace("Thing", "Größe").replace("\n", ",x\n").encode()
+    report = clean(tmp_path / "file.csv", header + row + header + last.replace("\n", ",x\n").encode())
+    assert (report.accepted, report.quarantined) == (1 + bool(last), 0)
+
+
+def test_a_mark_at_the_start_of_a_name_does_not_depend_on_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = "product_name,transaction_id,customer_id,transaction_date,product_id,quantity,price,tax\n"
+    rows = "".join(f"\ufeffLamp,{number},1,2023-07-11,5,2,10.50,1.00\n" for number in range(1, 9))
+    whole = accepted_values(clean(tmp_path / "whole.csv", header + rows))
+    monkeypatch.setattr("audited_load.reading.compression.CHUNK_BYTES", 101)
+    assert accepted_values(clean(tmp_path / "parts.csv", header + rows)) == whole
+
+
+def test_a_filled_last_field_without_a_name_is_refused(tmp_path: Path) -> None:
+    rows = "".join(ROW.format(number).replace("\n", ",\n") for number in range(10, 250))
+    report = clean(tmp_path / "file.csv", HEADER + rows + ROW.format(5).replace("\n", ',"9,"\n') + ROW.format(6))
+    assert report.reasons == {"record:too_few_fields": 1, "record:too_many_fields": 1}
+    assert "the delimiter with which the other records end is missing" in Path(report.rejected_file).read_text()

@@ -98,7 +98,7 @@ DATE_RULES = (
     # In these centuries no text can also be a day-month-year or a month-day-year.
     Rule(
         "eight_digits",
-        r"^((?:19|20)[0-9]{2})([0-9]{2})([0-9]{2})$",
+        r"^((?:19|20)[0-9]{2})(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$",
         "${1}-${2}-${3}",
         (("20230711", "2023-07-11"),),
     ),
@@ -156,7 +156,7 @@ DATE_REFUSALS = (
         "digits_only",
         "^[0-9]+$",
         "is digits only; a day in digits has eight: year from 1900 to 2099, month, day",
-        ("45118", "11072023"),
+        ("45118", "11072023", "19122010"),
     ),
     Refusal("not_a_date", "", "is in no form of date that is read", ("yesterday", "11 Juli 2023", "2023-W28-2")),
 )

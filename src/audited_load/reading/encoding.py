@@ -24,9 +24,14 @@ _WIDE = {
     "utf-16-be": re.compile(rb"(?:\0[\t\n\r -~]){8}"),
 }
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+HEAD_BYTES = 2**20
+"""So much is looked at before a file is taken for UTF-8."""
 _FALLBACK = "windows-1252"
 _BEYOND_ASCII = re.compile(rb"[\xc0-\xff]+")
 _LONG = 4
+_ASCII = bytes(range(128))
+MAX_INVALID = 4
+"""Bytes that are no UTF-8 for each of its characters, in a text that is still taken for it."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,8 @@ def find_encoding(
         UnusableFileError: It was declared otherwise, or Windows-1252 would make no words of it.
     """
     head = next(chunks, b"")
+    while len(head) < HEAD_BYTES and (more := next(chunks, b"")):
+        head += more
     for mark, codec in _BOMS.items():
         if head.startswith(mark):
             return Encoding(codec)
@@ -191,9 +198,21 @@ class _Words:
         return len(self.long) > 1 and self.long_number * 2 > self.all
 
 
-def _is_utf8(head: bytes, chunks: Iterator[bytes], words: _Words | None = None) -> bool:
-    """Tell whether the text looks like UTF-8, or is plain ASCII; count its words beyond ASCII."""
+def _is_utf8(head: bytes, chunks: Iterator[bytes], words: _Words) -> bool:
+    """Tell whether the text looks like UTF-8, or is plain ASCII; count its words beyond ASCII.
+
+    One character of UTF-8 is enough, unless the text begins with far more bytes that are none: two letters of
+    another encoding look like one now and then.
+    """
     invalid = False
+    if not head.isascii():
+        start = head[:HEAD_BYTES]
+        decoded = len(_MULTIBYTE.findall(start))
+        if decoded and len(_MULTIBYTE.sub(b"", start).translate(None, _ASCII)) > MAX_INVALID * decoded:
+            words.add(start)
+            for chunk in chunks:
+                words.add(chunk)
+            return False
     before, chunk = b"", head
     decoder = codecs.getincrementaldecoder("utf-8")()
     while chunk:
@@ -202,8 +221,7 @@ def _is_utf8(head: bytes, chunks: Iterator[bytes], words: _Words | None = None) 
             if _MULTIBYTE.search(before + chunk):
                 return True
             before = chunk[-3:]
-            if words:
-                words.add(chunk)
+            words.add(chunk)
             try:
                 decoder.decode(chunk)
             except UnicodeDecodeError:

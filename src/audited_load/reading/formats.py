@@ -60,7 +60,7 @@ def name_binary_format(head: bytes) -> Format | None:
         if b"opendocument.spreadsheet" in start:
             return Format("a LibreOffice sheet (ods)", _SAVE)
         return Format("a zip archive", _UNPACK)
-    if head[257:262] == b"ustar":
+    if head[257:265] in {b"ustar\x0000", b"ustar  \x00"}:
         return Format("a tar archive", _UNPACK)
     return next((found for magic, found in _BINARY if head.startswith(magic)), None)
 

@@ -20,7 +20,7 @@ HEADER_BYTES = 2**20
 SAMPLED_LINES = 200
 
 _BLANK = ' \t,;|"'
-_SEP_LINE = re.compile(r'"?sep=([^\w\s"]|\t)"?[,;\t|]*', re.IGNORECASE)
+_SEP_LINE = re.compile(r'"?sep=([!#-/:-@\[-`{-~]|\t)"?[,;\t|]*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -120,17 +120,26 @@ def _lines(head: bytes, newline: bytes) -> Iterator[Line]:
 def _require_no_records(name: str, above: Sequence[Line], dialect: Dialect) -> None:
     """Refuse a header below its records: they would be taken for titles, and lost."""
     for number, line in enumerate(above, start=1):
-        fields = split_names(line.text, dialect.delimiter)
-        filled = sum(bool(field.strip()) for field in fields)
-        is_keyed = (
-            dialect.key is not None and len(fields) > dialect.key and looks_like_key(fields[dialect.key].encode())
-        )
-        if (is_keyed and filled > 1) or (filled >= dialect.fields > 1):
+        filled = max(_count_as_record(line.text, mark, dialect) for mark in {*DELIMITERS, dialect.delimiter})
+        if filled:
             raise UnusableFileError(
                 f"{name}: the header is below what looks like records: line {number} of those above it has"
                 f" {filled} values.",
                 "Ask the supplier for the file with its header on the first line. Nothing was loaded.",
             )
+
+
+def _count_as_record(line: str, delimiter: str, dialect: Dialect) -> int:
+    """Count the values of a line that looks like a record; 0 for a title, a period, a note."""
+    fields = split_names(line, delimiter)
+    filled = [field for field in fields if field.strip()]
+    is_keyed = (
+        dialect.key is not None and len(fields) > dialect.key and looks_like_key(fields[dialect.key].encode())
+    )
+    is_full = len(filled) * 2 > dialect.fields > 1
+    # A period, such as from one day to another, has two.
+    all_numbers = len(filled) > 2 and all(re.search(r"[0-9]", field) for field in filled)  # noqa: PLR2004
+    return len(filled) if (is_keyed and len(filled) > 1) or is_full or all_numbers else 0
 
 
 def _look_at_records(dialect: Dialect, body: bytes, newline: bytes) -> Dialect:

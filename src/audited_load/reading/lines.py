@@ -115,7 +115,9 @@ def find_no_records(
     header = [*map(normalise_name, dialect.header[: dialect.named_fields])]
     headers = []
     for number in suspects[_may_be_header(array, starts[suspects], dialect)].tolist():
-        found = _names(data[starts[number] : ends[number]], dialect)[: len(header)]
+        found = _names(data[starts[number] : ends[number]], dialect)
+        while len(found) > len(header) and not found[-1]:
+            found.pop()
         if found == header:
             headers.append(number)
         elif set(header).issuperset(found) and len(set(found)) == len(set(header)):

@@ -9,6 +9,7 @@ import numpy as np
 
 from audited_load.reading.dialect import Dialect, Grammar, grammar_of
 from audited_load.reading.lines import NEWLINE, QUOTE, RETURN, Lines
+from audited_load.shown import INVISIBLE
 
 MAX_RECORD_BYTES = 2**20
 """A quoted field that has not ended after this many bytes counts as never closed."""
@@ -17,7 +18,8 @@ GOOD, STRAY_QUOTE, UNCLOSED_QUOTE = "", "stray_quote", "unclosed_quote"
 PLAIN, QUOTE_IN_FIELD, SPACE_BESIDE_QUOTE = "", "quote_in_field", "space_beside_quote"
 
 _QUOTED = re.compile(rb'"(?:[^"]|"")*+"')
-_KEY = re.compile(rb"[\s\"'=\xc2\xa0\xe2\x80\x80-\x8f\xef\xbb\xbf]*[A-Za-z]?[0-9]+(?:\.0*)?[\s\"'\xc2\xa0]*")
+_KEY = re.compile(r"[A-Za-z]?[0-9]+(?:\.0*)?")
+_AROUND_KEY = dict.fromkeys(map(ord, "\"'=" + INVISIBLE))
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class OddRecord:
 
 def looks_like_key(text: bytes) -> bool:
     """Tell whether a text may be a record's key: digits, perhaps with a letter before them."""
-    return _KEY.fullmatch(text) is not None
+    return _KEY.fullmatch(text.decode(errors="replace").translate(_AROUND_KEY).strip()) is not None
 
 
 def judge_odd(data: bytes, lines: Lines, dialect: Dialect, *, final: bool) -> tuple[tuple[OddRecord, ...], int]:
@@ -142,9 +144,9 @@ def _name_form(text: bytes, grammar: Grammar) -> str:
 def _holds_a_record(raw: bytes, dialect: Dialect, grammar: Grammar) -> bool:
     """Tell whether one of the lines that quotes make one record is a record by itself.
 
-    It is if it has all fields, or begins like a record, with what may be a key: then the quotes are stray ones, and
-    what lies between them would be lost. Of a true record over several lines only the first line may look so, or
-    the last if the record's first field is the one that goes on.
+    It is if it has all fields, give or take one, or what may be a key in the key's place, give or take one: then
+    the quotes are stray ones, and what lies between them would be lost. Of a true record over several lines only
+    the first line may look so, or the last if the record's first field is the one that goes on.
     """
     first, *others = (grammar.piece.findall(line.rstrip(b"\r\n")) for line in raw.split(b"\n") if line)
     opened = next(number for number, piece in enumerate(first) if _is_open(piece, grammar))
@@ -152,13 +154,17 @@ def _holds_a_record(raw: bytes, dialect: Dialect, grammar: Grammar) -> bool:
         return True
     if dialect.key is not None and opened < dialect.key < len(first) and looks_like_key(first[dialect.key]):
         return True
+    keys = slice(0, 0)
+    if dialect.key is not None:
+        # Only where something is before the key can a field more or less move it.
+        keys = slice(max(dialect.key - 1, 0), dialect.key + 1 + (dialect.key > 0))
     if opened == 0 and others and len(others[-1]) == dialect.fields:
         others.pop()
-    return any(
-        len(pieces) == dialect.fields
-        or (dialect.key is not None and dialect.key < len(pieces) and looks_like_key(pieces[dialect.key]))
-        for pieces in others
-    )
+    # All that comes behind a note in the second field is a field less than a record.
+    counted = others[:-1] if opened == 1 and others and len(others[-1]) == dialect.fields - 1 else others
+    if any(len(pieces) >= max(dialect.fields - 1, 2) for pieces in counted):
+        return True
+    return any(any(map(looks_like_key, pieces[keys])) for pieces in others)
 
 
 def _is_open(piece: bytes, grammar: Grammar) -> bool:

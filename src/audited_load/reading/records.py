@@ -11,9 +11,7 @@ it stands; only the other lines with quotes (the odd ones) are looked at one by 
 
 from __future__ import annotations
 
-import codecs
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,15 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audited_load.errors import UnusableFileError
-from audited_load.reading.dialect import Dialect
+from audited_load.reading.dialect import Dialect, grammar_of
+from audited_load.reading.faults import LONE_RETURN, describe, find_undecodable
 from audited_load.reading.lines import Lines, Positions, find_lines, find_no_records
 from audited_load.reading.odd_records import (
     GOOD,
     STRAY_QUOTE,
     UNCLOSED_QUOTE,
     OddRecord,
-    find_bad_quote,
     judge_odd,
+    split_record,
 )
 
 MAX_LINE_BYTES = 2**26
@@ -45,6 +44,7 @@ _FAULTS = (
     UNCLOSED_QUOTE,
     "too_few_fields",
     "too_many_fields",
+    LONE_RETURN,
 )
 _CODE = {fault: code for code, fault in enumerate(_FAULTS)}
 _END_MARK = re.compile(rb"(?<=[^\r\n\x1a])\x1a+[\r\n]*\Z")
@@ -168,36 +168,41 @@ def find_records(block: Block, dialect: Dialect) -> Records:
     if dialect.blank_last:
         full = np.flatnonzero(fields == dialect.fields)
         faults[full[~_ends_blank(block.data, starts[full], ends[full], dialect)]] = _CODE["too_many_fields"]
-    faults[np.searchsorted(ends, _undecodable(block.data), "right")] = _CODE["undecodable_bytes"]
+    for row in _rows_at(_lone_returns(block.data), starts, ends):
+        if not faults[row] and _breaks_a_field(block.data[starts[row] : ends[row]], dialect):
+            faults[row] = _CODE[LONE_RETURN]
+    faults[_rows_at(find_undecodable(block.data), starts, ends)] = _CODE["undecodable_bytes"]
     nuls = [match.start() for match in re.finditer(b"\0", block.data)]
-    faults[np.searchsorted(ends, nuls, "right")] = _CODE["nul_byte"]
+    faults[_rows_at(nuls, starts, ends)] = _CODE["nul_byte"]
     return Records(starts, ends, numbers, faults, fields, forms)
+
+
+def _rows_at(places: list[int], starts: Positions, ends: Positions) -> NDArray[np.int64]:
+    """Tell in which records some bytes are; those in lines that are no records are in none."""
+    rows = np.unique(np.searchsorted(ends, places, "right"))
+    rows = rows[rows < len(ends)]
+    within = np.searchsorted(np.sort(places), ends[rows]) > np.searchsorted(np.sort(places), starts[rows])
+    return rows[within].astype(np.int64)
+
+
+def _lone_returns(data: bytes) -> list[int]:
+    """Find carriage returns without a line feed."""
+    if data.count(b"\r") == data.count(b"\r\n"):
+        return []
+    return [match.start() for match in re.finditer(rb"\r(?!\n)", data)]
+
+
+def _breaks_a_field(record: bytes, dialect: Dialect) -> bool:
+    """Tell whether a carriage return stands in a field without quotes, where a line end may be lost."""
+    grammar = grammar_of(dialect.delimiter, spaced_quotes=dialect.spaced_quotes)
+    pieces = grammar.field.findall(record.rstrip(b"\r\n"))
+    return any(b"\r" in piece and not piece.lstrip(b" \t").startswith(b'"') for piece in pieces)
 
 
 def describe_fault(block: Block, records: Records, row: int, dialect: Dialect) -> str:
     """Say what is wrong with a broken record, in figures and without a word of it."""
-    fault = name_fault(records.faults[row])
     line = block.data[records.starts[row] : records.ends[row]].rstrip(b"\r\n")
-    match fault:
-        case "too_few_fields" | "too_many_fields":
-            number = int(records.fields[row])
-            found = f"{number} field{'s' * (number != 1)}"
-            return f"{fault}: {found}, the header has {dialect.named_fields}"
-        case "nul_byte":
-            return f"{fault}: a NUL at column {_column(line, line.index(0))}"
-        case "undecodable_bytes":
-            place = _undecodable(line)[0]
-            return f"{fault}: byte 0x{line[place]:02x} at column {_column(line, place)} is not UTF-8"
-    quote = find_bad_quote(line, dialect)
-    where = f"the quote at column {quote.column}, in field {quote.field},"
-    if fault == UNCLOSED_QUOTE:
-        return f"{fault}: {where} is not closed before the next record"
-    what = "has a space before it" if quote.is_late else "closes the field, but more of it comes behind"
-    return f"{fault}: {where} {what}"
-
-
-def _column(line: bytes, place: int) -> int:
-    return len(line[:place].decode(errors="replace")) + 1
+    return describe(name_fault(records.faults[row]), line, int(records.fields[row]), dialect)
 
 
 def _mark_last(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -246,27 +251,5 @@ def _ends_blank(data: bytes, starts: Positions, ends: Positions, dialect: Dialec
     good: NDArray[np.bool_] = array[np.maximum(last, 0)] == ord(dialect.delimiter)
     for place in np.flatnonzero(~good):
         text = data[starts[place] : ends[place]].rstrip(b"\r\n")
-        good[place] = not text.rpartition(dialect.mark)[2].strip(b' \t"')
+        good[place] = not split_record(text, dialect)[-1].strip()
     return good
-
-
-def _undecodable(data: bytes) -> list[int]:
-    """Find bytes that are no UTF-8, at least one in each line that has any."""
-    if data.isascii():
-        return []
-    _found.positions = []
-    data.decode(errors="note_position")
-    return _found.positions  # type: ignore[no-any-return]
-
-
-_found = threading.local()
-
-
-def _note_position(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    _found.positions.append(error.start)
-    return "", error.end
-
-
-codecs.register_error("note_position", _note_position)

@@ -61,7 +61,7 @@ def _explain(head: bytes, lines: Sequence[str], delimiters: Sequence[str], requi
     if head.count(b"\0") * 4 > len(head):
         return "this is no CSV: it holds NUL bytes.", "Fetch it again, or ask the supplier for the file in UTF-8."
     best = max((_judge(number, line, delimiters, required) for number, line in enumerate(lines, 1)), key=_worth)
-    for explain in (_quoted_line_end, _whole_lines_quoted, _other_quote, _other_delimiter):
+    for explain in (_mixed_line_ends, _quoted_line_end, _whole_lines_quoted, _other_quote, _other_delimiter):
         if said := explain(lines, delimiters, required):
             return said
     return _missing_names(best, len(lines), required)
@@ -86,6 +86,18 @@ def _split(line: str, delimiter: str) -> list[str]:
         return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         return [line]
+
+
+def _mixed_line_ends(
+    lines: Sequence[str], delimiters: Sequence[str], required: list[str]
+) -> tuple[str, str] | None:
+    for line in lines:
+        if any(_is_complete(_split(part, mark), required) for part in line.split("\r")[:-1] for mark in delimiters):
+            return (
+                "its line ends are mixed: some are CR, others LF.",
+                "Ask the supplier for one kind of line ends, LF or CRLF.",
+            )
+    return None
 
 
 def _quoted_line_end(
@@ -169,13 +181,15 @@ def _missing_names(best: _Candidate, lines: int, required: list[str]) -> tuple[s
     where = f"the header seems to be line {best.number}; it" if best.number > 1 else "the header"
     shown = ", ".join(show_name(field) for field in best.fields[:SHOWN_NAMES])
     more = f" and {len(best.fields) - SHOWN_NAMES} more" if len(best.fields) > SHOWN_NAMES else ""
+    # A line with one known word in it may be a record.
+    found = f" Found: {shown}{more}." if best.known * 2 >= len(required) else ""
     hidden = " A name holds characters that can't be seen." if _hides(best.fields) else ""
     unknown = [name for name in names if name and name not in required]
     guesses = [f"{name} (found {show_name(guess)})" for name in missing if (guess := _near(name, unknown))]
     meant = f" Did you mean {', '.join(guesses)}?" if guesses else ""
     plural = "column" if len(missing) == 1 else "columns"
     return (
-        f"{where} lacks the {plural} {', '.join(missing)}: missing.{meant} Found: {shown}{more}.{hidden}",
+        f"{where} lacks the {plural} {', '.join(missing)}: missing.{meant}{found}{hidden}",
         f"Ask the supplier for the file with the header {header}, or rename its columns.",
     )
 
