@@ -135,10 +135,11 @@ def _weigh_names(texts: pl.Series) -> Signs:
 
 def _weigh_dates(texts: pl.Series, counts: pl.Series) -> Signs:
     """Count the dates with the year at their end of which the day, the month or either may come first."""
+    rows = texts.str.contains(_DATE).arg_true()
+    if not len(rows):
+        return {}
     found = (
-        pl.DataFrame({"text": texts, "count": counts})
-        .with_row_index("place")
-        .filter(pl.col("text").str.contains(_DATE))
+        pl.DataFrame({"place": rows, "text": texts.gather(rows), "count": counts.gather(rows)})
         .with_columns(pl.col("text").str.extract_groups(_DATE).alias("parts"))
         .unnest("parts")
         .filter(pl.col("2") == pl.col("4"))

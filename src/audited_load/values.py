@@ -80,7 +80,8 @@ def _repeats(texts: pl.Series) -> bool:
 
 def _clean_by_distinct(texts: pl.Series, column: Column) -> CleanedColumn:
     """Put each distinct text through the rules once."""
-    codes, distinct = _encode(texts)
+    codes, rows_of = _encode(texts)
+    distinct = texts.gather(rows_of)
     counts = pl.Series("count", np.bincount(codes.drop_nulls().to_numpy(), minlength=len(distinct)))
     solved, changed = _solve(distinct, counts, column)
     values = solved["value"].gather(codes)
@@ -94,18 +95,19 @@ def _clean_by_distinct(texts: pl.Series, column: Column) -> CleanedColumn:
         rows = codes.is_in(bad["code"].implode()).arg_true()
         reasons = [(row, why[code]) for row, code in zip(rows, codes.gather(rows), strict=True)]
     found = weigh_distinct(solved["text"], counts, column)
-    signs = {name: Sign(count, int((codes == code).arg_max() or 0)) for name, (count, code) in found.items()}
+    signs = {name: Sign(count, int(rows_of[code])) for name, (count, code) in found.items()}
     return CleanedColumn(values.rename(column.name), reasons, refused, changed, signs)
 
 
 def _encode(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Number the distinct texts from 0: the number of each text, null for null, and the texts."""
+    """Number the distinct texts from 0: the number of each text, null for null, and each number's first row."""
     codes = texts.cast(pl.Categorical(pl.Categories.random())).to_physical()
     known = codes.is_not_null().arg_true().to_numpy()
     numbers = codes.drop_nulls().to_numpy()
     first = np.empty(int(numbers.max()) + 1 if len(numbers) else 0, np.uint32)
-    first[numbers] = known
-    return codes, texts.gather(pl.Series(first))
+    # Of several rows the one that is written last stays.
+    first[numbers[::-1]] = known[::-1]
+    return codes, pl.Series(first)
 
 
 def _require(cleaned: CleanedColumn, column: Column) -> CleanedColumn:

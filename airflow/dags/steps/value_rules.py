@@ -44,14 +44,12 @@ def wrappers(tidy: str) -> tuple[Rule, ...]:
     )
 
 
-_OTHER_DIGITS = "".join(char for char in map(chr, range(128, 0x20000)) if char.isdecimal())
 ODD_CHARACTERS = (
     Refusal(
         "other_digits",
-        f"[{_OTHER_DIGITS}]",
+        r"[\p{Nd}--[0-9]]",
         "has digits of another script than 0 to 9",
         ("\uff11\uff10\uff10\uff11", "\u0661\u0660"),
-        needs=_OTHER_DIGITS,
     ),
     Refusal(
         "reversed",

@@ -24,7 +24,7 @@ _WIDE = {
     "utf-16-be": re.compile(rb"(?:\0[\t\n\r -~]){8}"),
 }
 _MULTIBYTE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-HEAD_BYTES = 2**20
+HEAD_BYTES = 2**16
 """So much is looked at before a file is taken for UTF-8."""
 _FALLBACK = "windows-1252"
 _BEYOND_ASCII = re.compile(rb"[\xc0-\xff]+")

@@ -17,7 +17,7 @@ from audited_load.shown import INVISIBLE
 
 DELIMITERS = (",", ";", "\t", "|")
 HEADER_BYTES = 2**20
-SAMPLED_LINES = 200
+SAMPLED_LINES, SAMPLED_BYTES = 200, 2**16
 
 _BLANK = ' \t,;|"'
 _SEP_LINE = re.compile(r'"?sep=([!#-/:-@\[-`{-~]|\t)"?[,;\t|]*', re.IGNORECASE)
@@ -129,6 +129,13 @@ def _require_no_records(name: str, above: Sequence[Line], dialect: Dialect) -> N
             )
 
 
+def _is_header(line: str, dialect: Dialect) -> bool:
+    fields = split_names(line, dialect.delimiter)
+    if not fields or normalise_name(fields[0]) != normalise_name(dialect.header[0]):
+        return False
+    return [*map(normalise_name, fields)] == [*map(normalise_name, dialect.header)]
+
+
 def _count_as_record(line: str, delimiter: str, dialect: Dialect) -> int:
     """Count the values of a line that looks like a record; 0 for a title, a period, a note."""
     fields = split_names(line, delimiter)
@@ -145,16 +152,19 @@ def _count_as_record(line: str, delimiter: str, dialect: Dialect) -> int:
 def _look_at_records(dialect: Dialect, body: bytes, newline: bytes) -> Dialect:
     """Find out what the writer does throughout, by the first records."""
     mark = re.escape(dialect.mark)
-    start = body[:HEADER_BYTES]
-    spaced = re.search(rb"(?:^|" + mark + rb") +\"", start, re.MULTILINE)
-    tight = re.search(rb"(?:^|" + mark + rb")\"", start, re.MULTILINE)
-    dialect = replace(dialect, spaced_quotes=spaced is not None and tight is None)
+    start = body[:SAMPLED_BYTES]
+    if len(body) > len(start):
+        # Only whole lines have all their fields.
+        start = start[: start.rfind(newline) + 1]
+    # Looking for blanks before quotes at all is a hundred times cheaper.
+    spaced = b' "' in start and re.search(rb"(?:^|" + mark + rb") +\"", start, re.MULTILINE)
+    tight = spaced and re.search(rb"(?:^|" + mark + rb")\"", start, re.MULTILINE)
+    dialect = replace(dialect, spaced_quotes=bool(spaced) and tight is None)
     piece = grammar_of(dialect.delimiter, spaced_quotes=dialect.spaced_quotes).piece
     counts: Counter[tuple[int, bool]] = Counter()
     for line in islice(_lines(start, newline), SAMPLED_LINES):
         fields = piece.findall(line.text.encode())
-        names = [normalise_name(field) for field in split_names(line.text, dialect.delimiter)]
-        if any(field.strip() for field in fields) and names != [*map(normalise_name, dialect.header)]:
+        if any(field.strip() for field in fields) and not _is_header(line.text, dialect):
             counts[len(fields), not fields[-1].strip(b' \t"')] += 1
     named, total = dialect.fields, counts.total()
     if any(count for (fields, _), count in counts.items() if fields == named):

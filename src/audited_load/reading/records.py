@@ -187,7 +187,7 @@ def _rows_at(places: list[int], starts: Positions, ends: Positions) -> NDArray[n
 
 def _lone_returns(data: bytes) -> list[int]:
     """Find carriage returns without a line feed."""
-    if data.count(b"\r") == data.count(b"\r\n"):
+    if b"\r" not in data or data.count(b"\r") == data.count(b"\r\n"):
         return []
     return [match.start() for match in re.finditer(rb"\r(?!\n)", data)]
 
