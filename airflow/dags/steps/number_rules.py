@@ -123,7 +123,7 @@ THOUSANDS_RULES = (
         (("1,234.00", "1234.00"), ("1,234,567", "1234567")),
         needs=",",
     ),
-    Rule("one_comma", r"^-?[1-9][0-9]{0,2},[0-9]{3}$", remove_commas, (("1,234", "1234"),), DECLARED, needs=","),
+    Rule("one_group", r"^-?[1-9][0-9]{0,2},[0-9]{3}$", remove_commas, (("1,234", "1234"),), DECLARED, needs=","),
     Rule(
         "thousands_space",
         r"^-?[1-9][0-9]{0,2}(?:\p{Zs}[0-9]{3})+(?:\.[0-9]*)?$",
