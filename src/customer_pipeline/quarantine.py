@@ -185,7 +185,7 @@ def replay(file: Path, form: Form) -> int:
         _write_beside(source, content)
     except OSError as error:
         raise UnavailableError(f"{source}: {error.strerror}.", "Check the disk, then replay again.") from error
-    code = run_pipeline(source, mode="merge", form=Form("utf-8", "point", "day_first"))
+    code = run_pipeline(source, mode="merge", form=Form("utf-8", "point", "day_first").words())
     if code:
         return code
     repaired = find_repaired(good, refused)

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from audited_load.errors import UnavailableError, UnusableFileError
-from audited_load.form import Form
 from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
-from customer_pipeline.declared import add_form, declared_form
+from customer_pipeline.declared import add_form, given_words
 from customer_pipeline.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.progress import Copied, Display, Step, look_at_run
 from customer_pipeline.services import start_services
@@ -61,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         mode=given.mode,
         force=given.force,
         full_refresh=given.full_refresh,
-        form=declared_form(given),
+        form=given_words(given),
     )
 
 
@@ -72,7 +71,7 @@ def run_pipeline(
     mode: str = MODES[0],
     force: bool = False,
     full_refresh: bool = False,
-    form: Form | None = None,
+    form: Mapping[str, str] | None = None,
 ) -> int:
     """Run the pipeline once.
 
@@ -82,7 +81,7 @@ def run_pipeline(
         mode: One of `MODES`.
         force: Publish even if the guards object.
         full_refresh: Build all marts anew.
-        form: How the file is written; None leaves it to the settings of the services.
+        form: Params that say how the file is written; those left out are as the settings of the services say.
 
     Returns:
         0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
@@ -90,8 +89,7 @@ def run_pipeline(
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
     conf: dict[str, Any] = {"mode": mode}
     conf |= {name: True for name, is_set in (("force", force), ("full_refresh", full_refresh)) if is_set}
-    if form is not None:
-        conf |= form.words()
+    conf |= form or {}
     if source:
         conf["source"] = source
     if file:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from audited_load.errors import RefusedError
 from customer_pipeline import quarantine, run
 from customer_pipeline.cli import _parse
 from customer_pipeline.settings import Runtime
@@ -66,7 +67,9 @@ def test_a_repaired_export_is_replayed_by_its_command(
     repair.write_text(repair.read_text().replace('"abc"', '"1.10"'))
     assert call("quarantine", "replay", repair) == 0
     (conf,) = confs
-    assert conf == {"mode": "merge", "source": conf["source"]}
+    # What was cleaned once has the form that needs no telling, whatever the settings say of the supplier's files.
+    form = {"encoding": "utf-8", "decimal": "point", "date_order": "day_first"}
+    assert conf == {"mode": "merge", "source": conf["source"], **form}
     assert conf["source"].startswith("replayed/replay-")
 
 
@@ -77,3 +80,16 @@ def test_what_the_command_line_asks_for_is_what_the_run_gets(confs: list[dict[st
     assert call("run", file, "--force") == 0
     given = {"source": "given/day.csv"}
     assert confs == [{"mode": "merge", "full_refresh": True, **given}, {"mode": "replace", "force": True, **given}]
+
+
+def test_a_run_says_only_what_its_options_declare(
+    confs: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings are those of the services, and not of the shell."""
+    file = tmp_path / "day.csv"
+    file.write_text(HEADER + GOOD)
+    monkeypatch.setenv("SOURCE_DECIMAL", "comma")
+    assert call("run", file, "--date-order", "month_first") == 0
+    assert confs == [{"mode": "replace", "source": "given/day.csv", "date_order": "month_first"}]
+    with pytest.raises(RefusedError, match="klingon"):
+        call("run", file, "--encoding", "klingon")
