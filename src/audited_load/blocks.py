@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
 from audited_load.evidence import Evidence, Sign
-from audited_load.form import Form
+from audited_load.form import UNDECLARED
 from audited_load.reading.dialect import Dialect
 from audited_load.reading.odd_records import split_record
 from audited_load.reading.records import Block, Records, describe_fault, find_records
@@ -153,7 +153,7 @@ def sum_totals(lines: bytes, feed: Feed) -> dict[str, Decimal]:
         schema_overrides=[pl.String] * (len(feed.names) + 1),
     )
     # Whatever form the source had, a cleaned file has that which needs no telling.
-    columns = {column.name: column for column in feed.in_form(Form()).columns}
+    columns = {column.name: column for column in feed.in_form(UNDECLARED).columns}
     values = pl.DataFrame(
         [clean_column(texts[name], columns[name]).values for name in feed.names if name in factors]
     )

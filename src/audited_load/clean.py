@@ -23,6 +23,7 @@ from audited_load.outputs import cleaned_and_rejected, refuse_own_input
 from audited_load.parts import PartMaker, Tally
 from audited_load.progress import Progress
 from audited_load.reading.dialect import normalise_name
+from audited_load.reading.encoding import GUESSED
 from audited_load.reading.records import Block, cut_blocks
 from audited_load.reading.source import Source, has_changed, inspect_file, read_chunks
 from audited_load.report import SUPERSEDED, CleanReport, add_exact
@@ -58,7 +59,7 @@ def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = No
     refuse_own_input(path, (cleaned, rejected))
     source = inspect_file(path, feed.names, feed.key, encoding=feed.form.encoding)
     positions = tuple(source.positions(feed.names))
-    layout = Layout(feed, source.dialect, positions, is_guessed=source.encoding.origin == "guessed")
+    layout = Layout(feed, source.dialect, positions, is_guessed=source.encoding.origin == GUESSED)
     with _work_folder(out, source.bytes) as work:
         maker = PartMaker(layout, work, source.bytes)
         tally, sha256, parts = _make_parts(source, maker, progress or (lambda _bytes, _records: None))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from audited_load.columns import SOURCE_RECORD, Column, Feed
-from audited_load.form import Form
+from audited_load.form import UNDECLARED, Form
 from audited_load.reading.dialect import normalise_name
 from audited_load.values import clean_column
 
@@ -41,7 +41,9 @@ def read_ids(texts: Sequence[str], feed: Feed) -> list[int | None]:
     clean = [text.encode(errors="ignore").decode() for text in texts]
     series = pl.Series(clean, dtype=pl.String)
     # Whether their file had decimal commas can't be told any more: `501,0` is 501, too.
-    point, comma = (clean_column(series, _subject_column(feed.in_form(form))).values for form in (Form(), _COMMA))
+    point, comma = (
+        clean_column(series, _subject_column(feed.in_form(form))).values for form in (UNDECLARED, _COMMA)
+    )
     return point.zip_with(point.is_not_null(), comma).to_list()
 
 

@@ -17,6 +17,7 @@ import polars as pl
 
 from audited_load.columns import Amount, CalendarDate, Column, Text, WholeNumber
 from audited_load.form import AUTO
+from audited_load.shown import count_of
 
 FOR, AGAINST, UNDECIDED = "for", "against", "undecided"
 DECIMAL = "decimal"
@@ -226,16 +227,16 @@ def _judge_decimals(
     if undecided and (contrary or (not others and delimiter != ",")):
         name, sign = (column, against) if against else next(iter(contrary), (column, undecided))
         why = (
-            f"{_number(sign.number, 'value')} of {name} (line {sign.place}) can only be written {other_way}"
+            f"{count_of(sign.number, 'value')} of {name} (line {sign.place}) can only be written {other_way}"
             if contrary
             else f"the fields are separated by {delimiter!r}, and no amount shows what the decimal mark is"
         )
         result.doubts.append(
-            f"{column}: {_number(undecided.number, 'value')} (line {undecided.place}) may be thousands: {why}."
+            f"{column}: {count_of(undecided.number, 'value')} (line {undecided.place}) may be thousands: {why}."
         )
     elif against:
         result.hints.append(
-            f"{column}: {_number(against.number, 'value')} (line {against.place}) can only be written {other_way}."
+            f"{column}: {count_of(against.number, 'value')} (line {against.place}) can only be written {other_way}."
         )
 
 
@@ -260,7 +261,7 @@ def _judge_dates(
         return
     with_mark = f" with {mark}" if asked is sides else ""
     only = (
-        f"{column}: {_number(against.number, 'date')}{with_mark} (line {against.place}) can only have the month"
+        f"{column}: {count_of(against.number, 'date')}{with_mark} (line {against.place}) can only have the month"
         f" first, and {usual or 'none'} only the day first"
     )
     if undecided:
@@ -268,7 +269,3 @@ def _judge_dates(
         result.doubts.append(f"{only}; {either}.")
     else:
         result.hints.append(f"{only}.")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from audited_load.errors import BadDataError, RefusedError
 from audited_load.report import SUPERSEDED, CleanReport
-from audited_load.shown import show_text
+from audited_load.shown import count_of, most_frequent, show_text
 
 MAX_REJECTED, MAX_SUPERSEDED = "MAX_REJECTED_RATIO", "MAX_SUPERSEDED_RATIO"
 DEFAULT_RATIO = 0.05
@@ -91,7 +91,7 @@ def check_limits(report: CleanReport, limits: Limits, key: str) -> None:
         )
     if report.doubts:
         more = len(report.doubts) - SHOWN_DOUBTS
-        others = f" So in {more} more column{'s' * (more != 1)}." if more > 0 else ""
+        others = f" So in {count_of(more, 'more column')}." if more > 0 else ""
         doubts = " ".join(report.doubts[:SHOWN_DOUBTS])
         raise BadDataError(
             f"{name}: the file itself speaks against how it was read. {doubts}{others}",
@@ -100,13 +100,14 @@ def check_limits(report: CleanReport, limits: Limits, key: str) -> None:
     where = f"{show_text(report.rejected_file, 4096)} names every reason"
     if report.accepted == 0:
         raise BadDataError(
-            f"{name}: none of {count_records(report.read)} could be accepted. {_most_frequent(report)}",
+            f"{name}: none of {count_of(report.read, 'record')} could be accepted. {_most_frequent(report)}",
             f"{where}. {_hint(report)} {AS_THEY_WERE}",
         )
-    refused, problems, remedies = report.quarantined - report.superseded, [], []
+    problems, remedies = [], []
     if report.rejected_ratio > limits.max_rejected_ratio:
+        verb = "was" if report.refused == 1 else "were"
         problems.append(
-            f"{refused} of {count_records(report.read)} {'was' if refused == 1 else 'were'} refused"
+            f"{report.refused} of {count_of(report.read, 'record')} {verb} refused"
             f" ({_compare(report.rejected_ratio, limits.max_rejected_ratio, MAX_REJECTED)})."
             f" {_most_frequent(report)}"
         )
@@ -134,21 +135,16 @@ def describe_superseded(superseded: int, read: int, key: str) -> str:
     """
     verb = "shares" if superseded == 1 else "share"
     return (
-        f"{superseded} of {count_records(read)} {verb} a {key} with a later one: does the file hold order lines, or"
-        " ids that start anew?"
+        f"{superseded} of {count_of(read, 'record')} {verb} a {key} with a later one: does the file hold order lines,"
+        " or ids that start anew?"
     )
 
 
 def list_few(counts: Mapping[str, int], shown: int = SHOWN_REASONS) -> str:
     """Name the most frequent, and how many more there are."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ordered = most_frequent(counts)
     few = ", ".join(f"{name} {count}" for name, count in ordered[:shown])
     return f"{few} and {len(ordered) - shown} more" if len(ordered) > shown else few
-
-
-def count_records(number: int) -> str:
-    """Write a number of records."""
-    return f"{number} record{'s' * (number != 1)}"
 
 
 def _hint(report: CleanReport, otherwise: str = ": no limit lets it pass") -> str:

@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from audited_load.reading.encoding import is_guessed
+
 SUPERSEDED = "record:superseded"
 """The reason of a record that a later one with the same key replaces."""
 
@@ -84,7 +86,7 @@ class CleanReport:
     @property
     def is_guessed(self) -> bool:
         """Whether nothing said how the file's text is encoded, and it was not UTF-8."""
-        return "guessed" in self.encoding
+        return is_guessed(self.encoding)
 
     @property
     def superseded_ratio(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections.abc import Mapping
 
 SHOWN_CHARACTERS = 60
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
@@ -34,6 +35,16 @@ def escape_text(text: str) -> str:
     """Escape a text of any length; its line ends stay."""
     # Most texts need nothing, and this is quick to see.
     return text if text.isprintable() else "".join(char if char == "\n" else _escape(char) for char in text)
+
+
+def count_of(number: int, noun: str) -> str:
+    """Write a number of things: "1 record", "2 records"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Put counts in order, the largest first; equal ones by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def show_json(values: object, indent: int | None = None) -> str:

@@ -11,7 +11,8 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
-from audited_load.shown import DECLARE_ENCODING, show_text
+from audited_load.reading.encoding import is_guessed
+from audited_load.shown import DECLARE_ENCODING, most_frequent, show_text
 from customer_pipeline.settings import Runtime
 
 _LOADS = "select * from cleaned_data.loads where run_id = %s order by source_name, load_id"
@@ -66,7 +67,7 @@ def _print_file(load: dict[str, Any], console: Console) -> None:
         f" + quarantined {load['quarantined']} + duplicates {load['duplicates']} ({load['encoding']}){again}",
         markup=False,
     )
-    if "guessed" in load["encoding"]:
+    if is_guessed(load["encoding"]):
         console.print(f"  If names look wrong, declare the encoding: {DECLARE_ENCODING}", markup=False)
 
 
@@ -94,8 +95,8 @@ def _print_counts(console: Console, title: str, loads: list[dict[str, Any]], col
     for load in loads:
         counts.update(load[column])
     if counts:
-        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        console.print(f"{title}: " + ", ".join(f"{name} {count}" for name, count in ordered), markup=False)
+        named = ", ".join(f"{name} {count}" for name, count in most_frequent(counts))
+        console.print(f"{title}: {named}", markup=False)
 
 
 def _number(value: Decimal | int) -> str:

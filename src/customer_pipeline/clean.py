@@ -12,12 +12,13 @@ from rich.console import Console
 
 from audited_load.clean import clean_file
 from audited_load.columns import Feed
-from audited_load.errors import UnavailableError, UnusableFileError
+from audited_load.errors import UnavailableError
 from audited_load.limits import check_limits, read_limits
 from audited_load.outputs import cleaned_and_rejected, find_existing, refuse_own_input
 from audited_load.progress import measured
 from audited_load.report import CleanReport
-from audited_load.shown import DECLARE_ENCODING, escape_text, show_json, show_text
+from audited_load.rights import readable
+from audited_load.shown import DECLARE_ENCODING, escape_text, most_frequent, show_json, show_text
 from customer_pipeline.declared import add_form, declared_form
 from customer_pipeline.feed import load_feed
 from customer_pipeline.progress import Display, describe_cleaning
@@ -77,13 +78,8 @@ def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
 
 def _size(file: Path) -> int:
     """Give the size of a file; of what is none, cleaning says so."""
-    try:
+    with readable(file, OSError):
         return file.stat().st_size if file.is_file() else 0
-    except OSError as error:
-        raise UnusableFileError(
-            f"{file}: can't be read: {error.strerror}.",
-            "Correct the rights of the file and of the folders above it (chmod, chown).",
-        ) from error
 
 
 def describe(report: CleanReport) -> str:
@@ -110,7 +106,7 @@ def describe(report: CleanReport) -> str:
 
 def _describe_counts(what: str, counts: Mapping[str, int]) -> list[str]:
     """Name the most frequent, a line each."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ordered = most_frequent(counts)
     lines = [f"  {what} {count:>8} {name}" for name, count in ordered[:SHOWN]]
     return [*lines, f"  {what}  and {len(ordered) - SHOWN} more, see report.json"] if ordered[SHOWN:] else lines
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from audited_load.errors import UnavailableError, UnusableFileError
+from audited_load.rights import CORRECT_RIGHTS, readable
 from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
@@ -32,7 +33,6 @@ POLL_SECONDS = 0.5
 BAD_DATA, UNUSABLE_FILE, FAILED, INTERRUPTED = 2, 3, 1, 130
 GIVEN, EARLIER, REPLAYED = "given", "earlier", "replayed"
 """Folders of their own in the data folder: where deliveries arrive, a later merge takes all files."""
-CORRECT_RIGHTS = "Correct the rights of the file and of the folders above it (chmod, chown). Nothing was loaded."
 BROUGHT_IN = {GIVEN, REPLAYED}
 _MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
@@ -132,11 +132,9 @@ def bring_in(file: Path, data: Path) -> str:
     Raises:
         UnusableFileError: It is no regular file.
     """
-    try:
+    with readable(file, OSError):
         path = file.resolve()
         is_file, exists = path.is_file(), path.exists()
-    except OSError as error:
-        raise UnusableFileError(f"{file}: can't be read: {error.strerror}.", CORRECT_RIGHTS) from error
     if not is_file:
         problem = "not a regular file" if exists else "no such file"
         raise UnusableFileError(f"{file}: {problem}.", "Check the path. Nothing was loaded.")

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from audited_load.reading.encoding import is_guessed
+from audited_load.shown import most_frequent
 from pipeline_page.warehouse import Connection, ask
 
 _COLUMNS = """
@@ -99,7 +101,7 @@ class Load:
     @property
     def encoding_is_guessed(self) -> bool:
         """Whether nothing said how the file's text is encoded, and it was not UTF-8."""
-        return "guessed" in self.encoding
+        return is_guessed(self.encoding)
 
     @property
     def superseded_ratio(self) -> float:
@@ -145,4 +147,4 @@ def add_reasons(loads: Iterable[Load]) -> list[tuple[str, int]]:
     counts: Counter[str] = Counter()
     for load in loads:
         counts.update(load.reason_counts)
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return most_frequent(counts)

@@ -19,6 +19,7 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from audited_load.errors import PipelineError
 from audited_load.report import CleanReport
+from audited_load.shown import most_frequent
 from steps.retry_policy import failed_tests
 from steps.settings import AlertSettings, read_alert_settings
 
@@ -55,7 +56,7 @@ def alert_of_rejects(report: CleanReport, context: Context) -> None:
     settings = read_alert_settings()
     if report.rejected_ratio <= settings.warn_rejected_ratio:
         return
-    worst = sorted(report.reasons.items(), key=lambda item: (-item[1], item[0]))[:5]
+    worst = most_frequent(report.reasons)[:5]
     lines = [
         f"Run: {context['dag_run'].run_id}",
         f"File: {report.source}",

@@ -7,12 +7,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
+from audited_load.rights import readable
 from audited_load.shown import show_text
 
 RUNS = "runs"
@@ -92,22 +92,6 @@ def _choose(data: Path, start: Path, wanted: str, own: Collection[str]) -> list[
         for path, part in parts.items()
         if not _is_own(part, own) and not any(name.startswith(".") for name in part.parts)
     ]
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say it if the rights to read a file or folder are missing.
-
-    Raises:
-        UnusableFileError: They are.
-    """
-    try:
-        yield
-    except PermissionError as error:
-        raise UnusableFileError(
-            f"{error.filename or path}: can't be read: {error.strerror}.",
-            "Correct the rights of the file and of the folders above it (chmod, chown). Nothing was loaded.",
-        ) from error
 
 
 def _outside(source: str) -> RefusedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,13 +10,21 @@ from typing import NamedTuple
 
 from audited_load.shown import INVISIBLE
 
-_QUOTED = rb'"(?:[^"]|"")*+"'
+QUOTED = rb'"(?:[^"]|"")*+"'
 _NOTHING = dict.fromkeys(map(ord, INVISIBLE))
 
 
 def normalise_name(name: str) -> str:
     """Fold case, spaces, hyphens and what can't be seen: " Customer ID" is `customer_id`."""
     return re.sub(r"[\s-]+", "_", name.translate(_NOTHING).strip().lower())
+
+
+def split_names(line: str, delimiter: str) -> list[str]:
+    """Split a line as a header."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return [line]
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,10 @@ def grammar_of(delimiter: str, *, spaced_quotes: bool) -> Grammar:
     # A tab may be the delimiter itself.
     space = rb"[ \t]" if delimiter != "\t" else rb"[ ]"
     before = space + rb"*+" if spaced_quotes else b""
-    quoted = before + _QUOTED + space + rb"*+"
+    quoted = before + QUOTED + space + rb"*+"
     plain = rb"(?!" + space + rb'*")[^\n' + mark + rb"]*+"
     whole = rb"(?:" + quoted + rb"(?=" + mark + rb"|\r?\n|\r?\Z)|" + plain + rb")"
-    exact = rb"(?:" + _QUOTED + rb"|[^\"\n" + mark + rb"]*+)"
+    exact = rb"(?:" + QUOTED + rb"|[^\"\n" + mark + rb"]*+)"
     nothing = (
         rb"(?:[ \t\v\f\r\x1a]|\xc2[\x85\xa0\xad]|\xe1\x9a\x80|\xe2\x80[\x80-\x8f\xa8-\xaf]"
         rb"|\xe2\x81[\x9f\xa0\xa6-\xa9]|\xe3\x80\x80|\xef\xbb\xbf)*+"

@@ -34,13 +34,16 @@ MAX_INVALID = 4
 """Bytes that are no UTF-8 for each of its characters, in a text that is still taken for it."""
 
 
+GUESSED = "guessed"
+
+
 @dataclass(frozen=True)
 class Encoding:
     """How a file's text is encoded.
 
     Attributes:
         name: A codec of Python's; "utf-8-sig" if a byte order mark comes first.
-        origin: How it is known: "declared"; "guessed" where the file is not UTF-8 and nothing says what it is; or
+        origin: How it is known: "declared"; `GUESSED` where the file is not UTF-8 and nothing says what it is; or
             "found".
     """
 
@@ -59,8 +62,13 @@ class Encoding:
 
     def __str__(self) -> str:
         """Name it for people."""
-        why = {"guessed": " (guessed: the file is not UTF-8)", "declared": " (declared)"}
+        why = {GUESSED: f" ({GUESSED}: the file is not UTF-8)", "declared": " (declared)"}
         return self.name + why.get(self.origin, "")
+
+
+def is_guessed(named: str) -> bool:
+    """Tell whether an encoding was guessed by what `str` made of it, as reports and the ledger keep it."""
+    return f"({GUESSED}:" in named
 
 
 def find_encoding(
@@ -108,7 +116,7 @@ def find_encoding(
             "Declare its encoding, such as --encoding windows-1251 (docs/files.md), or ask the supplier for UTF-8."
             " Nothing was loaded.",
         )
-    return Encoding(_FALLBACK, "guessed")
+    return Encoding(_FALLBACK, GUESSED)
 
 
 def known_encoding(name: str) -> str:
@@ -145,7 +153,7 @@ def decode_chunks(chunks: Iterator[bytes], encoding: Encoding, name: str) -> Ite
         yield from chunks
         return
     # Windows-1252 leaves five bytes undefined; they pass as control characters, which a rule refuses.
-    errors = "as_control_characters" if encoding.origin == "guessed" else "strict"
+    errors = "as_control_characters" if encoding.origin == GUESSED else "strict"
     decoder = codecs.getincrementaldecoder(encoding.name)(errors)
     try:
         yield decoder.decode(next(chunks, b"")).removeprefix("\ufeff").encode()
@@ -163,9 +171,7 @@ def encode_text(text: bytes, encoding: Encoding) -> bytes:
     """Turn whole characters of UTF-8 back into the bytes that `decode_chunks` read."""
     if encoding.is_utf8:
         return text
-    return text.decode().encode(
-        encoding.name, "as_control_characters" if encoding.origin == "guessed" else "strict"
-    )
+    return text.decode().encode(encoding.name, "as_control_characters" if encoding.origin == GUESSED else "strict")
 
 
 def _decodes(head: bytes) -> bool:

@@ -8,6 +8,7 @@ import threading
 
 from audited_load.reading.dialect import Dialect
 from audited_load.reading.odd_records import UNCLOSED_QUOTE, find_bad_quote
+from audited_load.shown import count_of
 
 LONE_RETURN = "lone_return"
 
@@ -29,7 +30,7 @@ def _explain(fault: str, line: bytes, fields: int, dialect: Dialect) -> str:
         case "too_few_fields" if dialect.blank_last and fields == dialect.named_fields:
             return "the delimiter with which the other records end is missing"
         case "too_few_fields" | "too_many_fields":
-            return f"{fields} field{'s' * (fields != 1)}, the header has {dialect.named_fields}"
+            return f"{count_of(fields, 'field')}, the header has {dialect.named_fields}"
         case "nul_byte":
             return f"a NUL at column {_column(line, line.index(0))}"
         case "undecodable_bytes":

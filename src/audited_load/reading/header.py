@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from audited_load.errors import UnusableFileError
-from audited_load.reading.dialect import Dialect, grammar_of, normalise_name
+from audited_load.reading.dialect import Dialect, grammar_of, normalise_name, split_names
 from audited_load.reading.odd_records import looks_like_key
 from audited_load.reading.refused_header import explain_missing_header
 from audited_load.shown import INVISIBLE
@@ -97,14 +96,6 @@ def find_header(
             return Header(_look_at_records(dialect, head[line.end :], newline), line.end, len(above), sep_line)
         above.append(line)
     raise explain_missing_header(name, head, [line.text for line in above], delimiters, required)
-
-
-def split_names(line: str, delimiter: str) -> list[str]:
-    """Split a line as a header."""
-    try:
-        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-    except csv.Error:
-        return [line]
 
 
 def _lines(head: bytes, newline: bytes) -> Iterator[Line]:

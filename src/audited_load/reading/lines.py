@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audited_load.errors import UnusableFileError
-from audited_load.reading.dialect import Dialect, grammar_of, normalise_name
+from audited_load.reading.dialect import Dialect, grammar_of, normalise_name, split_names
 from audited_load.shown import INVISIBLE
 
 NEWLINE, RETURN, QUOTE = 10, 13, 34
@@ -174,11 +173,7 @@ def _may_be_header(array: NDArray[np.uint8], starts: Positions, dialect: Dialect
 
 def _names(line: bytes, dialect: Dialect) -> list[str]:
     text = line.decode(errors="replace").strip("\r\n").lstrip(INVISIBLE)
-    try:
-        fields = next(csv.reader([text], delimiter=dialect.delimiter, skipinitialspace=True), [])
-    except csv.Error:
-        return []
-    return [*map(normalise_name, fields)]
+    return [*map(normalise_name, split_names(text, dialect.delimiter))]
 
 
 def _without_line_end(data: bytes, start: int, end: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audited_load.reading.dialect import Dialect, Grammar, grammar_of
+from audited_load.reading.dialect import QUOTED, Dialect, Grammar, grammar_of
 from audited_load.reading.lines import NEWLINE, QUOTE, RETURN, Lines
 from audited_load.shown import INVISIBLE
 
@@ -17,7 +17,7 @@ MAX_RECORD_BYTES = 2**20
 GOOD, STRAY_QUOTE, UNCLOSED_QUOTE = "", "stray_quote", "unclosed_quote"
 PLAIN, QUOTE_IN_FIELD, SPACE_BESIDE_QUOTE = "", "quote_in_field", "space_beside_quote"
 
-_QUOTED = re.compile(rb'"(?:[^"]|"")*+"')
+_QUOTED = re.compile(QUOTED)
 _KEY = re.compile(r"[A-Za-z]?[0-9]+(?:\.0*)?")
 _AROUND_KEY = dict.fromkeys(map(ord, "\"'=" + INVISIBLE))
 
@@ -71,15 +71,10 @@ def judge_odd(data: bytes, lines: Lines, dialect: Dialect, *, final: bool) -> tu
             whole = match is not None and data[match.end() - 1 : match.end()] == b"\n"
             if not whole and not final and len(data) - start < MAX_RECORD_BYTES:
                 return tuple(odd), start
+            record = _over_lines(match, dialect, grammar) if match is not None and whole else None
+        if record is None:
             fault = UNCLOSED_QUOTE if find_bad_quote(text, dialect).is_open else STRAY_QUOTE
             record = OddRecord(start, line_end, 0, fault)
-            if match is not None and whole:
-                fields = grammar.field.findall(match[1])
-                # Stray quotes can't make a record in which each field is quoted.
-                trusted = all(field.lstrip(b" \t").startswith(b'"') for field in fields)
-                raw = data[start : match.end()]
-                if len(fields) == dialect.fields and (trusted or not _holds_a_record(raw, dialect, grammar)):
-                    record = OddRecord(start, match.end(), len(fields), GOOD, _name_form(match[1], grammar))
         odd.append(record)
         position = record.end
     return tuple(odd), int(lines.ends[-1]) if len(lines.ends) else 0
@@ -132,6 +127,18 @@ def _whole_line(text: bytes, start: int, end: int, grammar: Grammar) -> OddRecor
     if not grammar.line.fullmatch(text):
         return None
     return OddRecord(start, end, len(grammar.field.findall(text)), GOOD, _name_form(text, grammar))
+
+
+def _over_lines(match: re.Match[bytes], dialect: Dialect, grammar: Grammar) -> OddRecord | None:
+    """Read what quotes hold together over lines as a record, if it is one."""
+    fields = grammar.field.findall(match[1])
+    if len(fields) != dialect.fields:
+        return None
+    # Stray quotes can't make a record in which each field is quoted.
+    trusted = all(field.lstrip(b" \t").startswith(b'"') for field in fields)
+    if not trusted and _holds_a_record(match[0], dialect, grammar):
+        return None
+    return OddRecord(match.start(), match.end(), len(fields), GOOD, _name_form(match[1], grammar))
 
 
 def _name_form(text: bytes, grammar: Grammar) -> str:

@@ -177,12 +177,13 @@ def find_records(block: Block, dialect: Dialect) -> Records:
     return Records(starts, ends, numbers, faults, fields, forms)
 
 
-def _rows_at(places: list[int], starts: Positions, ends: Positions) -> NDArray[np.int64]:
+def _rows_at(places: list[int], starts: Positions, ends: Positions) -> NDArray[np.intp]:
     """Tell in which records some bytes are; those in lines that are no records are in none."""
-    rows = np.unique(np.searchsorted(ends, places, "right"))
-    rows = rows[rows < len(ends)]
-    within = np.searchsorted(np.sort(places), ends[rows]) > np.searchsorted(np.sort(places), starts[rows])
-    return rows[within].astype(np.int64)
+    found = np.asarray(places, np.int64)
+    rows = np.searchsorted(ends, found, "right")
+    inside = rows < len(ends)
+    rows, found = rows[inside], found[inside]
+    return np.unique(rows[starts[rows] <= found])
 
 
 def _lone_returns(data: bytes) -> list[int]:

@@ -6,16 +6,15 @@ a line that looks like a header.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from audited_load.errors import UnusableFileError
-from audited_load.reading.dialect import normalise_name
+from audited_load.reading.dialect import normalise_name, split_names
 from audited_load.reading.formats import name_text_format
-from audited_load.shown import INVISIBLE, show_name, show_text
+from audited_load.shown import INVISIBLE, count_of, show_name, show_text
 
 SHOWN_NAMES = 20
 LOOKED_AT = 100
@@ -68,7 +67,7 @@ def _explain(head: bytes, lines: Sequence[str], delimiters: Sequence[str], requi
 
 
 def _judge(number: int, line: str, delimiters: Sequence[str], required: list[str]) -> _Candidate:
-    split = [(_split(line, mark), mark) for mark in delimiters]
+    split = [(split_names(line, mark), mark) for mark in delimiters]
     fields, mark = max(split, key=lambda one: (len(_known(one[0], required)), len(one[0])))
     return _Candidate(number, fields, mark, len(_known(fields, required)))
 
@@ -81,18 +80,13 @@ def _known(fields: Sequence[str], required: Sequence[str]) -> set[str]:
     return {normalise_name(field) for field in fields}.intersection(required)
 
 
-def _split(line: str, delimiter: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-    except csv.Error:
-        return [line]
-
-
 def _mixed_line_ends(
     lines: Sequence[str], delimiters: Sequence[str], required: list[str]
 ) -> tuple[str, str] | None:
     for line in lines:
-        if any(_is_complete(_split(part, mark), required) for part in line.split("\r")[:-1] for mark in delimiters):
+        if any(
+            _is_complete(split_names(part, mark), required) for part in line.split("\r")[:-1] for mark in delimiters
+        ):
             return (
                 "its line ends are mixed: some are CR, others LF.",
                 "Ask the supplier for one kind of line ends, LF or CRLF.",
@@ -104,7 +98,7 @@ def _quoted_line_end(
     lines: Sequence[str], delimiters: Sequence[str], required: list[str]
 ) -> tuple[str, str] | None:
     for number, line in enumerate(lines, start=1):
-        if line.count('"') % 2 and any(_known(_split(line, mark), required) for mark in delimiters):
+        if line.count('"') % 2 and any(_known(split_names(line, mark), required) for mark in delimiters):
             return (
                 f"a name in the header (line {number}) holds a line end within quotes, or its quote is not closed.",
                 "Ask the supplier for a header on one line.",
@@ -117,7 +111,9 @@ def _whole_lines_quoted(
 ) -> tuple[str, str] | None:
     for line in lines:
         inner = line.strip()[1:-1]
-        if line.strip().startswith('"') and any(_is_complete(_split(inner, mark), required) for mark in delimiters):
+        if line.strip().startswith('"') and any(
+            _is_complete(split_names(inner, mark), required) for mark in delimiters
+        ):
             return (
                 "each line stands in quotes as a whole, so that it is one field.",
                 "Ask the supplier for quotes around fields, or for none; or take the first and last quote of each"
@@ -129,7 +125,7 @@ def _whole_lines_quoted(
 def _other_quote(lines: Sequence[str], delimiters: Sequence[str], required: list[str]) -> tuple[str, str] | None:
     for line in lines:
         for mark in delimiters:
-            if _is_complete([field.strip().strip("'`\u00b4") for field in _split(line, mark)], required):
+            if _is_complete([field.strip().strip("'`\u00b4") for field in split_names(line, mark)], required):
                 return (
                     "the header's names stand in single quotes; fields are quoted by double quotes only.",
                     'Ask the supplier for double quotes (") around fields, or for none.',
@@ -149,7 +145,7 @@ def _other_delimiter(
                 return f"its fields are separated by {show_text(mark)!r}; {read}.", _DELIMIT
         if _is_complete(re.split(r"\s+", line.strip()), required):
             return f"its fields are separated by spaces; {read}.", _DELIMIT
-        if len(delimiters) == 1 and any(_is_complete(_split(line, mark), required) for mark in ",;\t|"):
+        if len(delimiters) == 1 and any(_is_complete(split_names(line, mark), required) for mark in ",;\t|"):
             return (
                 f"its first line says that fields are separated by {show_text(delimiters[0])!r}, but they are not.",
                 "Take that line (sep=) away, or correct it.",
@@ -169,7 +165,7 @@ def _missing_names(best: _Candidate, lines: int, required: list[str]) -> tuple[s
     numbers = sum(bool(re.match(r"\W*\d", field)) for field in best.fields)
     if not best.known or best.known <= numbers:
         first = "line 1 looks like a record, not like a header" if numbers else "no line looks like a header"
-        fields = f"{len(best.fields)} field{'s' * (len(best.fields) != 1)}"
+        fields = count_of(len(best.fields), "field")
         tried = f" between {show_text(best.delimiter)!r}" if len(best.fields) > 1 else ""
         return (
             f"no header found: {first}. Line {best.number} of {lines} that were looked at has {fields}{tried}, and"

@@ -11,6 +11,7 @@ import hashlib
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from audited_load.errors import UnusableFileError
@@ -101,12 +102,12 @@ def inspect_file(
     name = show_text(path.name)
     size, identity = _check_regular(path)
     compression = find_compression(_first_bytes(path))
-    start = next(expand_file(path, compression, size, NoDigest()), b"")
+    raw = expand_file(path, compression, size, NoDigest())
+    start = next(raw, b"")
     if found := name_binary_format(start):
         what = f"{name}: this is no CSV: it is {found.name}."
         raise UnusableFileError(what, f"{found.remedy} Nothing was loaded.")
-    raw = expand_file(path, compression, size, NoDigest())
-    found_encoding = find_encoding(raw, encoding, name, is_for_people=is_for_people)
+    found_encoding = find_encoding(chain([start], raw), encoding, name, is_for_people=is_for_people)
     head = b""
     for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), found_encoding, name):
         head += chunk
