@@ -135,8 +135,8 @@ def describe_superseded(superseded: int, read: int, key: str) -> str:
     """
     verb = "shares" if superseded == 1 else "share"
     return (
-        f"{superseded} of {count_of(read, 'record')} {verb} a {key} with a later one: does the file hold order lines,"
-        " or ids that start anew?"
+        f"{superseded} of {count_of(read, 'record')} {verb} a {key} with a later one:"
+        " does the file hold order lines, or ids that start anew?"
     )
 
 

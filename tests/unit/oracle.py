@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from day_oracle import WHITE_SPACE, is_digits, read_date
 from number_words_oracle import read_words
 from record_oracle import split_records
 
@@ -31,48 +31,17 @@ COLUMNS = (
 )
 REQUIRED = {"transaction_id", "transaction_date", "product_id"}
 NULL_TOKENS = {
-    *[
-        "na",
-        "n/a",
-        "n.a.",
-        "n.a",
-        "null",
-        "none",
-        "nil",
-        "nan",
-        "nat",
-        "-nan",
-        "unknown",
-        "missing",
-        "undefined",
-        "error",
-    ],
-    *["(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", "\\n", "?", ".", "-", "--", "---"],
-    *["#n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!"],
-    *["-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan"],
-    *("\u2013", "\u2014", "\u2212", "#n/a n/a"),
-}
-WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+    "na", "n/a", "n.a.", "n.a", "null", "none", "nil", "nan", "nat", "-nan", "unknown", "missing", "undefined",
+    "error", "(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", "\\n", "?", ".", "-", "--", "---",
+    "#n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!", "#n/a n/a",
+    "-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "\u2013", "\u2014", "\u2212",
+}  # fmt: skip
 
 SPACES = "".join(char for char in map(chr, range(0x3001)) if unicodedata.category(char) == "Zs")
 # Not U+202E: it turns around what a person sees.
 INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u2060\u2066\u2067\u2068\u2069\ufeff"
 DASHES = "\u2010\u2011\u2013\u2212\ufe63\uff0d"
 """Read as a minus in front of a number; behind it only the minus sign itself is."""
-MONTHS = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-]
 
 
 @dataclass(frozen=True)
@@ -188,7 +157,7 @@ def judge_file(
 def _judge_id(text: str, letter: str) -> Verdict:
     bare = text[1:] if text[0] in {letter, letter.lower()} else text
     digits, point, zeros = bare.partition(".")
-    if not _is_digits(digits) or zeros.strip("0"):
+    if not is_digits(digits) or zeros.strip("0"):
         return REFUSED
     if int(digits) >= (2**53 if point else 2**63):
         return REFUSED
@@ -196,87 +165,9 @@ def _judge_id(text: str, letter: str) -> Verdict:
     return Verdict(accepted=True, value=int(digits), certain=not (point and bare != text))
 
 
-def _is_digits(text: str) -> bool:
-    return text != "" and all(char in "0123456789" for char in text)
-
-
-_CLOCK = re.compile(
-    rf"(?P<day>.*[0-9])(?:[Tt]|,?[{WHITE_SPACE}]+)(?P<hour>[0-9]{{1,2}}):(?P<minute>[0-9][0-9])"
-    rf"(?::(?P<second>[0-9][0-9])(?:[.,](?P<fraction>[0-9]+))?)?(?:[{WHITE_SPACE}]?(?P<half>[APap]\.?[Mm]\.?))?"
-    rf"(?:[{WHITE_SPACE}]?(?P<zone>[Zz]|UTC|GMT|[+-](?P<ahead>[0-9][0-9])(?::?(?P<more>[0-9][0-9]))?))?"
-)
-
-
 def _judge_date(text: str, *, month_first: bool) -> Verdict:
-    if clock := _CLOCK.fullmatch(text):
-        if int(clock["hour"]) > (12 if clock["half"] else 23) or len(clock["fraction"] or "") > 9:
-            return REFUSED
-        if int(clock["minute"]) > 59 or int(clock["second"] or 0) > 59:
-            return REFUSED
-        if int(clock["ahead"] or 0) > 14 or int(clock["more"] or 0) > 59:
-            return REFUSED
-        text = clock["day"]
-    parts = _read_day(text, month_first=month_first)
-    try:
-        return Verdict(accepted=True, value=date(*parts)) if parts else REFUSED
-    except ValueError:
-        return REFUSED
-
-
-def _read_day(text: str, *, month_first: bool) -> tuple[int, int, int] | None:
-    """Read year, month and day."""
-    if _is_digits(text):
-        whole = len(text) == 8 and text[:2] in {"19", "20"}
-        return (int(text[:4]), int(text[4:6]), int(text[6:])) if whole else None
-    for mark in "-/.":
-        parts = text.split(mark)
-        if len(parts) == 3 and all(map(_is_digits, parts)):
-            lengths = [len(part) for part in parts]
-            first, second, third = map(int, parts)
-            if lengths[0] == 4 and max(lengths[1:]) <= 2:
-                return first, second, third
-            if lengths[2] == 4 and max(lengths[:2]) <= 2:
-                return (third, first, second) if month_first else (third, second, first)
-    return _read_worded_day(text)
-
-
-def _read_worded_day(text: str) -> tuple[int, int, int] | None:
-    """Read a day whose month is a word, piece by piece: digits, letters, and what is between."""
-    pieces = re.findall(r"[0-9]+|[A-Za-z]+|[^0-9A-Za-z]+", text)
-    values = [piece for piece in pieces if piece[0].isascii() and piece[0].isalnum()]
-    ordinal = next((piece for piece in values if piece.lower() in {"st", "nd", "rd", "th"}), None)
-    if ordinal is not None:
-        values.remove(ordinal)
-    if len(values) != 3:
-        return None
-    kinds = "".join("m" if value.isalpha() else {1: "d", 2: "d", 4: "y"}.get(len(value), "?") for value in values)
-    if kinds not in _GAPS or (ordinal is not None and kinds == "ymd"):
-        return None
-    day = values[kinds.index("d")] + (ordinal or "")
-    shown = [day if kind == "d" else value for kind, value in zip(kinds, values, strict=True)]
-    spaced = "".join(" " if char in WHITE_SPACE else char for char in text)
-    firsts, seconds = _GAPS[kinds]
-    if not any(spaced == shown[0] + one + shown[1] + two + shown[2] for one in firsts for two in seconds):
-        return None
-    word = values[kinds.index("m")].lower()
-    months = [number for number, name in enumerate(MONTHS, 1) if word in {name, name[:3]}]
-    months += [9] if word == "sept" else []
-    return (int(values[kinds.index("y")]), months[0], int(values[kinds.index("d")])) if months else None
-
-
-def _combine(*choices: str) -> set[str]:
-    """Every text of one character, or none (`|`), of each choice."""
-    texts = {""}
-    for choice in choices:
-        texts = {text + char.replace("|", "") for text in texts for char in choice}
-    return texts
-
-
-_GAPS = {
-    "dmy": (_combine("|-/. ", "| "), _combine("|.", "|-/, ", "| ")),
-    "mdy": (_combine("|.", "|-/ "), _combine("-/, ", "| ")),
-    "ymd": (_combine("|-/. "), _combine("|-/. ")),
-}
+    day = read_date(text, month_first=month_first)
+    return Verdict(accepted=True, value=day) if day else REFUSED
 
 
 def _judge_name(text: str) -> Verdict:
@@ -296,15 +187,15 @@ def _judge_name(text: str) -> Verdict:
 def _read_plain(text: str, *, single_comma: bool) -> Decimal | None:
     """Read a number without a sign: digits, perhaps in thousands, perhaps with decimals."""
     whole, point, decimals = text.partition(".")
-    if decimals and not _is_digits(decimals):
+    if decimals and not is_digits(decimals):
         return None
-    if _is_digits(whole) or (whole == "" and decimals):
+    if is_digits(whole) or (whole == "" and decimals):
         return Decimal(f"{whole or 0}.{decimals or 0}")
     for marks in (",", SPACES, "'\u2019"):
         first, *groups = re.split(f"[{marks}]", whole)
-        if not groups or not _is_digits(first) or len(first) > 3:
+        if not groups or not is_digits(first) or len(first) > 3:
             continue
-        if any(not _is_digits(group) or len(group) != 3 for group in groups):
+        if any(not is_digits(group) or len(group) != 3 for group in groups):
             continue
         if marks == ",":
             good = bool(point) or len(groups) > 1 or (single_comma and first[0] != "0")
@@ -321,7 +212,7 @@ def _read_signed(text: str, *, single_comma: bool) -> Decimal | None:
         inner, sign = text[1:-1].strip(WHITE_SPACE), -1
     elif text[:1] in {*"+-", *DASHES}:
         inner, sign = text[1:].lstrip(WHITE_SPACE), 1 if text[0] == "+" else -1
-    elif text[-1:] in {"-", "\u2212"} and _is_digits(text[-2:-1]):
+    elif text[-1:] in {"-", "\u2212"} and is_digits(text[-2:-1]):
         inner, sign = text[:-1], -1
     else:
         inner, sign = text, 1
@@ -367,7 +258,7 @@ def _read_liberally(text: str, *, single_comma: bool) -> Decimal | None:
         elif peeled == text and text[:1] in {*"+-", *DASHES}:
             peeled = text[1:]
             signs.append(1 if text[0] == "+" else -1)
-        elif peeled == text and text[-1:] in {"-", "\u2212"} and _is_digits(text[-2:-1]):
+        elif peeled == text and text[-1:] in {"-", "\u2212"} and is_digits(text[-2:-1]):
             peeled = text[:-1]
             signs.append(-1)
         if peeled == text:
