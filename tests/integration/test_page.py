@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from audited_load.limits import Limits
 from audited_load.warehouse.lease import release_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
@@ -112,7 +113,12 @@ def test_the_page_ties_out_until_a_cent_differs(runtime: Runtime, dsn: Dsn, tmp_
         behind = find_today(connection, Kept(), None)
     assert behind.marts_are_behind
     assert [check.name for check in behind.checks] == ["Cleaned file", "Ledger"], "another load has other totals"
-    context = today_context(behind, 0.1) | {"root": "", "version": "", "report": False, "docs": False}
+    context = today_context(behind, Limits(max_rejected_ratio=0.1)) | {
+        "root": "",
+        "version": "",
+        "report": False,
+        "docs": False,
+    }
     said = render_view(make_environment(), "today", context)
     assert "The marts are still of load 1" in said
     assert "differ" not in said
