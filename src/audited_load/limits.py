@@ -97,7 +97,7 @@ def check_limits(report: CleanReport, limits: Limits, key: str) -> None:
             f"{name}: the file itself speaks against how it was read. {doubts}{others}",
             f"{DECLARE_FORM} {AS_THEY_WERE}",
         )
-    where = f"{show_text(report.rejected_file, 4096)} names every reason"
+    where = f"See {show_text(report.rejected_file, 4096)}: it names every reason"
     if report.accepted == 0:
         raise BadDataError(
             f"{name}: none of {count_of(report.read, 'record')} could be accepted. {_most_frequent(report)}",

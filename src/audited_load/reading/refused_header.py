@@ -168,8 +168,8 @@ def _missing_names(best: _Candidate, lines: int, required: list[str]) -> tuple[s
         fields = count_of(len(best.fields), "field")
         tried = f" between {show_text(best.delimiter)!r}" if len(best.fields) > 1 else ""
         return (
-            f"no header found: {first}. Line {best.number} of {lines} that were looked at has {fields}{tried}, and"
-            f" columns {', '.join(required)} are missing.",
+            f"no header found: {first}. Line {best.number} of {lines} that were looked at has {fields}{tried};"
+            f" missing: column {', '.join(required)}.",
             f"Put the header {header} on the first line, with a delimiter that is read (comma, semicolon, tab, |).",
         )
     names = [normalise_name(field) for field in best.fields]
