@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 
 import psycopg
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 KEPT_GENERATIONS = 2
 """The visible one, and the one before it for a rollback."""
+
+DROP_SECONDS = 5
+"""How long a load tries to drop a generation that is still being read, before it leaves it to a later load."""
 
 GUARD_FROM_ROWS = 10_000
 """From this many visible rows on, another source's much smaller file is suspicious too."""
@@ -135,30 +139,41 @@ def _audit_and_publish(
 
 
 def drop_old_generations(connection: psycopg.Connection, tables: Tables, grace_seconds: float) -> None:
-    """Drop generations that no rollback needs, without making a reader wait; what can't go now goes later."""
+    """Drop generations that no rollback needs, without making a reader wait; what can't go soon goes later."""
     parts = {"kept": sql.Literal(KEPT_GENERATIONS), "grace": sql.Literal(grace_seconds)}
     kept = connection.execute(tables.fill(_KEPT, **parts)).fetchall()
     names = {f"{tables.feed.name}_g{row[0]}" for row in kept}
-    found = connection.execute(_GENERATIONS, (tables.schema, f"^{tables.feed.name}_g[0-9]+$")).fetchall()
-    for name, is_attached, detach_pending in found:
-        if name in names:
-            continue
-        table = sql.Identifier(tables.schema, name)
+    until = time.monotonic() + DROP_SECONDS
+    while old := [found for found in _find_generations(connection, tables) if found[0] not in names]:
         try:
-            # Both bounds: neither may a waiting lock hold up readers, nor an analyst's long query this load.
-            connection.execute("set statement_timeout = '5s'")
-            connection.execute("set lock_timeout = '50ms'")
-            if is_attached:
-                how = sql.SQL("finalize" if detach_pending else "concurrently")
-                detach = "alter table {generations} detach partition {table} {how}"
-                connection.execute(tables.fill(detach, table=table, how=how))
-            connection.execute(tables.fill("drop table {table}", table=table))
+            _drop_generation(connection, tables, *old[0])
         except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
-            log.info("%s is still being read: it goes with a later load", name)
-            break
-        finally:
-            connection.execute("reset statement_timeout")
-            connection.execute("reset lock_timeout")
+            if time.monotonic() > until:
+                log.info("%s is still being read: it goes with a later load", old[0][0])
+                break
+            time.sleep(0.1)
+
+
+def _find_generations(connection: psycopg.Connection, tables: Tables) -> list[tuple[str, bool, bool]]:
+    return connection.execute(_GENERATIONS, (tables.schema, f"^{tables.feed.name}_g[0-9]+$")).fetchall()
+
+
+def _drop_generation(
+    connection: psycopg.Connection, tables: Tables, name: str, is_attached: bool, detach_pending: bool
+) -> None:
+    table = sql.Identifier(tables.schema, name)
+    try:
+        # Both bounds: neither may a waiting lock hold up readers, nor an analyst's long query this load.
+        connection.execute(sql.SQL("set statement_timeout = {}").format(sql.Literal(f"{DROP_SECONDS}s")))
+        connection.execute("set lock_timeout = '50ms'")
+        if is_attached:
+            how = sql.SQL("finalize" if detach_pending else "concurrently")
+            detach = "alter table {generations} detach partition {table} {how}"
+            connection.execute(tables.fill(detach, table=table, how=how))
+        connection.execute(tables.fill("drop table {table}", table=table))
+    finally:
+        connection.execute("reset statement_timeout")
+        connection.execute("reset lock_timeout")
 
 
 def _guard_rows(batch: Batch, rows: int, visible: Visible, min_row_ratio: float) -> None:
