@@ -12,10 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audited_load import workers
-from audited_load.clean import clean_file
 from audited_load.errors import PipelineError
-from audited_load.reading import compression
 from audited_load.report import CleanReport
 from audited_load.warehouse import copy
 from audited_load.warehouse.incoming import empty_incoming
@@ -25,8 +22,8 @@ from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.tables import create_tables
 from customer_pipeline.feed import load_tables
 
-# Several workers and several connections for a file that is cleaned and copied in a moment.
-compression.CHUNK_BYTES, workers.BYTES_PER_WORKER, copy.BYTES_PER_CONNECTION = 2**19, 2**21, 2**22
+# Several connections for a file that is copied in a moment.
+copy.BYTES_PER_CONNECTION = 2**22
 
 TABLES, _ = load_tables()
 STEPS = ("clean", "create", "truncate", "load", "validate")
@@ -41,8 +38,7 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
             create_tables(connection, TABLES, ("transformer", "reader"))
         with held_lease(connection, TABLES, run, 2), kept_lease(dsn, TABLES, run):
             if step == "clean":
-                report = clean_file(work / f"{run}.csv", TABLES.feed, work / f"{run}-out")
-                state.write_text(json.dumps(report.to_dict()))
+                state.write_text(json.dumps(clean(work, run).to_dict()))
             elif step == "create":
                 report = CleanReport.from_dict(json.loads(state.read_text()))
                 delivery = Delivery(run, datetime(2025, 12, 4, tzinfo=UTC), mode_of(run), "v1")
@@ -58,6 +54,16 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
                 elif step == "validate":
                     audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False, grace_seconds=0)
                     release_lease(connection, TABLES, run)
+
+
+def clean(work: Path, run: str) -> CleanReport:
+    """Clean a run's file with several workers, however small it is; only this step loads what cleaning needs."""
+    from audited_load import workers  # noqa: PLC0415
+    from audited_load.clean import clean_file  # noqa: PLC0415
+    from audited_load.reading import compression  # noqa: PLC0415
+
+    compression.CHUNK_BYTES, workers.BYTES_PER_WORKER = 2**19, 2**21
+    return clean_file(work / f"{run}.csv", TABLES.feed, work / f"{run}-out")
 
 
 def mode_of(run: str) -> str:
