@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CLI := $(BIN)/customer-pipeline
+# As many tests at once as there are cores, but no more than four PostgreSQL servers.
+SIDE_BY_SIDE := -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
@@ -29,10 +31,10 @@ run: .venv/ready ## Start what is down, run the pipeline on the sample, print wh
 	@$(CLI) run $(FILE)
 
 test: .venv/ready ## Run the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --dist worksteal
 
 test-faults: .venv/ready ## Kill loads and builds at many points, and see that they recover (some six minutes)
-	@$(BIN)/python -m pytest -q tests/faults
+	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --dist loadfile tests/faults
 
 test-end-to-end: .venv/ready ## Start a real Airflow, and see what it retries and whom it tells (some three minutes)
 	@$(BIN)/python -m pytest -q tests/end_to_end

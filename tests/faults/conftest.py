@@ -260,6 +260,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     tried = len({report.nodeid for report in ended if "test_readers" not in report.nodeid})
     passed = terminalreporter.getreports("")
     names = [value for report in passed for name, value in report.user_properties if name == SURVIVED]
-    terminalreporter.write_line(f"Points tried: {tried}; survived with byte-for-byte the same tables: {len(names)}.")
+    terminalreporter.write_line(
+        f"Points tried: {tried}; survived with byte-for-byte the same tables: {len(names)}."
+    )
     for name in names:
         terminalreporter.write_line(f"  survived {name.removeprefix('test_')}")

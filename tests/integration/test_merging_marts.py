@@ -6,7 +6,9 @@ import random
 import shutil
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psycopg
@@ -48,21 +50,31 @@ def dbt(runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Db
 
 
 def parsed(project: Path, folder: Path) -> Dbt:
-    """Run dbt in this process: the project is parsed once."""
-    options = {
+    """Run dbt in this process."""
+    manifest = _parse(project)
+
+    def run(*arguments: str) -> bool:
+        runner = dbtRunner(manifest=manifest)
+        return runner.invoke(["--quiet", *arguments, *_places(project, folder)]).success
+
+    return run
+
+
+@cache
+def _parse(project: Path) -> Any:
+    """Parse a project, once for all tests."""
+    with TemporaryDirectory() as folder:
+        return dbtRunner().invoke(["--quiet", "parse", *_places(project, Path(folder))]).result
+
+
+def _places(project: Path, folder: Path) -> list[str]:
+    places = {
         "project-dir": project,
         "profiles-dir": project,
         "target-path": folder / "target",
         "log-path": folder,
     }
-    places = [word for name, path in options.items() for word in (f"--{name}", str(path))]
-    manifest = dbtRunner().invoke(["--quiet", "parse", *places]).result
-
-    def run(*arguments: str) -> bool:
-        runner = dbtRunner(manifest=manifest)  # type: ignore[arg-type]
-        return runner.invoke(["--quiet", *arguments, *places]).success
-
-    return run
+    return [f"--{name}={path}" for name, path in places.items()]
 
 
 def query(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:

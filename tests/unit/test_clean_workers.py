@@ -73,13 +73,18 @@ def test_workers_make_the_bytes_that_one_process_makes(
 
 
 @pytest.mark.usefixtures("two_workers")
-def test_a_worker_that_dies_is_an_error_and_leaves_nothing(dirty: Path, tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_an_error_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # So many blocks that most are still to be made when the first one is done.
+    monkeypatch.setattr(compression, "CHUNK_BYTES", 2**14)
+    path = tmp_path / "long.csv"
+    path.write_text(HEADER + "".join(map(ROW.format, range(40_000))))
+
     def kill(_bytes: int, _records: int) -> None:
         for worker in workers_of(os.getpid()):
             worker.kill()
 
     with pytest.raises(UnavailableError, match="died"):
-        clean_file(dirty, CUSTOMER_TRANSACTIONS, tmp_path / "out", kill)
+        clean_file(path, CUSTOMER_TRANSACTIONS, tmp_path / "out", kill)
     assert list((tmp_path / "out").iterdir()) == []
 
 
