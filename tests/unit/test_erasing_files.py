@@ -188,7 +188,8 @@ def test_logs_with_the_digits_are_found_and_times_are_not_taken_for_ids(tmp_path
 def test_a_settled_file_costs_no_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "old.csv"
     file.write_text(HEADER + line(1, 501))
-    monkeypatch.setattr("audited_load.erasing.settled.time.time", lambda now=time.time(): now + 60)
+    now = time.time()
+    monkeypatch.setattr("audited_load.erasing.settled.time.time", lambda: now + 60)
     monkeypatch.setattr("audited_load.erasing.settled.time.sleep", lambda _: pytest.fail("it waits"))
     done, noted = scrub(tmp_path, seconds=10)
     assert (done.files, len(noted)) == (1, 1)
