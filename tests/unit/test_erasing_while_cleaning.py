@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import pickle
 from decimal import Decimal
 from pathlib import Path
@@ -117,6 +119,14 @@ def test_who_was_erased_can_be_handed_to_other_processes_and_shows_no_key() -> N
     assert again.choose([ID, ID + 1]) == {ID}
     with pytest.raises(RefusedError, match="1 customers were erased with another ERASURE_KEY"):
         ErasedSubjects(ERASED.hashes, "another")
+
+
+@pytest.mark.parametrize("key", ["a key", "k" * 64, "longer than a block of the hash" * 9])
+def test_the_hash_is_that_of_the_standard_so_earlier_registers_are_read(key: str) -> None:
+    def of(text: str) -> str:
+        return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+    assert hash_subject(ID, key) == f"{of('key')[:8]}:{of(str(ID))}"
 
 
 def test_where_nobody_was_erased_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
