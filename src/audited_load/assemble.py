@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audited_load.blocks import PLACE, Reject, sum_totals
-from audited_load.columns import SOURCE_RECORD, Feed
+from audited_load.blocks import PLACE, Layout, Reject, scrub_rejects, sum_totals
+from audited_load.columns import SOURCE_RECORD
 from audited_load.parts import PartFiles
 from audited_load.reading.source import Source, read_chunks
 from audited_load.rejects import HEADER, format_rejects
 from audited_load.report import add_exact
+
+BATCH = 1_000
+"""Superseded records at a time."""
 
 
 @dataclass
@@ -35,7 +38,13 @@ class Dropped:
 
 
 def assemble_parts(
-    folder: Path, parts: int, losers: NDArray[np.void], source: Source, feed: Feed, cleaned: Path, rejected: Path
+    folder: Path,
+    parts: int,
+    losers: NDArray[np.void],
+    source: Source,
+    layout: Layout,
+    cleaned: Path,
+    rejected: Path,
 ) -> Dropped:
     """Put the parts together, and remove them as they are used up.
 
@@ -44,14 +53,14 @@ def assemble_parts(
         parts: How many there are.
         losers: The records that gave way, an array of `LOSER`.
         source: The file; the raw text of superseded records is read from it.
-        feed: Its columns.
+        layout: Its columns, and who was erased.
         cleaned: The cleaned file to write.
         rejected: The rejected file to write: refused records in order, then superseded ones in order.
 
     Returns:
         What was dropped.
     """
-    superseded = losers[losers["superseded"]]
+    feed, superseded = layout.feed, losers[losers["superseded"]]
     places = _find_places(folder, parts, superseded["part"], superseded["row"])
     winner_lines = _find_places(folder, parts, superseded["winner_part"], superseded["winner_row"])["line"]
     dropped = Dropped(len(losers) - len(superseded), len(superseded))
@@ -67,8 +76,9 @@ def assemble_parts(
                 add_exact(dropped.totals, sum_totals(gone, feed))
             refused.write(files.rejected.read_bytes())
             files.remove()
-        for reject in _superseded_rejects(source, places, winner_lines):
-            refused.write(format_rejects([reject]).encode())
+        rejects = _superseded_rejects(source, places, winner_lines)
+        while batch := list(islice(rejects, BATCH)):
+            refused.write(format_rejects(scrub_rejects(batch, layout)[0]).encode())
     return dropped
 
 

@@ -17,6 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
+from audited_load.erasing.raw_texts import RawLayout, scrub_refused
+from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.evidence import Evidence, Sign
 from audited_load.form import UNDECLARED
 from audited_load.reading.dialect import Dialect
@@ -37,12 +39,14 @@ class Layout:
         dialect: How lines split into fields.
         positions: Where the feed's columns are among them, in the feed's order.
         is_guessed: Whether the encoding is a guess, so that what depends on it is counted.
+        erased: Who was erased, and is blanked; None if nobody was.
     """
 
     feed: Feed
     dialect: Dialect
     positions: tuple[int, ...]
     is_guessed: bool = False
+    erased: ErasedSubjects | None = None
 
 
 class Reject(NamedTuple):
@@ -123,6 +127,12 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     if reasons:
         is_good = ~np.isin(good, list(reasons))
         accepted, values = good[is_good], values.filter(pl.Series(is_good))
+    rejects = _rejects(block, records, reasons)
+    if layout.erased is not None:
+        values, blanked = _blank_erased(values, layout.feed.subject, layout.erased)
+        rejects, scrubbed = scrub_rejects(rejects, layout)
+        if blanked + scrubbed:
+            changed[f"{layout.feed.subject}:erased"] = blanked + scrubbed
     out = io.BytesIO()
     values.with_columns(pl.Series(SOURCE_RECORD, block.first_record + accepted)).write_csv(
         out, include_header=False
@@ -133,7 +143,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         places=_places(block, records, accepted, data),
         keys=values[layout.feed.key].to_numpy(),
         contents=values.hash_rows(seed=0).to_numpy(),
-        rejects=_rejects(block, records, reasons),
+        rejects=rejects,
         read=len(records.starts),
         blank_lines=block.blank_lines,
         refused=refused,
@@ -141,6 +151,32 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         totals={total.name: _sum(values, total) for total in layout.feed.totals},
         evidence=evidence,
     )
+
+
+def _blank_erased(values: pl.DataFrame, subject: str, erased: ErasedSubjects) -> tuple[pl.DataFrame, int]:
+    """Blank the ids of those who were erased, before anything is written; give how many."""
+    ids = erased.choose(values[subject].unique().drop_nulls().to_list())
+    if not ids:
+        return values, 0
+    is_erased = values[subject].is_in(list(ids)).fill_null(False)
+    return values.with_columns(pl.when(is_erased).then(None).otherwise(pl.col(subject)).alias(subject)), int(
+        is_erased.sum()
+    )
+
+
+def scrub_rejects(rejects: list[Reject], layout: Layout) -> tuple[list[Reject], int]:
+    """Scrub refused records of those who were erased, before anything is written; give how many."""
+    if layout.erased is None or not rejects:
+        return rejects, 0
+    raws = [reject.raw.decode(errors="surrogateescape") for reject in rejects]
+    reasons = [reject.reasons for reject in rejects]
+    own = [RawLayout(layout.dialect.header, layout.dialect.delimiter)]
+    scrubbed = scrub_refused(raws, reasons, own, layout.feed, layout.erased.choose)
+    fresh = [
+        reject if new is None else reject._replace(raw=new[0].encode(errors="surrogateescape"), reasons=new[1])
+        for reject, new in zip(rejects, scrubbed, strict=True)
+    ]
+    return fresh, sum(new is not None for new in scrubbed)
 
 
 def sum_totals(lines: bytes, feed: Feed) -> dict[str, Decimal]:

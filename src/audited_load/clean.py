@@ -17,6 +17,7 @@ from audited_load.assemble import Dropped, assemble_parts
 from audited_load.blocks import Layout
 from audited_load.columns import Feed
 from audited_load.duplicates import KeyStore
+from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.errors import UnavailableError
 from audited_load.evidence import judge
 from audited_load.outputs import cleaned_and_rejected, refuse_own_input
@@ -35,7 +36,9 @@ SHOWN_COLUMNS = 50
 _WORK = ".cleaning-"
 
 
-def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = None) -> CleanReport:
+def clean_file(
+    path: Path, feed: Feed, out: Path, progress: Progress | None = None, erased: ErasedSubjects | None = None
+) -> CleanReport:
     """Clean a file by the rules of a feed.
 
     Both files appear under their final names only when they are whole. They are the same bytes however
@@ -46,6 +49,8 @@ def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = No
         feed: Its columns and their rules.
         out: Folder for the cleaned and the rejected file; made if absent.
         progress: Told how far it is, block by block.
+        erased: Who was erased: their ids are blank in all that is written, and count as the rule `erased` of the
+            feed's subject. None if nobody was.
 
     Returns:
         The accounting.
@@ -59,14 +64,14 @@ def clean_file(path: Path, feed: Feed, out: Path, progress: Progress | None = No
     refuse_own_input(path, (cleaned, rejected))
     source = inspect_file(path, feed.names, feed.key, encoding=feed.form.encoding)
     positions = tuple(source.positions(feed.names))
-    layout = Layout(feed, source.dialect, positions, is_guessed=source.encoding.origin == GUESSED)
+    layout = Layout(feed, source.dialect, positions, source.encoding.origin == GUESSED, erased)
     with _work_folder(out, source.bytes) as work:
         maker = PartMaker(layout, work, source.bytes)
         tally, sha256, parts = _make_parts(source, maker, progress or (lambda _bytes, _records: None))
         losers = KeyStore(work, source.bytes).find_losers()
         with ThreadPoolExecutor(1) as thread:
             changed = thread.submit(has_changed, source, sha256)
-            dropped = assemble_parts(work, parts, losers, source, feed, work / cleaned.name, work / rejected.name)
+            dropped = assemble_parts(work, parts, losers, source, layout, work / cleaned.name, work / rejected.name)
         if changed.result():
             raise UnavailableError(
                 f"{path.name}: the file changed while it was read.",
@@ -126,7 +131,7 @@ def _report(
         bytes=source.bytes,
         encoding=str(source.encoding),
         delimiter=source.dialect.delimiter,
-        header=_shorten([shown for shown, _ in names]),
+        header=[shown for shown, _ in names],
         read=tally.read,
         accepted=tally.accepted - dropped.duplicates - dropped.superseded,
         quarantined=tally.quarantined + dropped.superseded,

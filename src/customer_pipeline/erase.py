@@ -3,69 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import os
 import subprocess
 import sys
-import time
+from pathlib import Path
 
-import psycopg
-from psycopg import sql
 from rich.console import Console
 
 from audited_load.columns import Feed
-from audited_load.erasure import read_ids
-from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.scrub_files import ScrubbedFile, scrub_folder
-from audited_load.warehouse.erased import (
-    enter_erasure,
-    enter_scrubbed,
-    finish_erasure,
-    hash_subject,
-    read_erased,
-    require_key,
-)
-from audited_load.warehouse.erasure import clean_up, erase_from_tables, find_holders, find_tables, read_layouts
-from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
-from audited_load.warehouse.load import connect, locked
-from audited_load.warehouse.mart_tables import Marts
-from audited_load.warehouse.marts import drop_expired_sets, publish_marts
-from audited_load.warehouse.schema_version import require_schema_version
-from audited_load.warehouse.tables import Tables, create_tables
+from audited_load.erasing.everywhere import Found, Places, erase_everywhere, is_known, look_everywhere
+from audited_load.erasing.raw_texts import read_ids
+from audited_load.erasing.register import list_erasures
+from audited_load.errors import RefusedError, UnavailableError
+from audited_load.warehouse.load import connect
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.compose import exec_command
 from customer_pipeline.environment import process_environment
-from customer_pipeline.feed import load_tables
+from customer_pipeline.feed import load_tables, reader_seconds
 from customer_pipeline.services import start_services
 from customer_pipeline.settings import DOCKER, Runtime, read_runtime
 
-HOLDER = "customer-pipeline erase-customer"
-HISTORY = "analytics_history"
-"""Schema of what readers saw before: there, rows of the customer go, since without the id they say nothing."""
-READERS = ("transformer", "reader")
-_LOCK = "erase a customer"
-_KEEP_SECONDS = 86_400
-"""Publishing is to drop nothing: first those go who may still look at it."""
+COMMAND = ".venv/bin/customer-pipeline erase-customer"
+SHOWN = 20
+"""Files of a kind that are named."""
 _ACTIVE = {"running", "queued"}
-# A reader's transaction that began before sees what was visible then, to its end.
-_OLD_READERS = """
-    select count(*) from pg_stat_activity
-    where datname = current_database() and usename = 'reader' and xact_start < %s
-"""
-_OTHER_SETS = "select count(*) from {sets}.published_sets where set_number <> %s"
-# Until they are built anew, no day may be merged into marts that hold the customer.
-_UNFIT_FOR_CHANGES = "update {sets}.published_sets set code = null where code is not null"
-_GIVE_UP_OTHERS = """
-    update {sets}.published_sets set is_dropped = true, retired_at = coalesce(retired_at, now())
-    where set_number <> %s
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("id", metavar="ID", help="the customer's id, as 501 or C501")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("id", nargs="?", metavar="ID", help="the customer's id, as 501 or C501")
+    what.add_argument(
+        "--list", action="store_true", help="when somebody was erased, by whom; no ids, but keyed hashes"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would go, and change nothing")
+    text = "also if no table and no file holds the id: deliveries to come are loaded without it"
+    parser.add_argument("--even-if-unknown", action="store_true", help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Erase a customer.
+    """Erase a customer, or show what would go, or who was erased.
 
     Killed at any point, it can be run again with the same id.
 
@@ -73,70 +51,76 @@ def run(arguments: argparse.Namespace) -> int:
         0.
 
     Raises:
-        RefusedError: The text is no id.
-        UnavailableError: A run is going on, or the database is away.
-        BadDataError: The id is still somewhere; the message says where.
+        RefusedError: The text is no id, or nothing holds it.
+        UnavailableError: A run is going on, the database is away, or a file is still being written.
+        BadDataError: The id is still in a table; the message says in which.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
-    tables, marts = load_tables()
-    number = _read_id(arguments.id, tables.feed)
+    if arguments.list:
+        _print_register(read_runtime(), console)
+        return 0
+    number = _read_id(arguments.id, load_tables()[0].feed)
+    if arguments.dry_run:
+        _print_found(look_everywhere(find_places(read_runtime(), console), number), number, console)
+        return 0
     runtime = start_services(read_runtime())
     _refuse_beside_runs(AirflowApi(runtime))
-    counts = erase_customer(runtime, tables, marts, number, console)
-    console.print("Erased: the id, and the columns of its records that nobody asked for.")
-    for name, count in counts.items():
-        console.print(f"{count:>9,}  {name}")
-    console.print(
-        "No table and no file in the data folder holds it now. A delivery that names the customer again is loaded"
-        " without the id."
-    )
+    places = find_places(runtime, console)
+    erase(places, number, console, even_if_unknown=arguments.even_if_unknown)
     return 0
 
 
-def erase_customer(runtime: Runtime, tables: Tables, marts: Marts, number: int, console: Console) -> dict[str, int]:
-    """Erase a customer everywhere.
+def erase(places: Places, number: int, console: Console, *, even_if_unknown: bool = False) -> Found:
+    """Erase a customer, and say what was done and what is left.
 
-    Args:
-        runtime: Where the warehouse and the data folder are.
-        tables: The cleaned tables.
-        marts: The marts.
-        number: The customer's id.
-        console: For what it waits for, and what it can't read.
-
-    Returns:
-        How many rows of each table, how many records, files and sets of marts.
+    Raises:
+        RefusedError: Nothing holds the id, and it was never erased.
     """
-    ids, loader = frozenset({number}), runtime.dsn("loader")
-    with connect(loader) as connection:
-        require_schema_version(connection, tables)
-        create_tables(connection, tables, READERS)
-    with (
-        connect(loader) as connection,
-        locked(connection, _LOCK),
-        held_lease(connection, tables, HOLDER, 0),
-        kept_lease(loader, tables, HOLDER),
-    ):
-        try:
-            key = runtime.secrets["erasure"]
-            require_key(read_erased(connection, tables), key)
-            erasure_id = enter_erasure(connection, tables, hash_subject(number, key))
-            counts = _erase_files(runtime, connection, tables, ids, console)
-            _make_marts_unfit(runtime, tables, marts, ids)
-            counts |= erase_from_tables(connection, tables, ids)
-            counts |= _erase_marts(runtime, tables, marts, ids, console)
-            counts |= _erase_history(runtime, tables, ids)
-            clean_up(connection, tables)
-            _require_gone(runtime, tables, marts, ids)
-            finish_erasure(connection, tables, erasure_id, counts)
-        finally:
-            release_lease(connection, tables, HOLDER)
-    return counts
+    if not even_if_unknown and not is_known(places, number):
+        raise RefusedError(
+            f"No table and no file holds customer {number}, and nobody was erased under this id.",
+            f"Check the id. To leave it out of deliveries to come: `{COMMAND} {number} --even-if-unknown`."
+            " Nothing was changed.",
+        )
+    found = erase_everywhere(places, number, _who())
+    console.print("Erased: the id, and the columns of its records that nobody asked for.")
+    _print_counts(found, console)
+    console.print("A delivery that names the customer again is loaded without the id.")
+    _print_left(found, console)
+    return found
+
+
+def find_places(runtime: Runtime, console: Console) -> Places:
+    """Find everywhere that a customer may be."""
+    tables, marts = load_tables()
+    logs = ("airflow/logs", "dbt/logs", "dbt/target", ".runtime/logs")
+    return Places(
+        dsn=runtime.dsn,
+        tables=tables,
+        marts=marts,
+        data=runtime.data,
+        artifacts=tuple(runtime.home / name for name in logs),
+        key=runtime.secrets["erasure"],
+        build=lambda: _build(runtime),
+        say=console.print,
+        reader_seconds=reader_seconds(),
+    )
+
+
+def _who() -> str:
+    """Name the user of the system who gives the command."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _read_id(text: str, feed: Feed) -> int:
     (number,) = read_ids([text.strip()], feed)
     if number is None:
-        raise RefusedError(f"{text!r} is no id of a customer.", "Give it as 501 or C501. Nothing was changed.")
+        raise RefusedError(
+            f"{text!r} is no id of a customer.", f"Give it so: `{COMMAND} 501`. Nothing was changed."
+        )
     return number
 
 
@@ -147,71 +131,63 @@ def _refuse_beside_runs(api: AirflowApi) -> None:
         )
 
 
-def _erase_files(
-    runtime: Runtime, connection: psycopg.Connection, tables: Tables, ids: frozenset[int], console: Console
-) -> dict[str, int]:
-    noted: list[ScrubbedFile] = []
-
-    def note(file: ScrubbedFile) -> None:
-        """Note it before it takes the place of the other: a kill between must leave no unknown file."""
-        name = file.paths[0].relative_to(runtime.data).as_posix()
-        enter_scrubbed(connection, tables, name, file.records, before=file.before, after=file.after)
-        noted.append(file)
-
-    unread = scrub_folder(runtime.data, tables.feed, read_layouts(connection, tables), ids, note)
-    for path in unread:
-        console.print(f"Look at it yourself: {path} holds these digits, and is no file of records.")
-    return {
-        "files in the data folder": sum(len(file.paths) for file in noted),
-        "records in them": sum(file.records for file in noted),
-    }
+def _print_register(runtime: Runtime, console: Console) -> None:
+    tables, _ = load_tables()
+    with connect(runtime.dsn("loader")) as connection:
+        erasures = list_erasures(connection, tables)
+    for one in erasures:
+        done = f"{one.finished_at:%Y-%m-%d %H:%M}" if one.finished_at else "not finished"
+        counts = ", ".join(f"{count} {name}" for name, count in one.counts.items())
+        console.print(
+            f"{one.subject}  begun {one.requested_at:%Y-%m-%d %H:%M}  done {done}"
+            f"  by {one.requested_by or 'unknown'}  {counts}"
+        )
+    console.print(f"{len(erasures)} erasures. Whose, only somebody with the id and the key can tell.")
 
 
-def _make_marts_unfit(runtime: Runtime, tables: Tables, marts: Marts, ids: frozenset[int]) -> None:
-    """See to it that the next build is of all rows, even if this command is killed and a run comes first."""
-    with connect(runtime.dsn("transformer")) as connection:
-        is_held = find_holders(connection, [marts.sets], tables.feed.subject, ids)
-        if is_held and find_tables(connection, [marts.sets], "code"):
-            connection.execute(marts.fill(_UNFIT_FOR_CHANGES))
+def _print_found(found: Found, number: int, console: Console) -> None:
+    console.print(f"Customer {number}: this would go. Nothing was changed.")
+    _print_counts(found, console)
+    for path in found.held[:SHOWN]:
+        console.print(f"           {path}")
+    if not found.counts:
+        console.print(
+            "No table and no file of records holds the id." + " It was erased before." * found.is_registered
+        )
+    _print_notes(found, console)
 
 
-def _erase_marts(
-    runtime: Runtime, tables: Tables, marts: Marts, ids: frozenset[int], console: Console
-) -> dict[str, int]:
-    """Build and publish the marts anew from the cleaned table, and drop all others."""
-    schemas, column = [marts.staging, marts.sets, marts.views], tables.feed.subject
-    with connect(runtime.dsn("transformer")) as connection:
-        holders = find_holders(connection, schemas, column, ids)
-        if not holders:
-            return {}
-        console.print(f"Building the marts anew without the customer, whom {len(holders)} of their tables hold.")
-        _build(runtime)
-        published = publish_marts(connection, marts, _KEEP_SECONDS)
-        _wait_for_readers(runtime, console)
-        (others,) = connection.execute(marts.fill(_OTHER_SETS), (published.set_number,)).fetchone() or (0,)
-        left, deadline = others, time.monotonic() + 600
-        while left and time.monotonic() < deadline:
-            connection.execute(marts.fill(_GIVE_UP_OTHERS), (published.set_number,))
-            drop_expired_sets(connection, marts, grace_seconds=0)
-            (left,) = connection.execute(marts.fill(_OTHER_SETS), (published.set_number,)).fetchone() or (0,)
-            time.sleep(0.5 if left else 0)
-        # What a build that failed has left: all that is published shows as views there.
-        for name in find_holders(connection, [marts.staging], column, ids):
-            connection.execute(sql.SQL("drop table {}").format(sql.Identifier(*name)))
-    if left:
-        raise UnavailableError("A kept set of marts is still being read.", "Erase the same customer again later.")
-    return {"tables of marts held the customer": len(holders), "kept sets of marts dropped": others}
+def _print_counts(found: Found, console: Console) -> None:
+    for name, count in found.counts.items():
+        console.print(f"{count:>9,}  {name}")
 
 
-def _erase_history(runtime: Runtime, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
-    counts = {}
-    with connect(runtime.dsn("transformer")) as connection:
-        for name in find_holders(connection, [HISTORY], tables.feed.subject, ids):
-            table, column = sql.Identifier(*name), sql.Identifier(tables.feed.subject)
-            delete = sql.SQL("delete from {} where {} = any(%s)").format(table, column)
-            counts[".".join(name)] = connection.execute(delete, (list(ids),)).rowcount
-            connection.execute(sql.SQL("vacuum (analyze) {}").format(table))
-    return counts
+def _print_left(found: Found, console: Console) -> None:
+    if not (found.held or found.unread or found.traces):
+        console.print(
+            "Nothing is left: no table, no file of the data folder, no log and no artifact holds the id now."
+        )
+        return
+    console.print("No table holds the id now. What is left:")
+    _print_files("delivered meanwhile; give the same command again", found.held, console)
+    _print_notes(found, console)
+
+
+def _print_notes(found: Found, console: Console) -> None:
+    text = "is no file of records, and holds these digits or can't be looked into: look at it yourself"
+    _print_files(text, found.unread, console)
+    for trace in found.traces[:SHOWN]:
+        named = f", {trace.named} with the column's name" if trace.named else ""
+        console.print(f"  {trace.path}: {trace.lines} lines with these digits{named}: may be another number")
+    if len(found.traces) > SHOWN:
+        console.print(f"  and {len(found.traces) - SHOWN} more logs and artifacts with these digits")
+
+
+def _print_files(what: str, paths: list[Path], console: Console) -> None:
+    for path in paths[:SHOWN]:
+        console.print(f"  {path}: {what}")
+    if len(paths) > SHOWN:
+        console.print(f"  and {len(paths) - SHOWN} more of this kind")
 
 
 def _build(runtime: Runtime) -> None:
@@ -229,32 +205,4 @@ def _build(runtime: Runtime) -> None:
         raise UnavailableError(
             f"The marts could not be built anew: {(done.stdout + done.stderr).strip()[-2000:]}",
             "Readers see the marts of before. Mend it, then erase the same customer again.",
-        )
-
-
-def _wait_for_readers(runtime: Runtime, console: Console) -> None:
-    """Wait for readers who may still look at the set of before; the role's `transaction_timeout` ends them."""
-    with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as connection:
-        (now,) = connection.execute("select now()").fetchone() or (None,)
-        told = False
-        while connection.execute(_OLD_READERS, (now,)).fetchone() != (0,):
-            if not told:
-                console.print("Waiting for transactions of readers that began before, an hour at most.")
-            told = True
-            time.sleep(0.5)
-
-
-def _require_gone(runtime: Runtime, tables: Tables, marts: Marts, ids: frozenset[int]) -> None:
-    """Look everywhere again."""
-    held: list[tuple[str, str]] = []
-    for role, schemas in (
-        ("loader", [tables.schema]),
-        ("transformer", [marts.staging, marts.sets, marts.views, HISTORY]),
-    ):
-        with connect(runtime.dsn(role)) as connection:
-            held += find_holders(connection, schemas, tables.feed.subject, ids)
-    if held:
-        raise BadDataError(
-            f"The customer is still in {', '.join('.'.join(name) for name in held)}.",
-            "Drop the tables that are yours; then erase the same customer again.",
         )

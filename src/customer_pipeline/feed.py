@@ -24,3 +24,11 @@ def load_tables() -> tuple[Tables, Marts]:
     from steps.tables import MARTS, TABLES  # noqa: PLC0415 - needs the path above
 
     return TABLES, MARTS
+
+
+def reader_seconds() -> float:
+    """Give how long a reader's transaction may last."""
+    load_tables()
+    from steps.tables import READER_TRANSACTION_SECONDS  # noqa: PLC0415 - needs the path that was set
+
+    return READER_TRANSACTION_SECONDS

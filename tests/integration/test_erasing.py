@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import gzip
 import io
@@ -19,10 +20,13 @@ from psycopg import sql
 from rich.console import Console
 
 from audited_load.clean import clean_file
+from audited_load.erasing import everywhere
+from audited_load.erasing.everywhere import FILES, Places, look_everywhere
+from audited_load.erasing.register import list_erasures, read_erased
+from audited_load.erasing.subjects import hash_subject
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.scrub_files import hash_file
+from audited_load.reading.source import hash_file
 from audited_load.warehouse.copy import copy_cleaned
-from audited_load.warehouse.erased import hash_subject, read_erased
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease
 from audited_load.warehouse.load import Delivery, connect, register_batch
@@ -33,7 +37,7 @@ from customer_pipeline.settings import Runtime
 from integration.loading import TABLES, load_file, prepare, publish
 from integration.test_star_schema import dbt
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.erased import leave_out_erased
+from steps.erased import read_erased_customers
 from steps.files import attempt_folder, show_latest
 from steps.tables import MARTS
 
@@ -41,6 +45,7 @@ Dsn = Callable[[str], str]
 ID = 730519642
 HEADER = "transaction_id,customer_id,e_mail,transaction_date,product_id,product_name,quantity,price,tax\n"
 MAIL = "jane@example.org"
+WIDE = str(ID).translate({ord(str(digit)): 0xFF10 + digit for digit in range(10)})
 SPELLINGS = (f"{ID}", f"C{ID}", f"c{ID}", f"{ID}.0", f" {ID} ", f"00{ID}", f'"{ID}"')
 TOTALS = "select count(*), sum(quantity), sum(quantity * price), sum(tax) from cleaned_data.customer_transactions"
 COLUMNS = """
@@ -67,6 +72,9 @@ def dirty(day: int) -> str:
         f'204,{ID},"{MAIL}\nsecond line",2024-01-02,1,Thing,2,{day}.10,bad',
         f"205,{ID},{MAIL},2024-01-02,1,Thing,{day},1.10,0.05",
         "206,1,x@example.org,2024-01-02,1,Thing,many,1.10,0.05",
+        f'207, "{ID}", "{MAIL}", 2024-01-02, 1, "Thing, {day}", 2, 1.10, 0.05',  # only a csv reader splits it
+        f"208,{ID}\0,{MAIL},2024-01-02,1,Thing,2,1.10,0.05",
+        f"209,{WIDE},{MAIL},2024-01-02,1,Thing,2,1.10,0.05",  # its reason quotes it
     ]
     return HEADER + "\n".join(lines) + "\n"
 
@@ -104,8 +112,13 @@ def build_marts(runtime: Runtime, tmp_path: Path) -> None:
     assert kept.returncode == 0, kept.stdout
 
 
-def erase_it(runtime: Runtime, number: int = ID) -> dict[str, int]:
-    return erase.erase_customer(runtime, TABLES, MARTS, number, Console(file=io.StringIO()))
+def places_of(runtime: Runtime, **other: Any) -> Places:
+    console = Console(file=io.StringIO())
+    return replace(erase.find_places(runtime, console), settling_seconds=0, **other)
+
+
+def erase_it(runtime: Runtime, number: int = ID, **other: Any) -> dict[str, int]:
+    return everywhere.erase_everywhere(places_of(runtime, **other), number, "somebody").counts
 
 
 def find_in_tables(runtime: Runtime, *needles: str) -> list[str]:
@@ -176,7 +189,7 @@ def test_nothing_holds_the_customer_afterwards_and_totals_stay(pipeline: Runtime
         ("again.csv.gz", gzip.compress(dirty(1).encode())),
         ("again.csv.zst", zstandard.compress(dirty(1).encode())),
         ("wide.csv", dirty(1).encode("utf-16")),
-        ("latin.csv", dirty(1).replace("Other", "Café").encode("cp1252")),
+        ("latin.csv", dirty(1).replace("Other", "Café").replace(WIDE, str(ID)).encode("cp1252")),
         ("semicolon.txt", dirty(1).replace(",", ";").encode()),
         (".hidden/half.csv", dirty(1).encode()[:-20]),
     ):
@@ -194,8 +207,8 @@ def test_nothing_holds_the_customer_afterwards_and_totals_stay(pipeline: Runtime
 
     counts = erase_it(pipeline)
 
-    assert find_in_tables(pipeline, str(ID), MAIL) == []
-    assert find_in_files(data, str(ID), MAIL) == []
+    assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []
+    assert find_in_files(data, str(ID), WIDE, MAIL) == []
     assert totals(pipeline) == before
     assert untouched.stat().st_mtime_ns == stamp.st_mtime_ns
     well_known = data / "customer_transactions_cleaned.csv"
@@ -239,7 +252,7 @@ def test_a_rollback_after_it_still_ties_out_and_brings_nobody_back(pipeline: Run
     erase_it(pipeline)
     with connect(dsn("loader")) as connection:
         roll_back(connection, TABLES)
-    assert find_in_tables(pipeline, str(ID), MAIL) == []
+    assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []
 
 
 def test_a_later_delivery_does_not_bring_the_customer_back(pipeline: Runtime, dsn: Dsn, tmp_path: Path) -> None:
@@ -248,10 +261,10 @@ def test_a_later_delivery_does_not_bring_the_customer_back(pipeline: Runtime, ds
     load_file(dsn("loader"), file, "run-1")
     erase_it(pipeline)
     file.write_text(dirty(2))
-    report = leave_out_erased("test", clean_file(file, CUSTOMER_TRANSACTIONS, tmp_path / "out"))
+    report = clean_file(file, CUSTOMER_TRANSACTIONS, tmp_path / "out", erased=read_erased_customers())
     assert report.rules["customer_id:erased"] > 10
     for path in (report.cleaned_file, report.rejected_file):
-        assert find_in_files(Path(path).parent, str(ID), MAIL) == []
+        assert find_in_files(Path(path).parent, str(ID), WIDE, MAIL) == []
     with connect(dsn("loader")) as connection:
         delivery = Delivery("run-2", datetime(2025, 12, 2, tzinfo=UTC), "replace", "v1")
         acquire_lease(connection, TABLES, "run-2", 1)
@@ -259,23 +272,22 @@ def test_a_later_delivery_does_not_bring_the_customer_back(pipeline: Runtime, ds
         empty_incoming(connection, TABLES, batch)
         copy_cleaned(connection, dsn("loader"), TABLES, batch)
     publish(dsn("loader"), batch)  # the audit holds
-    assert find_in_tables(pipeline, str(ID), MAIL) == []
+    assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []
 
 
 def test_without_its_key_a_load_is_refused_rather_than_bring_somebody_back(
-    pipeline: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = pipeline.data / "incoming" / "one.csv"
     file.write_text(dirty(1))
-    report = clean_file(file, CUSTOMER_TRANSACTIONS, tmp_path / "out")
-    assert leave_out_erased("test", report) == report  # nobody was erased: nothing to do, and no key needed
+    assert read_erased_customers() is None  # nobody was erased: nothing to do, and no key needed
     erase_it(pipeline)
     monkeypatch.setenv("ERASURE_KEY", "")
     with pytest.raises(RefusedError, match="ERASURE_KEY is not set"):
-        leave_out_erased("test", report)
+        read_erased_customers()
     monkeypatch.setenv("ERASURE_KEY", "another")
     with pytest.raises(RefusedError, match="1 customers were erased with another ERASURE_KEY"):
-        leave_out_erased("test", report)
+        read_erased_customers()
     before = file.read_bytes()
     with pytest.raises(RefusedError, match="another ERASURE_KEY"):
         erase_it(replace(pipeline, secrets={**pipeline.secrets, "erasure": "another"}))
@@ -306,7 +318,8 @@ class Killed(BaseException):
         ("erase_from_tables", "before", False),
         ("erase_from_tables", "after", False),
         ("clean_up", "before", False),
-        ("drop_expired_sets", "before", True),
+        ("drop_given_up", "before", True),
+        ("_look_again", "before", True),
     ],
 )
 def test_killed_anywhere_it_is_finished_by_the_same_command(
@@ -321,7 +334,7 @@ def test_killed_anywhere_it_is_finished_by_the_same_command(
     load_file(dsn("loader"), _delivery(pipeline), "run-1")
     if has_marts:
         build_marts(pipeline, tmp_path)
-    original = getattr(erase, step)
+    original = getattr(everywhere, step)
 
     def dies(*arguments: Any, **more: Any) -> Any:
         if when == "after":
@@ -329,12 +342,12 @@ def test_killed_anywhere_it_is_finished_by_the_same_command(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(erase, step, dies)
+        patch.setattr(everywhere, step, dies)
         with pytest.raises(Killed):
             erase_it(pipeline)
     erase_it(pipeline)
-    assert find_in_tables(pipeline, str(ID), MAIL) == []
-    assert find_in_files(pipeline.data, str(ID), MAIL) == []
+    assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []
+    assert find_in_files(pipeline.data, str(ID), WIDE, MAIL) == []
     with psycopg.connect(dsn("loader")) as connection:
         assert connection.execute("select count(*) from cleaned_data.erasures").fetchone() == (1,)
 
@@ -385,3 +398,124 @@ def test_the_quarantine_knows_a_scrubbed_record_again(pipeline: Runtime, dsn: Ds
     assert "200,,,31-02-2023,1,Thing,2,1.10,0.05" in {raw for _, raw in rows}
     refused = next(csv.reader([next(raw for _, raw in rows if raw.startswith("206"))]))
     assert refused[2] == "x@example.org"
+
+
+def test_a_dry_run_counts_what_goes_and_changes_nothing(pipeline: Runtime, dsn: Dsn) -> None:
+    file = _delivery(pipeline)
+    load_file(dsn("loader"), file, "run-1")
+    before = _contents(dsn), {path: path.stat() for path in sorted(pipeline.data.rglob("*"))}
+    found = look_everywhere(places_of(pipeline), ID)
+    assert (_contents(dsn), {path: path.stat() for path in sorted(pipeline.data.rglob("*"))}) == before
+    assert file in found.held
+    assert not found.is_registered
+    assert erase_it(pipeline) == found.counts, "and it counts just what goes"
+    again = look_everywhere(places_of(pipeline), ID)
+    assert (again.counts, again.held, again.is_registered) == ({}, [], True)
+
+
+def _contents(dsn: Dsn) -> list[Any]:
+    with psycopg.connect(dsn("loader")) as connection:
+        names = connection.execute(
+            "select relname from pg_class where relnamespace = 'cleaned_data'::regnamespace and relkind = 'r'"
+        ).fetchall()
+        query = sql.SQL("select t.xmin::text, t::text from cleaned_data.{} as t order by 2")
+        return [(name, connection.execute(query.format(sql.Identifier(name))).fetchall()) for (name,) in names]
+
+
+def test_an_id_that_nothing_holds_is_refused_unless_it_is_meant(pipeline: Runtime, dsn: Dsn) -> None:
+    load_file(dsn("loader"), _delivery(pipeline), "run-1")
+    places, console, unknown = places_of(pipeline), Console(file=io.StringIO()), 999_888_777
+    with pytest.raises(RefusedError, match="No table and no file holds customer 999888777") as caught:
+        erase.erase(places, unknown, console)
+    assert f"erase-customer {unknown} --even-if-unknown" in caught.value.remedy
+    with connect(dsn("loader")) as connection:
+        assert read_erased(connection, TABLES) == frozenset()
+    erase.erase(places, unknown, console, even_if_unknown=True)
+    erase.erase(places, unknown, console)  # it is known now
+    erased = read_erased_customers()
+    assert erased is not None
+    assert erased.choose([unknown, ID]) == {unknown}
+
+
+def test_the_end_says_what_is_left_or_that_nothing_is(pipeline: Runtime, dsn: Dsn, tmp_path: Path) -> None:
+    load_file(dsn("loader"), _delivery(pipeline), "run-1")
+    logs = tmp_path / "logs"
+    (logs / "attempt").mkdir(parents=True)
+    (logs / "attempt" / "1.log").write_text(f"Key (customer_id)=({ID}) is not present\n")
+    note = pipeline.data / "note.txt"
+    note.write_text(f"ask {ID} about it")
+    out = io.StringIO()
+    erase.erase(places_of(pipeline, artifacts=(logs,)), ID, Console(file=out, soft_wrap=True))
+    assert f"{logs / 'attempt' / '1.log'}: 1 lines with these digits, 1 with the column's name" in out.getvalue()
+    assert f"{note}: is no file of records" in out.getvalue()
+    note.unlink()
+    out = io.StringIO()
+    erase.erase(places_of(pipeline, artifacts=(tmp_path / "none",)), ID, Console(file=out, soft_wrap=True))
+    assert "Nothing is left" in out.getvalue()
+
+
+def test_the_register_says_when_and_by_whom_and_no_id(
+    pipeline: Runtime, dsn: Dsn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also of an erasure from before it was kept by whom."""
+    load_file(dsn("loader"), _delivery(pipeline), "run-1")
+    key = pipeline.secrets["erasure"]
+    with psycopg.connect(dsn("loader"), autocommit=True) as connection:
+        connection.execute(
+            "create table cleaned_data.erasures (erasure_id bigint generated always as identity primary key,"
+            " subject text not null, requested_at timestamptz not null default now(),"
+            " finished_at timestamptz, counts jsonb not null default '{}')"
+        )
+        connection.execute("insert into cleaned_data.erasures (subject) values (%s)", (hash_subject(7, key),))
+        assert [one.requested_by for one in list_erasures(connection, TABLES)] == [None]
+        erase.erase(places_of(pipeline), ID, Console(file=io.StringIO()))
+        _, mine = list_erasures(connection, TABLES)
+    assert (mine.subject, mine.requested_by) == (hash_subject(ID, key), erase._who())
+    assert mine.finished_at
+    assert mine.counts[FILES] > 1
+    monkeypatch.setattr(erase, "read_runtime", lambda: pipeline)
+    assert erase.run(argparse.Namespace(list=True)) == 0
+    said = capsys.readouterr().out
+    assert hash_subject(ID, key) in said
+    assert f"by {erase._who()}" in said
+    assert "not finished  by unknown" in said
+    assert str(ID) not in said
+
+
+def test_a_file_that_is_being_written_is_named_and_the_same_command_finishes_it(
+    pipeline: Runtime, dsn: Dsn
+) -> None:
+    load_file(dsn("loader"), _delivery(pipeline), "run-1")
+    upload = pipeline.data / "incoming" / "upload.csv"
+    with upload.open("w") as out:
+        out.write(dirty(3))
+        out.flush()
+        with pytest.raises(UnavailableError, match=r"still being written.*upload\.csv") as caught:
+            erase_it(pipeline)
+    assert f"erase-customer {ID}`" in caught.value.remedy
+    assert upload.read_text() == dirty(3)
+    assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == [], "all else is done"
+    assert erase_it(pipeline)[FILES] == 1
+    assert find_in_files(pipeline.data, str(ID), WIDE, MAIL) == []
+
+
+def test_a_reader_who_holds_a_transaction_open_holds_up_no_load(
+    pipeline: Runtime, dsn: Dsn, tmp_path: Path
+) -> None:
+    load_file(dsn("loader"), _delivery(pipeline), "run-1")
+    build_marts(pipeline, tmp_path)
+    leases: list[Any] = []
+
+    def say(text: str) -> None:
+        if text.startswith("Waiting for transactions"):
+            with psycopg.connect(dsn("loader")) as connection:
+                leases.extend(connection.execute("select count(*) from cleaned_data.lease").fetchall())
+
+    with psycopg.connect(dsn("reader")) as reader:
+        reader.execute("set transaction_timeout = 0")
+        reader.execute("select count(*) from analytics.dim_customers")
+        erase_it(pipeline, say=say, reader_seconds=1)
+        with pytest.raises(psycopg.OperationalError):
+            reader.execute("select 1")  # it lasted longer than it may
+    assert leases == [(0,)], "no load waits for a reader"
+    assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []

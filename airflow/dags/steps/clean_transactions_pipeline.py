@@ -18,7 +18,7 @@ from audited_load.shown import DECLARE_ENCODING, show_text
 from audited_load.warehouse.load import connect, find_merged
 from steps.alerts import alert_of_rejects
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.erased import leave_out_erased
+from steps.erased import read_erased_customers
 from steps.files import attempt_folder, find_sources, hash_file, remove_old_runs, show_latest, wait_until_settled
 from steps.params import require_known_params
 from steps.settings import read_settings
@@ -134,9 +134,10 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     path = settings.data / source
     wait_until_settled(path)
     log.info("[%s] Cleaning %s (%s bytes)", parent_group, show_text(source, 4096), path.stat().st_size)
+    erased = read_erased_customers()
     with progress_in_file(out, path) as progress:
-        report = replace(clean_file(path, feed_of(get_current_context()), out, progress), source=source)
-    report = leave_out_erased(parent_group, report)
+        report = clean_file(path, feed_of(get_current_context()), out, progress, erased)
+    report = replace(report, source=source)
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
         parent_group, report.read, report.accepted, report.quarantined, report.duplicates,

@@ -18,6 +18,7 @@ MARTS = Marts(
     sets="analytics_sets",
     views="analytics",
     source=f"{SCHEMA}.published_load",
+    history="analytics_history",
 )
 READER_TRANSACTION_SECONDS = 3600
 """How long a reader's transaction may last: the setting `transaction_timeout` of the role."""

@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from audited_load.erasing.register import find_delivered
 from audited_load.errors import BadDataError, PipelineError, RefusedError, UnavailableError
 from audited_load.report import CleanReport
-from audited_load.warehouse.erased import find_delivered
 from audited_load.warehouse.refusal import name_refusal
 from audited_load.warehouse.tables import Tables
 

@@ -86,6 +86,7 @@ class Marts:
         sets: Schema of the published sets.
         views: Schema that readers see.
         source: Relation with one row, whose `load_id` is the load that is published now.
+        history: Schema of what readers saw before.
     """
 
     names: tuple[str, ...]
@@ -94,6 +95,7 @@ class Marts:
     sets: str
     views: str
     source: str
+    history: str
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
         """Compose a statement; `{staging}`, `{sets}` and `{views}` stand for the schemas."""

@@ -201,26 +201,33 @@ def drop_expired_sets(connection: psycopg.Connection, marts: Marts, grace_second
     """
     parts = {"kept": sql.Literal(KEPT_LOADS), "grace": sql.Literal(grace_seconds)}
     for (number,) in connection.execute(marts.fill(_EXPIRED, **parts)).fetchall():
-        try:
-            connection.execute("set statement_timeout = '5s'")
-            connection.execute("set lock_timeout = '50ms'")
-            of_set = sql.Literal(number)
-            mark = "update {sets}.published_sets set is_dropped = true where set_number = {number}"
-            connection.execute(marts.fill(mark, number=of_set))
-            for mart in reversed(marts.names):
-                _drop_partition(connection, marts, mart, number)
-            forget = "delete from {sets}.published_sets where set_number = {number}"
-            connection.execute(marts.fill(forget, number=of_set))
-        except (
-            psycopg.errors.QueryCanceled,
-            psycopg.errors.LockNotAvailable,
-            psycopg.errors.DependentObjectsStillExist,
-        ):
-            log.info("Set %s is still in use: it goes with a later one", number)
+        if not drop_set(connection, marts, number):
             break
-        finally:
-            connection.execute("reset statement_timeout")
-            connection.execute("reset lock_timeout")
+
+
+def drop_set(connection: psycopg.Connection, marts: Marts, number: int) -> bool:
+    """Drop a set, if nobody uses it now; gives whether it is gone."""
+    try:
+        connection.execute("set statement_timeout = '5s'")
+        connection.execute("set lock_timeout = '50ms'")
+        of_set = sql.Literal(number)
+        mark = "update {sets}.published_sets set is_dropped = true where set_number = {number}"
+        connection.execute(marts.fill(mark, number=of_set))
+        for mart in reversed(marts.names):
+            _drop_partition(connection, marts, mart, number)
+        forget = "delete from {sets}.published_sets where set_number = {number}"
+        connection.execute(marts.fill(forget, number=of_set))
+    except (
+        psycopg.errors.QueryCanceled,
+        psycopg.errors.LockNotAvailable,
+        psycopg.errors.DependentObjectsStillExist,
+    ):
+        log.info("Set %s is still in use: it goes with a later one", number)
+        return False
+    finally:
+        connection.execute("reset statement_timeout")
+        connection.execute("reset lock_timeout")
+    return True
 
 
 def _drop_partition(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> None:

@@ -1,22 +1,22 @@
 """Who was erased, as a keyed hash, and which files were scrubbed: what later loads must know of it.
 
 ```
-<schema>.erasures         one row an erasure: whose, when, and how much it came to
+<schema>.erasures         one row an erasure: whose, when, by whom, and how much it came to
 <schema>.scrubbed_files   which file of now was which delivered file
 ```
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
-from audited_load.errors import RefusedError
 from audited_load.warehouse.tables import Tables
 
 _MAKE = (
@@ -29,6 +29,8 @@ _MAKE = (
         counts jsonb not null default '{{}}'
     )
     """,
+    # Made before it was kept who asked for it.
+    "alter table {erasures} add column if not exists requested_by text",
     """
     create table if not exists {scrubbed_files} (
         sha256 text primary key,
@@ -40,8 +42,12 @@ _MAKE = (
     """,
 )
 _UNFINISHED = "select erasure_id from {erasures} where subject = %s and finished_at is null"
-_ENTER = "insert into {erasures} (subject) values (%s) returning erasure_id"
+_ENTER = "insert into {erasures} (subject, requested_by) values (%s, %s) returning erasure_id"
 _FINISH = "update {erasures} set finished_at = now(), counts = %s where erasure_id = %s"
+_LIST = """
+    select subject, requested_at, finished_at, to_jsonb(e) ->> 'requested_by' as requested_by, counts
+    from {erasures} as e order by erasure_id
+"""
 _SCRUBBED = """
     insert into {scrubbed_files} (sha256, delivered, name, records)
     values (
@@ -53,53 +59,39 @@ _SCRUBBED = """
 """
 
 
-def hash_subject(number: int, key: str) -> str:
-    """Give what is kept of an id: numbers could be tried one by one, if the key were in the database, too.
+@dataclass(frozen=True)
+class Erasure:
+    """One erasure of the register.
 
-    It begins with what tells the key from others: with another, nobody would be found, and nobody would notice.
+    Attributes:
+        subject: Who, as a keyed hash.
+        requested_at: When it began.
+        finished_at: When it was done; None if it was not.
+        requested_by: Who asked for it; None if that was not kept yet.
+        counts: How many rows, records and files it came to.
     """
-    return f"{_mark_of(key)}:{_hash(str(number), key)}"
+
+    subject: str
+    requested_at: datetime
+    finished_at: datetime | None
+    requested_by: str | None
+    counts: dict[str, int]
 
 
-def require_key(erased: frozenset[str], key: str) -> None:
-    """Check that customers were erased with this key.
-
-    Args:
-        erased: What `read_erased` gave.
-        key: The key of this installation.
-
-    Raises:
-        RefusedError: Some were erased with another one.
-    """
-    others = sum(not subject.startswith(f"{_mark_of(key)}:") for subject in erased)
-    if others:
-        raise RefusedError(
-            f"{others} customers were erased with another ERASURE_KEY than the one that is set now.",
-            "Put the key of then back: `.runtime/erasure.key`, under Docker `ERASURE_KEY` in `.env`.",
-        )
-
-
-def _mark_of(key: str) -> str:
-    return _hash("key", key)[:8]
-
-
-def _hash(text: str, key: str) -> str:
-    return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
-def fill(tables: Tables, statement: str, **parts: sql.Composable) -> sql.Composed:
+def fill(tables: Tables, statement: str) -> sql.Composed:
     """Compose a statement; `{erasures}` and `{scrubbed_files}` stand for this module's tables."""
     own = {"erasures": tables.other("erasures"), "scrubbed_files": tables.other("scrubbed_files")}
-    return tables.fill(statement, **own, **parts)
+    return tables.fill(statement, **own)
 
 
-def enter_erasure(connection: psycopg.Connection, tables: Tables, subject: str) -> int:
+def enter_erasure(connection: psycopg.Connection, tables: Tables, subject: str, requested_by: str) -> int:
     """Enter an erasure, before anything is erased: no later load may bring the id back.
 
     Args:
         connection: In autocommit mode, as the role that owns the tables.
         tables: Their names.
         subject: What `hash_subject` gave.
+        requested_by: Who asks for it.
 
     Returns:
         Its number; that of the one that was killed, if there is one.
@@ -108,7 +100,9 @@ def enter_erasure(connection: psycopg.Connection, tables: Tables, subject: str) 
         for statement in _MAKE:
             connection.execute(fill(tables, statement))
         found = connection.execute(fill(tables, _UNFINISHED), (subject,)).fetchone()
-        (erasure_id,) = found or connection.execute(fill(tables, _ENTER), (subject,)).fetchone() or (0,)
+        (erasure_id,) = (
+            found or connection.execute(fill(tables, _ENTER), (subject, requested_by)).fetchone() or (0,)
+        )
     return int(erasure_id)
 
 
@@ -119,17 +113,19 @@ def finish_erasure(
     connection.execute(fill(tables, _FINISH), (json.dumps(dict(counts)), erasure_id))
 
 
+def list_erasures(connection: psycopg.Connection, tables: Tables) -> list[Erasure]:
+    """Read the register, the oldest first."""
+    if not exists(connection, tables, "erasures"):
+        return []
+    with connection.cursor(row_factory=class_row(Erasure)) as cursor:
+        return cursor.execute(fill(tables, _LIST)).fetchall()
+
+
 def read_erased(connection: psycopg.Connection, tables: Tables) -> frozenset[str]:
     """Read whom later loads must leave out, as `hash_subject` gives them."""
     if not exists(connection, tables, "erasures"):
         return frozenset()
     return frozenset(row[0] for row in connection.execute(fill(tables, "select subject from {erasures}")))
-
-
-def choose_erased(numbers: Iterable[int], erased: frozenset[str], key: str) -> frozenset[int]:
-    """Choose those ids that were erased."""
-    mark = _mark_of(key)
-    return frozenset(number for number in numbers if f"{mark}:{_hash(str(number), key)}" in erased)
 
 
 def enter_scrubbed(

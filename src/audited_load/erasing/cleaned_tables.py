@@ -1,0 +1,193 @@
+"""One person's id → gone from every table of the warehouse, and from the raw texts of its quarantine.
+
+Totals stay: a row loses the id, and nothing else. Each function can be killed anywhere and called again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+
+from audited_load.columns import Feed
+from audited_load.erasing.raw_texts import BATCH, RawLayout, scrub_refused, split_reasons
+from audited_load.erasing.register import exists
+from audited_load.erasing.rewriting import Wanted
+from audited_load.warehouse.catalogue import count_holders, find_tables
+from audited_load.warehouse.tables import Tables
+
+_LAYOUTS = "select distinct run_id, header, delimiter from {loads}"
+_NULL = "update {table} set {subject} = null where {subject} = any(%s)"
+# Whatever the spelling, the digits of the id are in it: with marks between them, or in another script.
+_SUSPECTS = r"""
+    select r.load_id, r.source_record, r.reject_id, r.raw_record, r.reasons, l.header, l.delimiter
+    from {rejects} as r inner join {loads} as l using (load_id)
+    where r.raw_record ~ '[^\x01-\x7f]' or exists (
+        select 1 from unnest(%s::text[]) as digits
+        where position(digits in r.raw_record) > 0
+            or position(digits in regexp_replace(r.raw_record, '\\x[0-9a-f]{{2}}|[^0-9]', '', 'g')) > 0
+    )
+"""
+_SCRUB = """
+    update {rejects} set raw_record = %(raw)s, reasons = %(reasons)s
+    where load_id = %(load_id)s and source_record = %(source_record)s returning reject_id
+"""
+# A record is known by its raw text: what is known of the old text is true of the new one.
+_RENAME = """
+    insert into {closed} (reject_id, closed_by, seen_by, closed_at)
+    select %(new)s, closed_by, seen_by, closed_at from {closed} where reject_id = %(old)s
+    on conflict (reject_id) do nothing
+"""
+_FORGET = (
+    "delete from {closed} as c where not exists (select 1 from {rejects} as r where r.reject_id = c.reject_id)"
+)
+
+
+class Layouts:
+    """How the fields lay in the files that were loaded: of those of a run, and of all."""
+
+    def __init__(self, by_run: dict[str, list[RawLayout]], plain: RawLayout) -> None:
+        self._by_run = by_run
+        self._all = list(dict.fromkeys([*(one for of_run in by_run.values() for one in of_run), plain]))
+
+    def of(self, folders: set[str]) -> list[RawLayout]:
+        """Give those of the run that has one of these folders; all of them if none has.
+
+        Args:
+            folders: Names of folders above a file, each of which may be that of a run.
+        """
+        for folder in folders & self._by_run.keys():
+            return self._by_run[folder]
+        return self._all
+
+
+def read_layouts(connection: psycopg.Connection, tables: Tables) -> Layouts:
+    """Read from the ledger how the fields lay in the files that were loaded, by the names of runs' folders."""
+    by_run: dict[str, list[RawLayout]] = {}
+    if exists(connection, tables, "loads"):
+        for run_id, header, mark in connection.execute(tables.fill(_LAYOUTS)).fetchall():
+            by_run.setdefault(name_run_folder(run_id), []).append(RawLayout.of_ledger(header, mark))
+    return Layouts(by_run, RawLayout(tuple(tables.feed.names), ","))
+
+
+def name_run_folder(run_id: str) -> str:
+    """Name the folder of a run's files."""
+    return re.sub(r"[^\w.+-]", "_", run_id)
+
+
+def folders_of(paths: Sequence[Path]) -> set[str]:
+    """Give the names of all folders above some files."""
+    return {part for path in paths for part in path.parent.parts}
+
+
+def erase_from_tables(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
+    """Take the id out of every table of the schema that has the subject's column, and out of the quarantine.
+
+    Readers see all of it or nothing, and wait for nothing.
+
+    Args:
+        connection: In autocommit mode, as the role that owns the tables, with the lease held.
+        tables: Their names.
+        ids: Who is to be erased.
+
+    Returns:
+        Rows by table.
+    """
+    counts: dict[str, int] = {}
+    with connection.transaction():
+        for name in find_tables(connection, [tables.schema], tables.feed.subject):
+            statement = sql.SQL(_NULL).format(
+                table=sql.Identifier(*name), subject=sql.Identifier(tables.feed.subject)
+            )
+            counts[".".join(name)] = connection.execute(statement, (list(ids),)).rowcount
+        if exists(connection, tables, _rejects(tables)):
+            counts[f"{tables.schema}.{_rejects(tables)}"] = _erase_raw(connection, tables, ids)
+        if exists(connection, tables, "published"):
+            # What changed since the load before can't be told any more: marts are to be built from all rows.
+            connection.execute(tables.fill("update {published} set changes_since = null"))
+    return {name: count for name, count in counts.items() if count}
+
+
+def count_in_tables(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
+    """Count what `erase_from_tables` would erase, and change nothing."""
+    counts = count_holders(connection, [tables.schema], tables.feed.subject, ids)
+    if exists(connection, tables, _rejects(tables)):
+        with connection.transaction():
+            counts[f"{tables.schema}.{_rejects(tables)}"] = sum(1 for _ in _find_raw(connection, tables, ids))
+    return {name: count for name, count in counts.items() if count}
+
+
+def _rejects(tables: Tables) -> str:
+    return f"{tables.feed.name}_rejected_by_load"
+
+
+class _Found(NamedTuple):
+    """A refused record of the person: where it is, and how it is to be."""
+
+    load_id: int
+    source_record: int
+    reject_id: UUID
+    raw: str
+    reasons: str
+
+
+def _find_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> Iterator[_Found]:
+    with connection.cursor(name="suspects") as cursor:
+        cursor.execute(tables.fill(_SUSPECTS), ([str(number) for number in ids],))
+        while rows := cursor.fetchmany(BATCH):
+            for row, fresh in zip(rows, _scrub_rows(rows, Wanted(tables.feed, ids)), strict=True):
+                if fresh is not None:
+                    yield _Found(row[0], row[1], row[2], *fresh)
+
+
+def _erase_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> int:
+    scrubbed = 0
+    for found in _find_raw(connection, tables, ids):
+        values: dict[str, Any] = {**found._asdict(), "old": found.reject_id}
+        (values["new"],) = connection.execute(tables.fill(_SCRUB), values).fetchone() or (found.reject_id,)
+        connection.execute(tables.fill(_RENAME), values)
+        scrubbed += 1
+    connection.execute(tables.fill(_FORGET))
+    return scrubbed
+
+
+def _scrub_rows(rows: Sequence[tuple[Any, ...]], wanted: Wanted) -> list[tuple[str, str] | None]:
+    """Scrub rows of the quarantine, each as the file of its load was laid out."""
+    feed = wanted.feed
+    by_layout: dict[RawLayout, list[int]] = {}
+    for place, (*_, header, mark) in enumerate(rows):
+        by_layout.setdefault(RawLayout.of_ledger(header, mark), []).append(place)
+    fresh: list[tuple[str, str] | None] = [None] * len(rows)
+    pattern = _in_json(feed, wanted.ids)
+    for layout, places in by_layout.items():
+        raws = [rows[place][3] for place in places]
+        reasons = [split_reasons(rows[place][4], feed) for place in places]
+        scrubbed = scrub_refused(raws, reasons, [layout], feed, wanted.ids.intersection)
+        for place, raw, one in zip(places, raws, scrubbed, strict=True):
+            if raw.startswith("{") and pattern.search(raw):
+                fresh[place] = pattern.sub(r"\1null", raw), rows[place][4]
+            elif one is not None:
+                fresh[place] = one[0], "; ".join(one[1])
+    return fresh
+
+
+def _in_json(feed: Feed, ids: frozenset[int]) -> re.Pattern[str]:
+    """Build the pattern of the id in what gave way to a later file: that was good, and is kept as JSON."""
+    members = "|".join(map(str, ids))
+    return re.compile(rf'("{re.escape(feed.subject)}": ?)(?:{members})(?=[,}}])')
+
+
+def clean_up(connection: psycopg.Connection, tables: Tables) -> None:
+    """Remove old row versions from the tables' pages, and the id from the planner's statistics."""
+    names = find_tables(connection, [tables.schema], tables.feed.subject)
+    names.append((tables.schema, _rejects(tables)))
+    for name in names:
+        if exists(connection, tables, name[1]):
+            connection.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(*name)))
+    if exists(connection, tables, f"{tables.feed.name}_generations"):
+        connection.execute(tables.fill("analyze {generations}"))
