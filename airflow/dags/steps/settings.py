@@ -29,6 +29,7 @@ class Settings:
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
         erasure_key: Tells whether an id is one that was erased (`ERASURE_KEY`); empty if it is not set. Secret.
         readers: Roles that may read the cleaned view (`TRANSFORMER_USER`, `READER_USER`).
+        max_files: How many files a run may have: as many tasks as Airflow maps (`AIRFLOW__CORE__MAX_MAP_LENGTH`).
     """
 
     data: Path
@@ -37,6 +38,7 @@ class Settings:
     quarantine_days: int
     erasure_key: str = field(repr=False)
     readers: tuple[str, ...]
+    max_files: int = 1024
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -60,6 +62,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             environment.get("TRANSFORMER_USER", "transformer"),
             environment.get("READER_USER", "reader"),
         ),
+        max_files=int(environment.get("AIRFLOW__CORE__MAX_MAP_LENGTH") or Settings.max_files),
     )
 
 

@@ -84,10 +84,11 @@ def held_lease(connection: psycopg.Connection, tables: Tables, run_id: str, wait
 
 
 def _give_back(connection: psycopg.Connection, tables: Tables, run_id: str) -> None:
-    """Release the lease over a fresh connection: the one at hand may be what failed, or be in the midst of a copy."""
+    """Release the lease over a fresh connection: the one at hand may be what failed, or amid a copy."""
     with suppress(psycopg.Error):  # if the server is away, the lease ends by itself
         place = connection.info.get_parameters() | {"password": connection.info.password, "connect_timeout": "5"}
         with psycopg.connect(make_conninfo(**place), autocommit=True) as fresh:
+            fresh.execute("set lock_timeout = '5s'")
             release_lease(fresh, tables, run_id)
 
 
