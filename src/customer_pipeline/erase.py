@@ -15,6 +15,7 @@ from audited_load.columns import Feed
 from audited_load.erasure import read_ids
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.scrub_files import ScrubbedFile, scrub_folder
+from audited_load.shown import escape_text
 from audited_load.warehouse.erased import (
     enter_erasure,
     enter_scrubbed,
@@ -160,7 +161,9 @@ def _erase_files(
 
     unread = scrub_folder(runtime.data, tables.feed, read_layouts(connection, tables), ids, note)
     for path in unread:
-        console.print(f"Look at it yourself: {path} holds these digits, and is no file of records.")
+        console.print(
+            f"Look at it yourself: {escape_text(str(path))} holds these digits, and is no file of records."
+        )
     return {
         "files in the data folder": sum(len(file.paths) for file in noted),
         "records in them": sum(file.records for file in noted),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from croniter import croniter  # type: ignore[import-untyped]
 
+from audited_load.command import command
 from audited_load.errors import RefusedError
 from audited_load.limits import Limits, read_limits, read_plain_number, read_ratio
 
@@ -50,7 +51,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if not environment.get("PIPELINE_DATA"):
         raise RefusedError(
             "The environment variable PIPELINE_DATA is not set.",
-            "Set it to the folder of the input files; `customer-pipeline exec -- CMD` sets all of them.",
+            f"Set it to the folder of the input files; {command('exec -- CMD')} sets all of them.",
         )
     return Settings(
         data=Path(environment["PIPELINE_DATA"]).resolve(),
