@@ -1,4 +1,4 @@
-"""What a message tells an operator to type works as typed: every command in it is parsed by the real parser."""
+"""What a message or a page tells an operator to type works as typed: the real parser takes it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from customer_pipeline.postgres_server import SHARED
 ROOT = Path(__file__).parents[2]
 PYTHON = [path for folder in ("src", "airflow") for path in sorted((ROOT / folder).rglob("*.py"))]
 TEMPLATES = sorted((ROOT / "src" / "pipeline_page" / "templates").glob("*.html"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SUBCOMMANDS = set(next(action.choices for action in _parser()._actions if action.choices))
 PLACEHOLDERS = {"name": "postgres", "other": "docker"}
@@ -99,3 +100,10 @@ def test_the_collection_finds_the_commands() -> None:
     found = [typed for path in [*PYTHON, *TEMPLATES] for typed in commands(path)]
     assert sum(typed.startswith(COMMAND) for typed in found) >= 20
     assert sum("make " in typed for typed in found) >= 20
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_of_a_page_works_as_typed(page: Path) -> None:
+    text = page.read_text(encoding="utf-8").replace("SERVICE", "scheduler")
+    for typed in re.findall(rf"{re.escape(COMMAND)} [^`\n|\\]+", text):
+        _parse(shlex.split(typed, comments=True)[1:] + (["x"] if typed.rstrip().endswith("exec --") else []))
