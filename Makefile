@@ -27,8 +27,14 @@ help: ## Show this list
 
 setup: .venv/ready ## Make the virtual environment, and nothing else
 
-run: .venv/ready ## Start what is down, run the pipeline on the sample, print what happened
-	@$(CLI) run $(FILE)
+# Make knows of FILE what was typed, and neither it nor a shell reads more into that: `$$`, quotes and blanks are a name's.
+override FILE := $(value FILE)
+export FILE
+
+# A recipe can't choose make's own exit code: whatever it fails with, make ends with 2.
+run: .venv/ready ## Start what is down, run the pipeline on the sample, or on FILE=…, print what happened
+	@$(CLI) run $${FILE:+-- "$$FILE"} || { code=$$?; \
+	    echo "Exit code $$code. Make ends with 2 all the same; $(CLI) run hands on its own." >&2; exit $$code; }
 
 test: .venv/ready ## Run the tests
 	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --dist worksteal

@@ -14,6 +14,7 @@ from steps.clean_transactions_pipeline import clean_transactions_pipeline
 from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
 from steps.settings import read_alert_settings, read_run_settings
+from steps.warehouse import give_lease_back
 
 run_settings = read_run_settings()
 form = form_of_all(os.environ).words()
@@ -24,7 +25,7 @@ default_args: dict[str, Any] = {
     "start_date": datetime(2025, 12, 3, tzinfo=UTC),
     "retries": 1,
     "retry_delay": run_settings.retry_delay,
-    "on_failure_callback": alert_of_failure,
+    "on_failure_callback": [give_lease_back, alert_of_failure],
 }
 
 dag_definition: dict[str, Any] = {

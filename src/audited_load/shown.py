@@ -17,6 +17,8 @@ DECLARE_ENCODING = "--encoding, or SOURCE_ENCODING for all files (docs/files.md)
 NOT_SHOWN = "(not shown)"
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _COLUMN_NAME = re.compile(r"[^\W\d_][\w \-./#()%&€$£+:]*")
+_ODD_BYTES = re.compile("[\udc80-\udcff]")
+"""As what Python shows bytes of a file's name that are no UTF-8."""
 _LONG_NUMBER = re.compile(r"\d{5}")
 
 
@@ -55,7 +57,18 @@ def show_json(values: object, indent: int | None = None) -> str:
     )
 
 
+def storable_name(name: str) -> str:
+    r"""Write a file's name that is no UTF-8 so that it can be stored and sent: each odd byte as `\xe9`.
+
+    Args:
+        name: As Python gives it; one that is UTF-8 stays as it is.
+    """
+    return "".join(_escape(char) if _ODD_BYTES.fullmatch(char) else char for char in name)
+
+
 def _escape(char: str) -> str:
+    if _ODD_BYTES.fullmatch(char):
+        return f"\\x{ord(char) & 0xFF:02x}"
     return char.encode("unicode_escape").decode() if unicodedata.category(char) in _HIDDEN else char
 
 

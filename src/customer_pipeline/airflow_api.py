@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from audited_load.command import command
 from audited_load.errors import UnavailableError
 from customer_pipeline.settings import Runtime
 
@@ -61,7 +62,7 @@ class AirflowApi:
             if time.monotonic() > deadline:
                 raise UnavailableError(
                     f"The DAG {DAG_ID} was not parsed within {seconds:.0f} s.",
-                    "See `customer-pipeline logs dag-processor`.",
+                    f"See {command('logs dag-processor')}.",
                 )
             time.sleep(0.3)
 
@@ -129,7 +130,7 @@ class AirflowApi:
                     said = error.response.text[:500] if isinstance(error, httpx.HTTPStatusError) else ""
                     raise UnavailableError(
                         f"Airflow's API: {error} {said}".rstrip(),
-                        "See `customer-pipeline status` and `logs api-server`.",
+                        f"See {command('status')} and {command('logs api-server')}.",
                     ) from error
                 time.sleep(0.5)
             else:

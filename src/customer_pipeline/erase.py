@@ -12,10 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from audited_load.columns import Feed
+from audited_load.command import command
 from audited_load.erasing.everywhere import Found, Places, erase_everywhere, is_known, look_everywhere
 from audited_load.erasing.raw_texts import read_ids
 from audited_load.erasing.register import list_erasures
 from audited_load.errors import RefusedError, UnavailableError
+from audited_load.shown import escape_text
 from audited_load.warehouse.load import connect
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.compose import exec_command
@@ -24,7 +26,6 @@ from customer_pipeline.feed import load_tables, reader_seconds
 from customer_pipeline.services import start_services
 from customer_pipeline.settings import DOCKER, Runtime, read_runtime
 
-COMMAND = ".venv/bin/customer-pipeline erase-customer"
 SHOWN = 20
 """Files of a kind that are named."""
 _ACTIVE = {"running", "queued"}
@@ -79,7 +80,8 @@ def erase(places: Places, number: int, console: Console, *, even_if_unknown: boo
     if not even_if_unknown and not is_known(places, number):
         raise RefusedError(
             f"No table and no file holds customer {number}, and nobody was erased under this id.",
-            f"Check the id. To leave it out of deliveries to come: `{COMMAND} {number} --even-if-unknown`."
+            "Check the id. To leave it out of deliveries to come:"
+            f" {command(f'erase-customer {number} --even-if-unknown')}."
             " Nothing was changed.",
         )
     found = erase_everywhere(places, number, _who())
@@ -119,7 +121,8 @@ def _read_id(text: str, feed: Feed) -> int:
     (number,) = read_ids([text.strip()], feed)
     if number is None:
         raise RefusedError(
-            f"{text!r} is no id of a customer.", f"Give it so: `{COMMAND} 501`. Nothing was changed."
+            f"{text!r} is no id of a customer.",
+            f"Give it so: {command('erase-customer 501')}. Nothing was changed.",
         )
     return number
 
@@ -149,7 +152,7 @@ def _print_found(found: Found, number: int, console: Console) -> None:
     console.print(f"Customer {number}: this would go. Nothing was changed.")
     _print_counts(found, console)
     for path in found.held[:SHOWN]:
-        console.print(f"           {path}")
+        console.print(f"           {escape_text(str(path))}")
     if not found.counts:
         console.print(
             "No table and no file of records holds the id." + " It was erased before." * found.is_registered
@@ -178,14 +181,16 @@ def _print_notes(found: Found, console: Console) -> None:
     _print_files(text, found.unread, console)
     for trace in found.traces[:SHOWN]:
         named = f", {trace.named} with the column's name" if trace.named else ""
-        console.print(f"  {trace.path}: {trace.lines} lines with these digits{named}: may be another number")
+        console.print(
+            f"  {escape_text(str(trace.path))}: {trace.lines} lines with these digits{named}: may be another number"
+        )
     if len(found.traces) > SHOWN:
         console.print(f"  and {len(found.traces) - SHOWN} more logs and artifacts with these digits")
 
 
 def _print_files(what: str, paths: list[Path], console: Console) -> None:
     for path in paths[:SHOWN]:
-        console.print(f"  {path}: {what}")
+        console.print(f"  {escape_text(str(path))}: {what}")
     if len(paths) > SHOWN:
         console.print(f"  and {len(paths) - SHOWN} more of this kind")
 

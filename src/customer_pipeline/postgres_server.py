@@ -19,6 +19,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from audited_load.command import command
 from audited_load.errors import UnavailableError
 from customer_pipeline.settings import HOST, Runtime
 
@@ -186,7 +187,7 @@ def wait_for_server(runtime: Runtime, seconds: float = 60, has_failed: Callable[
             if time.monotonic() > deadline or "password authentication" in str(error) or has_failed():
                 raise UnavailableError(
                     f"PostgreSQL does not let us in on port {runtime.postgres_port}: {str(error).strip()}",
-                    "See `customer-pipeline logs postgres`.",
+                    f"See {command('logs postgres')}.",
                 ) from error
             time.sleep(0.05)
         else:

@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from audited_load.progress import Cleaned, read_progress
+from audited_load.shown import show_text
 from customer_pipeline.feed import load_tables
 from customer_pipeline.settings import Runtime
 
@@ -108,7 +109,7 @@ def _look_at_cleaning(runtime: Runtime, run_id: str, task: dict[str, Any]) -> It
     cleaned = read_progress(attempt_folder(runtime.data, run_id, task["try_number"], number))
     if cleaned:
         what = task["rendered_map_index"] or task["map_index"]
-        yield describe_cleaning("cleaning" if number is None else f"cleaning {what}", cleaned)
+        yield describe_cleaning("cleaning" if number is None else f"cleaning {show_text(str(what))}", cleaned)
 
 
 def _look_at_loading(runtime: Runtime, run_id: str, task: dict[str, Any], copied: Copied) -> Iterator[Step]:

@@ -6,7 +6,6 @@ import argparse
 import csv
 import hashlib
 import io
-import json
 import sys
 import tempfile
 from collections import Counter
@@ -19,12 +18,14 @@ from rich.console import Console
 
 from audited_load.clean import clean_file
 from audited_load.columns import Column, Feed, Refusal, Text
+from audited_load.command import command
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from audited_load.form import Form
 from audited_load.limits import DECLARE_FORM
 from audited_load.reading.dialect import normalise_name
 from audited_load.reading.source import inspect_file
 from audited_load.rejects import guard_formula, read_rejects, unguard_formula
+from audited_load.shown import escape_text, show_json, show_text
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.quarantine import (
     STATUSES,
@@ -75,13 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
     tables, _ = load_tables()
     with connect(read_runtime().dsn("loader")) as connection:
         if not is_made(connection, tables):
-            raise RefusedError("Nothing was loaded yet.", "Load a file with `customer-pipeline run FILE`.")
+            raise RefusedError("Nothing was loaded yet.", f"Load a file with {command('run FILE')}.")
         found = find_rejects(connection, tables, STATUSES if arguments.all else ("open",), arguments.reason)
     if arguments.action == "export":
         export(found, tables.feed, arguments.out)
-        sys.stdout.write(f"{len(found)} records to {arguments.out}. It may hold personal data.\n")
+        sys.stdout.write(f"{len(found)} records to {escape_text(str(arguments.out))}. It may hold personal data.\n")
     elif arguments.json:
-        sys.stdout.write(json.dumps([asdict(record) for record in found], default=str, ensure_ascii=False) + "\n")
+        sys.stdout.write(show_json([asdict(record) for record in found]) + "\n")
     else:
         _print(found, show_raw=arguments.raw)
     return 0
@@ -95,17 +96,18 @@ def _print(found: list[Quarantined], *, show_raw: bool) -> None:
     console.print(f"{len(found):>8}  in all")
     for record in found[:SHOWN]:
         # Reasons quote the value, which is raw text, too.
-        what = f"{record.reasons}  {record.raw_record[:RAW_SHOWN]!r}" if show_raw else _kind(record)
-        place = record.source_name + (f":{record.source_line}" if record.source_line else "")
+        raw = f"{escape_text(record.reasons)}  {record.raw_record[:RAW_SHOWN]!r}"
+        what = raw if show_raw else _kind(record)
+        place = show_text(record.source_name, 200) + (f":{record.source_line}" if record.source_line else "")
         seen = f"seen {record.times_seen}x, last {record.last_seen:%Y-%m-%d %H:%M}"
         console.print(f"{str(record.reject_id)[:8]}  {place}  {seen}  {what}")
     if len(found) > SHOWN:
-        console.print(f"The newest {SHOWN} are shown; `quarantine export --out FILE` gives all of them.")
+        console.print(f"The newest {SHOWN} are shown; {command('quarantine export --out FILE')} gives all of them.")
 
 
 def _kind(record: Quarantined) -> str:
     """Give column and refusal of the first reason."""
-    return ":".join(record.reasons.split(":")[:2])
+    return show_text(":".join(record.reasons.split(":")[:2]), 200)
 
 
 def export(found: Iterable[Quarantined], feed: Feed, out: Path) -> None:
@@ -173,7 +175,7 @@ def replay(file: Path, form: Form) -> int:
         raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
     good, refused = clean_export(file, tables.feed.in_form(replace(form, encoding=None)))
     for line, _, reasons in refused:
-        console.print(f"line {line}: {reasons}")
+        console.print(f"line {line}: {escape_text(reasons)}")
     console.print(f"{len(good)} records are good now, {len(refused)} are still refused.")
     if not good:
         return BAD_DATA

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from audited_load.command import command
 from audited_load.errors import RefusedError
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect
@@ -74,6 +75,6 @@ def take_back(dsn: Callable[[str], str], tables: Tables, marts: Marts) -> tuple[
     if earlier and not (shown and shown.changed):
         raise RefusedError(
             "There is no load to go back to: only the one before the last is kept, for one rollback.",
-            "Load the file that you want with `customer-pipeline run FILE`.",
+            f"Load the file that you want with {command('run FILE')}.",
         )
     return done, shown

@@ -18,8 +18,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from audited_load.command import command
 from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.rights import CORRECT_RIGHTS, readable
+from audited_load.shown import escape_text, show_text, storable_name
 from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
@@ -95,6 +97,7 @@ def run_pipeline(
     if file:
         conf["source"] = bring_in(file, runtime.data)
         let_containers_read(runtime, conf["source"])
+    _require_utf8(conf.get("source", ""))
     runtime = start_services(runtime)
     api = AirflowApi(runtime)
     api.wait_for_dag()
@@ -105,7 +108,7 @@ def run_pipeline(
         state = _follow(runtime, api, run_id, console)
     except KeyboardInterrupt:
         console.print(f"\nThe run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}")
-        console.print("or with `customer-pipeline status`. `make down` would cut it short.", markup=False)
+        console.print(f"or with {command('status')}. `make down` would cut it short.", markup=False)
         return INTERRUPTED
     if state == "success":
         print_accounting(runtime, run_id, console)
@@ -116,11 +119,19 @@ def run_pipeline(
     return _explain_failure(runtime, api, run_id, console)
 
 
+def _require_utf8(source: str) -> None:
+    """Refuse a name that can't be sent, before anything is started."""
+    if storable_name(source) != source:
+        raise UnusableFileError(
+            f"The name of {source} is not UTF-8.", "Rename the file, then run again. Nothing was loaded."
+        )
+
+
 def name_task(task: dict[str, Any]) -> str:
     """Name a task instance; one of several by what it is for."""
     if task["map_index"] < 0:
         return str(task["task_id"])
-    return f"{task['task_id']} [{task['rendered_map_index'] or task['map_index']}]"
+    return f"{task['task_id']} [{show_text(str(task['rendered_map_index'] or task['map_index']), 200)}]"
 
 
 def bring_in(file: Path, data: Path) -> str:
@@ -167,7 +178,8 @@ def _keep_earlier(target: Path, data: Path) -> None:
     kept.parent.mkdir(exist_ok=True)
     kept.unlink(missing_ok=True)
     os.link(target, kept)
-    print(f"{target.relative_to(data)} was another file: it is kept as {kept.relative_to(data)}.", flush=True)
+    names = [escape_text(str(path.relative_to(data))) for path in (target, kept)]
+    print("{} was another file: it is kept as {}.".format(*names), flush=True)
 
 
 def let_containers_read(runtime: Runtime, source: str) -> None:
@@ -218,7 +230,7 @@ def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Co
             continue
         kind, message = _last_error(api.log(run_id, task))
         console.print(f"\n[red]Failed:[/] {escape(name_task(task))} (try {task['try_number']})")
-        console.print(message or "(its log names no error)", markup=False)
+        console.print(escape_text(message) or "(its log names no error)", markup=False)
         logs = runtime.home / "airflow" / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
         place = [
             f"task_id={task['task_id']}",

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from audited_load.command import command
 from audited_load.errors import RefusedError, UnavailableError
 from customer_pipeline.compose import stack_is_up, start_stack, stop_stack
 from customer_pipeline.environment import process_environment, write_airflow_users
@@ -143,7 +144,7 @@ def wait_until_healthy(runtime: Runtime) -> None:
             problem = "ends as soon as it starts" if failed else f"is not healthy after {START_SECONDS} s"
             raise UnavailableError(
                 f"{name} {problem}. The end of its log:\n{log_tail(runtime, name)}",
-                f"Correct what the log names (all of it: `customer-pipeline logs {name}`), then `make restart`.",
+                f"Correct what the log names (all of it: {command(f'logs {name}')}), then `make restart`.",
             )
         time.sleep(0.2)
 
@@ -258,7 +259,7 @@ def _migrate(runtime: Runtime) -> None:
     if migrated.returncode:
         raise UnavailableError(
             f"Airflow could not make its tables: {(migrated.stdout + migrated.stderr)[-2000:]}",
-            "Run `customer-pipeline up` again; see `customer-pipeline logs postgres`.",
+            f"Run {command('up')} again; see {command('logs postgres')}.",
         )
     done.write_text(_schema(runtime))
 

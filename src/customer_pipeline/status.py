@@ -11,6 +11,7 @@ import psycopg
 from rich.console import Console
 
 from audited_load.errors import PipelineError
+from audited_load.shown import show_text
 from customer_pipeline import compose
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
 from customer_pipeline.compose import read_containers
@@ -155,7 +156,7 @@ def _print_data(runtime: Runtime, console: Console, schedule: str | None) -> Non
         _print(console, "Newest load", "none yet. `make run` brings the first.")
         return
     source, rows, published_at = newest
-    _print(console, "Newest load", f"{source}, {rows:,} rows, {_old(published_at)}")
+    _print(console, "Newest load", f"{show_text(source, 200)}, {rows:,} rows, {_old(published_at)}")
     if marts is None:
         _print(console, "Marts", "none yet", "yellow")
     else:

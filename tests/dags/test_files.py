@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from audited_load.errors import RefusedError, UnusableFileError
-from steps.files import attempt_folder, find_sources, show_latest
+from customer_pipeline.environment import shared_settings
+from steps.files import attempt_folder, find_sources, locate_source, require_few, show_latest
+from steps.settings import read_settings
 
 DAY = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
 
@@ -71,6 +75,73 @@ def test_a_missing_source_is_a_clear_word(data: Path, source: str) -> None:
 def test_an_unknown_placeholder_is_named(data: Path) -> None:
     with pytest.raises(RefusedError, match=r"unknown placeholder \{date\}"):
         find_sources(data, "incoming/{date}.csv", DAY)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("a" * 300, "more than 255 bytes"),
+        (f"incoming/{'ü' * 130}.csv", "more than 255 bytes"),
+        ("***b", "stands alone"),
+        ("incoming/**b/*.csv", "stands alone"),
+        ("**/**/**/**/*.csv", "once"),
+        ("*/" * 300, "300 folders"),
+        ("a/" * 5000, "5000 folders"),
+        ("a\0b.csv", "character that can't be"),
+        ("a\udce9b.csv", "character that can't be"),
+    ],
+    ids=ascii,
+)
+def test_a_source_that_can_be_no_file_is_refused_with_a_remedy(data: Path, source: str, said: str) -> None:
+    with pytest.raises(RefusedError, match=said) as caught:
+        find_sources(data, source, DAY)
+    assert "Nothing was loaded" in caught.value.remedy
+    assert len(str(caught.value)) < 500
+
+
+ODD = {
+    b"caf\xe9.csv": r"caf\xe9.csv",
+    b"line\nend.csv": "line\nend.csv",
+    b"\x1b[31mred.csv": "\x1b[31mred.csv",
+    b'it\'s "quoted" $HOME; x.csv': 'it\'s "quoted" $HOME; x.csv',
+    b"l" * 251 + b".csv": "l" * 251 + ".csv",
+    b"back\\slash.csv": "back\\slash.csv",
+}
+
+
+def test_no_name_of_a_file_blocks_its_folder_or_is_left_out(data: Path) -> None:
+    (data / "odd").mkdir()
+    for name in ODD:
+        (data / "odd" / os.fsdecode(name)).write_text("x")
+    found = find_sources(data, "odd", DAY)
+    assert set(found) == {f"odd/{name}" for name in ODD.values()}
+    json.dumps(found, ensure_ascii=False).encode()  # from task to task, and into the ledger
+    usable = [name for name in found if "xe9" not in name]
+    assert all(locate_source(data, name).read_text() == "x" for name in usable)
+    with pytest.raises(UnusableFileError, match="not UTF-8") as caught:
+        locate_source(data, r"odd/caf\xe9.csv")
+    assert "Rename" in caught.value.remedy
+
+
+def test_names_that_look_alike_when_written_are_refused(data: Path) -> None:
+    (data / "odd").mkdir()
+    for name in ("caf\udce9.csv", r"caf\xe9.csv"):
+        (data / "odd" / name).write_text("x")
+    with pytest.raises(RefusedError, match="told apart"):
+        find_sources(data, "odd", DAY)
+
+
+def test_a_file_that_is_gone_is_a_clear_word(data: Path) -> None:
+    with pytest.raises(UnusableFileError, match=r"gone.csv is gone"):
+        locate_source(data, "gone.csv")
+
+
+def test_more_files_than_a_run_takes_are_refused_with_their_number() -> None:
+    limit = read_settings({"PIPELINE_DATA": "data", **shared_settings()}).max_files
+    require_few(["x.csv"] * limit, limit)
+    with pytest.raises(RefusedError, match=f"These are {limit + 1} files, and one run takes {limit}") as caught:
+        require_few(["x.csv"] * (limit + 1), limit)
+    assert "--source" in caught.value.remedy
 
 
 def test_each_file_of_each_attempt_has_a_folder_of_its_own(data: Path) -> None:

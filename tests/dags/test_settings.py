@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from audited_load.command import COMMAND
 from audited_load.errors import RefusedError
-from steps.alerts import deadline_alerts, describe_error
+from steps.alerts import alert_of_rejects, deadline_alerts, describe_error
 from steps.settings import read_alert_settings, read_run_settings
 
 
@@ -45,3 +48,16 @@ def test_the_words_of_others_are_not_quoted() -> None:
     error.__cause__ = KeyError("4711")
     assert describe_error(error)[0] == "What: RuntimeError"
     assert "4711" not in str(describe_error(error) + describe_error("row 4711") + describe_error(None))
+
+
+def test_an_alert_shows_a_files_name_and_obeys_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WARN_REJECTED_RATIO", "0")
+    report: Any = SimpleNamespace(
+        source="a\x1b[31m\n\u202eb.csv", rejected_ratio=0.5, read=2, reasons={"price:not_a_number": 1}
+    )
+    context: Any = {"dag_run": SimpleNamespace(run_id="run-1")}
+    alert_of_rejects(report, context)
+    assert r"File: a\x1b[31m\n\u202eb.csv |" in caplog.text
+    assert f"`{COMMAND} quarantine list`" in caplog.text

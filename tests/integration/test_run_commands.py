@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from audited_load.errors import RefusedError
-from customer_pipeline import quarantine, run
+from customer_pipeline import quarantine, run, status
 from customer_pipeline.cli import _parse
 from customer_pipeline.settings import Runtime
 from integration.loading import HEADER, load_file
@@ -93,3 +94,28 @@ def test_a_run_says_only_what_its_options_declare(
     assert confs == [{"mode": "replace", "source": "given/day.csv", "date_order": "month_first"}]
     with pytest.raises(RefusedError, match="klingon"):
         call("run", file, "--encoding", "klingon")
+
+
+def test_what_a_supplier_wrote_acts_on_no_terminal(
+    confs: list[dict[str, Any]],
+    runtime: Runtime,
+    dsn: Dsn,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Neither the name of a file nor what is in it, wherever it is printed."""
+    file, repair = tmp_path / "\x1b]0;x\x07\u202ed.csv", tmp_path / "repair.csv"
+    file.write_text(
+        HEADER + GOOD + BAD.replace("abc", "a\x1b[31mbc\u202e") + "3,1,2024-01-02,1,Thi\x1b[31mng\u202e\n"
+    )
+    load_file(dsn("loader"), file, "run-1")
+    for line in ("list", "list --raw", "list --json", f"export --out {repair}"):
+        assert call("quarantine", *line.split()) == 0
+    assert call("quarantine", "replay", repair) == 2
+    status._print_data(runtime, Console(), None)
+    print(run.name_task({"task_id": "clean", "map_index": 0, "rendered_map_index": file.name}))
+    printed = capsys.readouterr().out
+    assert printed.count(r"\x1b]0;x\x07\u202ed.csv") >= 4
+    assert r"\x1b[31m" in printed
+    assert {char for char in printed if not char.isprintable()} == {"\n"}
+    assert confs == []

@@ -17,9 +17,10 @@ from airflow.sdk import Context
 from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
+from audited_load.command import command
 from audited_load.errors import PipelineError
 from audited_load.report import CleanReport
-from audited_load.shown import most_frequent
+from audited_load.shown import most_frequent, show_text
 from steps.retry_policy import failed_tests
 from steps.settings import AlertSettings, read_alert_settings
 
@@ -59,11 +60,11 @@ def alert_of_rejects(report: CleanReport, context: Context) -> None:
     worst = most_frequent(report.reasons)[:5]
     lines = [
         f"Run: {context['dag_run'].run_id}",
-        f"File: {report.source}",
+        f"File: {show_text(report.source, 200)}",
         f"Refused: {report.rejected_ratio:.1%} of {report.read} records, more than WARN_REJECTED_RATIO"
         f" ({settings.warn_rejected_ratio:.1%})",
         f"Most frequent reasons: {', '.join(f'{reason} {count}' for reason, count in worst)}",
-        "What to do: `customer-pipeline quarantine list`; tell the supplier. The run goes on with the others.",
+        f"What to do: {command('quarantine list')}; tell the supplier. The run goes on with the others.",
     ]
     log.warning("%s", " | ".join(lines[1:]))
     if not settings.is_silent:
@@ -77,7 +78,7 @@ def deadline_alerts(settings: AlertSettings) -> list[DeadlineAlert]:
     lines = [
         "Run: {{ dag_run.dag_run_id }}",
         f"It began, or was to begin, {hours} ago and is not done (DEADLINE_HOURS).",
-        "What to do: `customer-pipeline status`, then the log of the task that runs or waits.",
+        f"What to do: {command('status')}, then the log of the task that runs or waits.",
     ]
     return [
         DeadlineAlert(

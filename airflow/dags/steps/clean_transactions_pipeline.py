@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
-from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from audited_load.limits import DECLARE_FORM, check_limits
 from audited_load.progress import progress_in_file
 from audited_load.report import CleanReport
@@ -19,7 +20,17 @@ from audited_load.warehouse.load import connect, find_merged
 from steps.alerts import alert_of_rejects
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.erased import read_erased_customers
-from steps.files import attempt_folder, find_sources, hash_file, remove_old_runs, show_latest, wait_until_settled
+from steps.files import (
+    attempt_folder,
+    find_sources,
+    hash_file,
+    list_few,
+    locate_source,
+    remove_old_runs,
+    require_few,
+    show_latest,
+    wait_until_settled,
+)
 from steps.params import require_known_params
 from steps.settings import read_settings
 from steps.tables import TABLES
@@ -30,6 +41,8 @@ log = logging.getLogger(__name__)
 
 OUTPUTS = tuple(f"{CUSTOMER_TRANSACTIONS.name}_{kind}.csv" for kind in ("cleaned", "rejected"))
 CHOSEN = "chosen"
+LABEL = 250
+"""Characters that Airflow keeps of a mapped task's label."""
 PARALLEL_FILES = 2
 """Each takes several processors by itself if it is large."""
 
@@ -65,7 +78,7 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
     def clean_source_file(source: str) -> dict[str, Any]:
         """Clean one of several files."""
         context = get_current_context()
-        context["source"] = source  # type: ignore[typeddict-unknown-key]
+        context["source"] = show_text(source, LABEL)[:LABEL]  # type: ignore[typeddict-unknown-key]
         ti = context["ti"]
         with reported_errors(parent_group):
             data = read_settings().data
@@ -86,7 +99,7 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
                 cleaned = _gather(parent_group, sources, manifests, context["params"]["mode"])
             else:
                 chosen = context["ti"].xcom_pull(task_ids=f"{parent_group}.find_source_files", key=CHOSEN)
-                source, *others = chosen or _find(context)
+                source, *others = chosen or _choose(parent_group, context)
                 if others:
                     raise UnavailableError(
                         "It is not known which files to clean: `find_source_files` failed.",
@@ -111,16 +124,28 @@ def _find(context: Context) -> list[str]:
 
 
 def _choose(parent_group: str, context: Context) -> list[str]:
-    """Find the files, without those that were merged before; one stays, for a run needs a file."""
-    sources = _find(context)
-    if len(sources) == 1 or context["params"]["mode"] != "merge":
-        return sources
-    data = read_settings().data
-    hashes = {source: hash_file(data / source) for source in sources}
+    """Find the files, without those that were merged before; one stays, for a run needs a file.
+
+    Raises:
+        RefusedError: There are more than a run takes.
+        UnusableFileError: There is none.
+    """
+    sources, settings = _find(context), read_settings()
+    if len(sources) > 1 and context["params"]["mode"] == "merge":
+        sources = _leave_out_merged(parent_group, context, sources)
+    require_few(sources, settings.max_files)
+    return sources
+
+
+def _leave_out_merged(parent_group: str, context: Context, sources: list[str]) -> list[str]:
+    data, hashes = read_settings().data, dict[str, str]()
+    for source in sources:
+        with suppress(UnusableFileError):  # its own task says what is wrong with it
+            hashes[source] = hash_file(locate_source(data, source))
     make_tables(parent_group)
     with connect(warehouse_dsn()) as connection:
         merged = find_merged(connection, TABLES, list(hashes.values()), code_version(feed_of(context)))
-    new = [source for source in sources if hashes[source] not in merged]
+    new = [source for source in sources if hashes.get(source) not in merged]
     log.info("[%s] %s files, %s of them merged before", parent_group, len(sources), len(sources) - len(new))
     return new or sources[-1:]
 
@@ -131,7 +156,7 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     from audited_load.clean import clean_file  # noqa: PLC0415
 
     settings = read_settings()
-    path = settings.data / source
+    path = locate_source(settings.data, source)
     wait_until_settled(path)
     log.info("[%s] Cleaning %s (%s bytes)", parent_group, show_text(source, 4096), path.stat().st_size)
     erased = read_erased_customers()
@@ -163,7 +188,7 @@ def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) ->
     refused = sorted(set(sources) - {manifest["source"] for manifest in gathered})
     if refused and (mode == "replace" or not gathered):
         raise BadDataError(
-            f"{len(refused)} of {len(sources)} files can't be used: {', '.join(map(show_text, refused))}.",
+            f"{len(refused)} of {len(sources)} files can't be used: {list_few(refused)}.",
             "The task `clean_source_file` of each says why. Nothing was loaded."
             + (" In mode `merge` the others would have been." if gathered else ""),
         )

@@ -10,7 +10,6 @@ from airflow.sdk import get_current_context, task
 from audited_load.report import CleanReport
 from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.incoming import empty_incoming
-from audited_load.warehouse.lease import release_lease
 from audited_load.warehouse.load import Batch, Delivery, register_batch
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.quarantine import remove_expired
@@ -76,7 +75,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         """Audit the incoming table against the accounting of its files, then publish it."""
         batch = Batch.from_dict(upstream_output)
         context, settings = get_current_context(), read_settings()
-        with leased_connection(parent_group, batch.run_id) as (connection, _):
+        with leased_connection(parent_group, batch.run_id, is_last=True) as (connection, _):
             published = audit_and_publish(
                 connection,
                 TABLES,
@@ -86,7 +85,6 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
                 grace_seconds=READER_TRANSACTION_SECONDS,
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
-            release_lease(connection, TABLES, batch.run_id)
             send_load_figures(connection, batch.run_id)
         if expired:
             log.info("[%s] %s refused records went, after QUARANTINE_DAYS", parent_group, expired)

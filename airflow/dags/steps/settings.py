@@ -10,6 +10,7 @@ from pathlib import Path
 
 from croniter import croniter  # type: ignore[import-untyped]
 
+from audited_load.command import command
 from audited_load.errors import RefusedError
 from audited_load.limits import Limits, read_limits, read_plain_number, read_ratio
 
@@ -29,6 +30,7 @@ class Settings:
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
         erasure_key: Tells whether an id is one that was erased (`ERASURE_KEY`); empty if it is not set. Secret.
         readers: Roles that may read the cleaned view (`TRANSFORMER_USER`, `READER_USER`).
+        max_files: How many files a run may have: as many tasks as Airflow maps (`AIRFLOW__CORE__MAX_MAP_LENGTH`).
     """
 
     data: Path
@@ -37,6 +39,7 @@ class Settings:
     quarantine_days: int
     erasure_key: str = field(repr=False)
     readers: tuple[str, ...]
+    max_files: int = 1024
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -48,7 +51,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     if not environment.get("PIPELINE_DATA"):
         raise RefusedError(
             "The environment variable PIPELINE_DATA is not set.",
-            "Set it to the folder of the input files; `customer-pipeline exec -- CMD` sets all of them.",
+            f"Set it to the folder of the input files; {command('exec -- CMD')} sets all of them.",
         )
     return Settings(
         data=Path(environment["PIPELINE_DATA"]).resolve(),
@@ -60,6 +63,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             environment.get("TRANSFORMER_USER", "transformer"),
             environment.get("READER_USER", "reader"),
         ),
+        max_files=int(environment.get("AIRFLOW__CORE__MAX_MAP_LENGTH") or Settings.max_files),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,9 @@ from psycopg.conninfo import make_conninfo
 
 from audited_load import __version__
 from audited_load.columns import Feed, fingerprint
+from audited_load.errors import PipelineError
 from audited_load.form import read_form
-from audited_load.warehouse.lease import held_lease, kept_lease
+from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.schema_version import require_schema_version
@@ -24,7 +26,7 @@ from steps.settings import CONNECTION_ID, read_settings
 from steps.tables import TABLES
 from steps.task_errors import reported_errors
 
-LEASE_WAIT_SECONDS = 30
+log = logging.getLogger(__name__)
 
 
 def code_version(feed: Feed) -> str:
@@ -69,16 +71,40 @@ def marts_dsn() -> str:
 
 
 @contextmanager
-def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.Connection, str]]:
-    """Connect for a step of a run, with the run's lease held and renewed; gives the connection and its string."""
+def leased_connection(
+    parent_group: str, run_id: str, *, is_last: bool = False
+) -> Iterator[tuple[psycopg.Connection, str]]:
+    """Connect for a step of a run, with the run's lease held and renewed; gives the connection and its string.
+
+    Args:
+        parent_group: The task group, for the log.
+        run_id: The run.
+        is_last: Whether it is the run's last step that needs the lease.
+    """
     dsn = warehouse_dsn()
     with (
         reported_errors(parent_group),
         connect(dsn) as connection,
-        held_lease(connection, TABLES, run_id, LEASE_WAIT_SECONDS),
-        kept_lease(dsn, TABLES, run_id),
+        held_lease(connection, TABLES, run_id, WAIT_SECONDS),
     ):
-        yield connection, dsn
+        with kept_lease(dsn, TABLES, run_id):
+            yield connection, dsn
+        if is_last:
+            release_lease(connection, TABLES, run_id)
+
+
+def give_lease_back(context: Context) -> None:
+    """Release the lease of a run of which a task failed for good, wherever it failed.
+
+    Args:
+        context: Of the task, as Airflow gives it to a callback.
+    """
+    try:
+        with connect(warehouse_dsn()) as connection:
+            if connection.execute("select to_regclass(%s)", (f"{TABLES.schema}.lease",)).fetchone() != (None,):
+                release_lease(connection, TABLES, context["run_id"])
+    except PipelineError as error:
+        log.warning("The lease ends by itself: %s", error)
 
 
 def make_tables(parent_group: str) -> None:

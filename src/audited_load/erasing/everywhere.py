@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 
+from audited_load.command import command
 from audited_load.erasing.cleaned_tables import (
     clean_up,
     count_in_tables,
@@ -26,6 +27,7 @@ from audited_load.erasing.settled import SETTLING_SECONDS
 from audited_load.erasing.subjects import ErasedSubjects, hash_subject
 from audited_load.erasing.traces import Trace, find_traces
 from audited_load.errors import BadDataError, UnavailableError
+from audited_load.shown import escape_text
 from audited_load.warehouse.catalogue import find_holders
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect, locked
@@ -173,7 +175,7 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
             raise UnavailableError(
                 f"These files are still being written, and were left alone: {_names(files.unsettled)}."
                 " All else is done.",
-                f"When they are complete, finish it: `.venv/bin/customer-pipeline erase-customer {number}`.",
+                f"When they are complete, finish it: {command(f'erase-customer {number}')}.",
             )
         finish_erasure(connection, tables, erasure_id, left.counts)
     return left
@@ -254,4 +256,4 @@ def _layouts(places: Places) -> Callable[[Sequence[Path]], Sequence[RawLayout]]:
 
 
 def _names(paths: Sequence[Path]) -> str:
-    return ", ".join(map(str, paths))
+    return ", ".join(escape_text(str(path)) for path in paths)

@@ -1,6 +1,7 @@
 """The lease: one run at a time may write, and a run that died gives way.
 
-A row, not a session lock: it spans the tasks of a run, each of which has a connection of its own.
+A row, not a session lock: it spans the tasks of a run, each of which has a connection of its own. A step that fails
+gives it back, whatever the reason: its retry takes it anew, and if another run came between, the steps notice.
 """
 
 from __future__ import annotations
@@ -11,16 +12,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 
-from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.errors import UnavailableError
 from audited_load.warehouse.tables import Tables
 
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 15
+WAIT_SECONDS = LEASE_SECONDS + 2 * HEARTBEAT_SECONDS
+"""How long a run waits for another's lease: longer than that of a dead run lasts."""
+
+# Compared with the moment at which the row is locked, for its holder may just have renewed it.
+_TAKE = """
+    insert into {lease} as held (holder, expires_at)
+    values (%(run)s, now() + make_interval(secs => %(seconds)s))
+    on conflict (only_row) do update set holder = excluded.holder, expires_at = excluded.expires_at
+    where held.holder = excluded.holder
+        or held.expires_at not between clock_timestamp() and clock_timestamp() + make_interval(secs => %(longest)s)
+    returning holder
+"""
+_TIMES = {
+    "seconds": LEASE_SECONDS,
+    # None is given for longer: one that says so is of a clock that was ahead. It may be set back by a heartbeat.
+    "longest": LEASE_SECONDS + HEARTBEAT_SECONDS,
+}
 
 
 def acquire_lease(connection: psycopg.Connection, tables: Tables, run_id: str, wait_seconds: float) -> None:
     """Take the lease for a run, or renew it; waits while another run holds it.
+
+    A lease that is to last longer than any lease does counts as expired: its clock was ahead.
 
     Args:
         connection: In autocommit mode.
@@ -52,14 +73,23 @@ def release_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -
 def held_lease(connection: psycopg.Connection, tables: Tables, run_id: str, wait_seconds: float) -> Iterator[None]:
     """Hold the lease while the block runs, and keep it after for the run's next step.
 
-    A block that ends with a terminal error gives it back: there is no next step.
+    A block that fails gives it back, for whatever reason: nobody knows whether and when there is a next try.
     """
     acquire_lease(connection, tables, run_id, wait_seconds)
     try:
         yield
-    except (BadDataError, RefusedError):
-        release_lease(connection, tables, run_id)
+    except BaseException:
+        _give_back(connection, tables, run_id)
         raise
+
+
+def _give_back(connection: psycopg.Connection, tables: Tables, run_id: str) -> None:
+    """Release the lease over a fresh connection: the one at hand may be what failed, or amid a copy."""
+    with suppress(psycopg.Error):  # if the server is away, the lease ends by itself
+        place = connection.info.get_parameters() | {"password": connection.info.password, "connect_timeout": "5"}
+        with psycopg.connect(make_conninfo(**place), autocommit=True) as fresh:
+            fresh.execute("set lock_timeout = '5s'")
+            release_lease(fresh, tables, run_id)
 
 
 @contextmanager
@@ -89,10 +119,4 @@ def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
 
 
 def _try_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -> bool:
-    statement = tables.fill(
-        "insert into {lease} as held (holder, expires_at)"
-        " values (%(run)s, now() + make_interval(secs => %(seconds)s))"
-        " on conflict (only_row) do update set holder = excluded.holder, expires_at = excluded.expires_at"
-        " where held.holder = excluded.holder or held.expires_at < now() returning holder"
-    )
-    return connection.execute(statement, {"run": run_id, "seconds": LEASE_SECONDS}).fetchone() is not None
+    return connection.execute(tables.fill(_TAKE), {"run": run_id, **_TIMES}).fetchone() is not None

@@ -234,9 +234,7 @@ def register_batch(
             found = find_merged(connection, tables, [report.sha256 for report in reports], delivery.version)
             new = [load for load in loads if load.report.sha256 not in found]
         else:
-            delivered = find_delivered(connection, tables, [report.sha256 for report in ordered])
-            contents = [f"{delivered[report.sha256]} {delivery.version}" for report in ordered]
-            new = [] if connection.execute(tables.fill(_IS_VISIBLE), (contents,)).fetchone() else loads
+            new = [] if are_visible(connection, tables, [r.sha256 for r in ordered], delivery.version) else loads
         unchanged = [load.load_id for load in loads if load not in new]
         connection.execute(tables.fill(_MARK_UNCHANGED), (unchanged,))
         if not new:
@@ -248,6 +246,13 @@ def register_batch(
             connection.execute(tables.fill("select nextval({sequence})", sequence=_sequence(tables)))
         )
     return Batch(delivery.run_id, generation, merges=False, loads=tuple(new))
+
+
+def are_visible(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str], version: str) -> bool:
+    """Tell whether what readers see was made by these files, in order of their names, and by nothing else."""
+    delivered = find_delivered(connection, tables, sha256)
+    contents = [f"{delivered[digest]} {version}" for digest in sha256]
+    return connection.execute(tables.fill(_IS_VISIBLE), (contents,)).fetchone() is not None
 
 
 def find_merged(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str], version: str) -> set[str]:

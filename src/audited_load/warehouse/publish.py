@@ -11,7 +11,7 @@ from psycopg import sql
 
 from audited_load.errors import RefusedError
 from audited_load.warehouse.incoming import audit_incoming, holds_batch, require_incoming
-from audited_load.warehouse.load import Batch, exclusive, wait_for_planned
+from audited_load.warehouse.load import Batch, are_visible, exclusive, find_merged, wait_for_planned
 from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming, visible_parts
 from audited_load.warehouse.tables import Tables
 
@@ -32,6 +32,10 @@ _ATTACH = (
     "alter table {generations} attach partition {partition} for values in ({number})",
 )
 
+_LEFT_OUT = """
+    select sha256, code_version, mode from {loads} where run_id = %s and status = 'unchanged'
+    order by source_name collate "C"
+"""
 # The newest for a rollback; and what a reader's transaction may have begun with.
 _KEPT = """
     (
@@ -112,16 +116,14 @@ def _audit_and_publish(
     connection: psycopg.Connection, tables: Tables, batch: Batch, min_row_ratio: float, *, force: bool
 ) -> Published:
     visible = find_visible(connection, tables)
+    _require_unchanged(connection, tables, batch)
     if visible and (
         batch.generation is None or (visible.load_id, visible.generation) == (batch.load_ids[-1], batch.generation)
     ):
         log.info("Run %s is visible already: nothing to publish", batch.run_id)
         return Published(visible.load_id, visible.generation, visible.rows, changed=False)
     if batch.generation is None:
-        raise RefusedError(
-            f"The files of run {batch.run_id} were taken for visible, but readers see nothing of them now.",
-            "Clear the run from `create_cleaned_table` on.",
-        )
+        raise AssertionError("a batch without a generation is visible, or refused")
     is_attached = not batch.merges and holds_batch(connection, tables, batch, f"_g{batch.generation}")
     if not is_attached:
         require_incoming(connection, tables, batch)
@@ -136,6 +138,27 @@ def _audit_and_publish(
             _guard_date(connection, tables, batch, visible)
         _publish(connection, tables, batch, is_attached=is_attached)
     return Published(batch.load_ids[-1], batch.generation, rows, changed=True)
+
+
+def _require_unchanged(connection: psycopg.Connection, tables: Tables, batch: Batch) -> None:
+    """Check that readers still see the files that were left out of the batch because they saw them.
+
+    Raises:
+        RefusedError: They don't: another run, or a rollback, came between.
+    """
+    rows = connection.execute(tables.fill(_LEFT_OUT), (batch.run_id,)).fetchall()
+    if not rows:
+        return
+    sha256, (version, mode) = [row[0] for row in rows], rows[0][1:]
+    if mode == "merge":
+        is_so = find_merged(connection, tables, sha256, version) >= set(sha256)
+    else:
+        is_so = are_visible(connection, tables, sha256, version)
+    if not is_so:
+        raise RefusedError(
+            f"Files of run {batch.run_id} were taken for visible, but readers see nothing of them now.",
+            "Clear the run from `create_cleaned_table` on.",
+        )
 
 
 def drop_old_generations(connection: psycopg.Connection, tables: Tables, grace_seconds: float) -> None:

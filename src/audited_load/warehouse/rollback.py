@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from audited_load.command import command
 from audited_load.errors import BadDataError, RefusedError
 from audited_load.warehouse.tables import CONFIRMED_BY, PROVENANCE, Tables
 
@@ -94,7 +95,7 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
         if not can_roll_back or previous is None or not _is_kept(connection, tables, name):
             raise RefusedError(
                 "There is no load to go back to: only the one before the last is kept, for one rollback.",
-                "Load the file that you want with `customer-pipeline run FILE`.",
+                f"Load the file that you want with {command('run FILE')}.",
             )
         batch = tables.fill(_FIND_BATCH, number=sql.Literal(generation))
         (load_ids,) = connection.execute(batch).fetchone() or ([],)
@@ -141,5 +142,5 @@ def _audit(
         raise BadDataError(
             f"What is kept of the load before holds {row[0]} rows, the ledger says {expected[0]}, or a total"
             " differs.",
-            "Nothing was changed. Load the file again with `customer-pipeline run FILE`.",
+            f"Nothing was changed. Load the file again with {command('run FILE')}.",
         )
