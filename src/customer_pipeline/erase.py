@@ -28,6 +28,7 @@ from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect, locked
 from audited_load.warehouse.mart_tables import Marts
 from audited_load.warehouse.marts import drop_expired_sets, publish_marts
+from audited_load.warehouse.readers import end_old_readers
 from audited_load.warehouse.schema_version import require_schema_version
 from audited_load.warehouse.tables import Tables, create_tables
 from customer_pipeline.airflow_api import AirflowApi
@@ -42,6 +43,8 @@ HISTORY = "analytics_history"
 """Schema of what readers saw before: there, rows of the customer go, since without the id they say nothing."""
 READERS = ("transformer", "reader")
 _LOCK = "erase a customer"
+READER_SECONDS = 3600
+"""How long a transaction of a reader may last, as the role's `transaction_timeout` says."""
 _KEEP_SECONDS = 86_400
 """Publishing is to drop nothing: first those go who may still look at it."""
 _ACTIVE = {"running", "queued"}
@@ -50,12 +53,12 @@ _OLD_READERS = """
     select count(*) from pg_stat_activity
     where datname = current_database() and usename = 'reader' and xact_start < %s
 """
-_OTHER_SETS = "select count(*) from {sets}.published_sets where set_number <> %s"
+_OTHER_SETS = "select count(*) from {sets}.published_sets where set_number < %s"
 # Until they are built anew, no day may be merged into marts that hold the customer.
 _UNFIT_FOR_CHANGES = "update {sets}.published_sets set code = null where code is not null"
 _GIVE_UP_OTHERS = """
     update {sets}.published_sets set is_dropped = true, retired_at = coalesce(retired_at, now())
-    where set_number <> %s
+    where set_number < %s
 """
 
 
@@ -110,26 +113,24 @@ def erase_customer(runtime: Runtime, tables: Tables, marts: Marts, number: int, 
     with connect(loader) as connection:
         require_schema_version(connection, tables)
         create_tables(connection, tables, READERS)
-    with (
-        connect(loader) as connection,
-        locked(connection, _LOCK),
-        held_lease(connection, tables, HOLDER, 0),
-        kept_lease(loader, tables, HOLDER),
-    ):
+    with connect(loader) as connection, locked(connection, _LOCK):
         try:
-            key = runtime.secrets["erasure"]
-            require_key(read_erased(connection, tables), key)
-            erasure_id = enter_erasure(connection, tables, hash_subject(number, key))
-            counts = _erase_files(runtime, connection, tables, ids, console)
-            _make_marts_unfit(runtime, tables, marts, ids)
-            counts |= erase_from_tables(connection, tables, ids)
-            counts |= _erase_marts(runtime, tables, marts, ids, console)
-            counts |= _erase_history(runtime, tables, ids)
-            clean_up(connection, tables)
-            _require_gone(runtime, tables, marts, ids)
-            finish_erasure(connection, tables, erasure_id, counts)
+            with held_lease(connection, tables, HOLDER, 0), kept_lease(loader, tables, HOLDER):
+                key = runtime.secrets["erasure"]
+                require_key(read_erased(connection, tables), key)
+                erasure_id = enter_erasure(connection, tables, hash_subject(number, key))
+                counts = _erase_files(runtime, connection, tables, ids, console)
+                _make_marts_unfit(runtime, tables, marts, ids)
+                counts |= erase_from_tables(connection, tables, ids)
+                counts |= _erase_marts(runtime, tables, marts, ids, console)
         finally:
             release_lease(connection, tables, HOLDER)
+        # Readers may take long; loads don't wait for them.
+        counts |= _drop_older_sets(runtime, tables, marts, ids, console)
+        counts |= _erase_history(runtime, tables, ids)
+        clean_up(connection, tables)
+        _require_gone(runtime, tables, marts, ids)
+        finish_erasure(connection, tables, erasure_id, counts)
     return counts
 
 
@@ -178,7 +179,7 @@ def _make_marts_unfit(runtime: Runtime, tables: Tables, marts: Marts, ids: froze
 def _erase_marts(
     runtime: Runtime, tables: Tables, marts: Marts, ids: frozenset[int], console: Console
 ) -> dict[str, int]:
-    """Build and publish the marts anew from the cleaned table, and drop all others."""
+    """Build and publish the marts anew from the cleaned table."""
     schemas, column = [marts.staging, marts.sets, marts.views], tables.feed.subject
     with connect(runtime.dsn("transformer")) as connection:
         holders = find_holders(connection, schemas, column, ids)
@@ -186,21 +187,32 @@ def _erase_marts(
             return {}
         console.print(f"Building the marts anew without the customer, whom {len(holders)} of their tables hold.")
         _build(runtime)
-        published = publish_marts(connection, marts, _KEEP_SECONDS)
-        _wait_for_readers(runtime, console)
-        (others,) = connection.execute(marts.fill(_OTHER_SETS), (published.set_number,)).fetchone() or (0,)
-        left, deadline = others, time.monotonic() + 600
-        while left and time.monotonic() < deadline:
-            connection.execute(marts.fill(_GIVE_UP_OTHERS), (published.set_number,))
-            drop_expired_sets(connection, marts, grace_seconds=0)
-            (left,) = connection.execute(marts.fill(_OTHER_SETS), (published.set_number,)).fetchone() or (0,)
-            time.sleep(0.5 if left else 0)
+        publish_marts(connection, marts, _KEEP_SECONDS)
         # What a build that failed has left: all that is published shows as views there.
         for name in find_holders(connection, [marts.staging], column, ids):
             connection.execute(sql.SQL("drop table {}").format(sql.Identifier(*name)))
+    return {"tables of marts held the customer": len(holders)}
+
+
+def _drop_older_sets(
+    runtime: Runtime, tables: Tables, marts: Marts, ids: frozenset[int], console: Console
+) -> dict[str, int]:
+    """Drop the sets of marts of before, when no reader can see them any more."""
+    with connect(runtime.dsn("transformer")) as connection:
+        if not find_holders(connection, [marts.sets], tables.feed.subject, ids):
+            return {}
+        (number,) = connection.execute(marts.fill("select set_number from {sets}.published")).fetchone() or (0,)
+        _wait_for_readers(runtime, console)
+        (others,) = connection.execute(marts.fill(_OTHER_SETS), (number,)).fetchone() or (0,)
+        left, deadline = others, time.monotonic() + 600
+        while left and time.monotonic() < deadline:
+            connection.execute(marts.fill(_GIVE_UP_OTHERS), (number,))
+            drop_expired_sets(connection, marts, grace_seconds=0)
+            (left,) = connection.execute(marts.fill(_OTHER_SETS), (number,)).fetchone() or (0,)
+            time.sleep(0.5 if left else 0)
     if left:
         raise UnavailableError("A kept set of marts is still being read.", "Erase the same customer again later.")
-    return {"tables of marts held the customer": len(holders), "kept sets of marts dropped": others}
+    return {"kept sets of marts dropped": others}
 
 
 def _erase_history(runtime: Runtime, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
@@ -233,7 +245,7 @@ def _build(runtime: Runtime) -> None:
 
 
 def _wait_for_readers(runtime: Runtime, console: Console) -> None:
-    """Wait for readers who may still look at the set of before; the role's `transaction_timeout` ends them."""
+    """Wait for readers who may still look at the set of before; those older than they may be are ended."""
     with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as connection:
         (now,) = connection.execute("select now()").fetchone() or (None,)
         told = False
@@ -241,6 +253,7 @@ def _wait_for_readers(runtime: Runtime, console: Console) -> None:
             if not told:
                 console.print("Waiting for transactions of readers that began before, an hour at most.")
             told = True
+            end_old_readers(connection, READER_SECONDS)
             time.sleep(0.5)
 
 

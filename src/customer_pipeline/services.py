@@ -23,10 +23,10 @@ from customer_pipeline.postgres_server import (
     clear_stale_pid,
     locate_server,
     make_cluster,
-    make_roles_and_databases,
     remove_shared,
     wait_for_server,
 )
+from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.settings import (
     DOCKER,
     EMBEDDED,
