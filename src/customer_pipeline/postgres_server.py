@@ -24,6 +24,9 @@ from customer_pipeline.settings import HOST, Runtime
 SHARED = Path("/var/lib/customer-pipeline")
 """Where PostgreSQL lives if root keeps the clone in a folder that no other user may enter."""
 
+_STARTING = ("system is starting up", "not yet accepting connections")
+_LONGEST_RECOVERY_SECONDS = 1800
+
 _SETTINGS = {
     "max_connections": "100",
     "shared_buffers": "512MB",
@@ -163,21 +166,24 @@ def wait_for_server(runtime: Runtime, seconds: float = 60, has_failed: Callable[
 
     Args:
         runtime: Where it is.
-        seconds: How long to wait.
+        seconds: How long to wait; one that says it is starting, after a crash, has that long since it said so last.
         has_failed: Tells that waiting is in vain.
 
     Raises:
         UnavailableError: It does not, in time.
     """
+    last = time.monotonic() + _LONGEST_RECOVERY_SECONDS
     deadline = time.monotonic() + seconds
     while True:
         try:
             psycopg.connect(runtime.dsn("postgres", "postgres"), connect_timeout=5).close()
         except psycopg.OperationalError as error:
+            if any(words in str(error) for words in _STARTING):
+                deadline = min(last, time.monotonic() + seconds)
             if time.monotonic() > deadline or "password authentication" in str(error) or has_failed():
                 raise UnavailableError(
                     f"PostgreSQL does not let us in on port {runtime.postgres_port}: {str(error).strip()}",
-                    "See `customer-pipeline logs postgres`.",
+                    "See `.venv/bin/customer-pipeline logs postgres`.",
                 ) from error
             time.sleep(0.05)
         else:

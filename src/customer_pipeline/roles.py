@@ -124,7 +124,7 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
             " grant select on tables to reader"
         )
         for statement in (_REVOKE_FUNCTIONS, *_END_OLD_READERS):
-            admin.execute(statement)  # type: ignore[call-overload]
+            admin.execute(statement)
 
 
 def _connect(runtime: Runtime, database: str) -> psycopg.Connection:

@@ -31,6 +31,11 @@ def run(*command: str | Path, typed: str = "") -> str:
     return done.stdout
 
 
+def test_the_next_run_is_planned_and_not_due() -> None:
+    assert "Next run       in " in run(CLI, "status")
+    assert "run already exists" not in run(CLI, "logs", "scheduler", "-n", "2000")
+
+
 @pytest.mark.parametrize(
     ("target", "typed", "said"),
     [
