@@ -135,7 +135,7 @@ def create_alone(connection: psycopg.Connection, schema: str) -> None:
     if connection.execute("select 1 from pg_catalog.pg_namespace where nspname = %s", (schema,)).fetchone() is None:
         raise RefusedError(
             f"The schema {schema} is not there, and only the administrator may make it.",
-            "`.venv/bin/customer-pipeline up` does so, also while the services run.",
+            "`make restart` makes it. Nothing was changed.",
         )
 
 
