@@ -36,6 +36,8 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
+    # Any role may send notifications; without a limit they take 8 GB while somebody does not read them.
+    "max_notify_queue_pages": "64",
     # A statement that fails may hold a password or a row; so may what is said of it in detail.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",

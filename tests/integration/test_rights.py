@@ -16,6 +16,7 @@ from audited_load.warehouse.schema_version import require_schema_version
 from customer_pipeline.roles import SCHEMAS, make_roles_and_databases
 from customer_pipeline.settings import Runtime
 from integration.loading import HEADER, TABLES, load_file
+from steps import warehouse
 
 Dsn = Callable[[str], str]
 RAW = (
@@ -176,9 +177,10 @@ def test_rights_of_an_earlier_release_are_taken_back_at_the_next_start(dsn: Dsn,
 def test_readers_leave_connections_for_the_loads(dsn: Dsn) -> None:
     with psycopg.connect(dsn("postgres")) as admin:
         row = admin.execute(
-            "select rolconnlimit, current_setting('max_connections')::int from pg_roles where rolname = 'reader'"
+            "select rolconnlimit, current_setting('max_connections'), current_setting('max_notify_queue_pages')"
+            " from pg_roles where rolname = 'reader'"
         ).fetchone()
-    assert row == (40, 100)
+    assert row == (40, "100", "64")
 
 
 @pytest.mark.parametrize("role", ["loader", "transformer", "postgres"])
@@ -199,6 +201,23 @@ def test_a_reader_that_is_older_than_its_limit_is_ended_and_no_other(loaded: Dsn
         with pytest.raises(psycopg.OperationalError):
             old.execute("select 1")
         loader.execute("select 1")
+
+
+def test_a_load_ends_readers_that_are_too_old_and_holds_no_lease_yet(
+    loaded: Dsn, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"127.0.0.1:{runtime.postgres_port}/ebury"
+    monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", f"postgresql://loader:{runtime.secrets['loader']}@{place}")
+    monkeypatch.setenv("PIPELINE_DATA", str(tmp_path))
+    monkeypatch.setattr(warehouse, "READER_TRANSACTION_SECONDS", 0)
+    with psycopg.connect(loaded("reader")) as old:
+        old.execute("set transaction_timeout = 0")
+        old.execute("select 1 from cleaned_data.customer_transactions")
+        warehouse.make_tables("test")
+        with pytest.raises(psycopg.OperationalError):
+            old.execute("select 1")
+    with psycopg.connect(loaded("loader")) as loader:
+        assert loader.execute("select count(*) from cleaned_data.lease").fetchone() == (0,)
 
 
 def test_before_the_first_start_with_this_release_no_reader_is_ended_and_nothing_fails(

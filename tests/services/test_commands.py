@@ -33,7 +33,8 @@ def run(*command: str | Path, typed: str = "") -> str:
 
 def test_the_next_run_is_planned_and_not_due() -> None:
     assert "Next run       in " in run(CLI, "status")
-    assert "run already exists" not in run(CLI, "logs", "scheduler", "-n", "2000")
+    # Once, when the schedule begins; not each time that the DAG is read.
+    assert run(CLI, "logs", "scheduler", "-n", "100000").count("run already exists") <= 1
 
 
 @pytest.mark.parametrize(
