@@ -11,6 +11,7 @@ from psycopg import sql
 
 from audited_load.errors import RefusedError
 from audited_load.warehouse.load import connect
+from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
 from audited_load.warehouse.schema_version import require_schema_version
 from customer_pipeline.roles import SCHEMAS, make_roles_and_databases
@@ -102,6 +103,47 @@ def test_no_role_makes_a_schema_or_anything_in_one_of_another(loaded: Dsn, role:
         for statement in statements:
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("role", ["transformer", "reader"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create trigger mine before insert on operations.dbt_test_results"
+        " for each row execute function suppress_redundant_updates_trigger()",
+        "create rule mine as on insert to operations.dbt_test_results do also select 1",
+        "create policy mine on cleaned_data.loads",
+        "create index on cleaned_data.loads (run_id)",
+        "create statistics analytics.mine on load_id, run_id from cleaned_data.loads",
+        "alter table cleaned_data.loads alter column run_id set default now()",
+        "alter view cleaned_data.customer_transactions set (security_invoker = true)",
+        "alter default privileges for role loader grant all on tables to public",
+        "alter role loader password 'mine'",
+        "grant loader to current_user",
+        "set session authorization loader",
+    ],
+)
+def test_nobody_puts_code_into_what_a_more_trusted_role_owns(loaded: Dsn, role: str, statement: str) -> None:
+    with connect(loaded("loader")) as connection:
+        create_operations(connection, TABLES, ("transformer", "reader"), ("transformer",))
+    with (
+        psycopg.connect(loaded(role), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_the_loader_can_use_nothing_of_the_transformers_and_a_reader_owns_nothing(loaded: Dsn) -> None:
+    with psycopg.connect(loaded("postgres")) as admin:
+        used = admin.execute(
+            "select n.nspname from pg_namespace as n where has_schema_privilege('loader', n.oid, 'usage')"
+            " and n.nspowner not in ('loader'::regrole, 'postgres'::regrole)"
+        ).fetchall()
+        (owned,) = admin.execute(
+            "select count(*) from pg_shdepend where refobjid = 'reader'::regrole and deptype = 'o'"
+        ).fetchone() or (None,)
+    assert used == []
+    assert owned == 0
 
 
 def test_names_without_a_schema_are_postgresqls_own(loaded: Dsn) -> None:
