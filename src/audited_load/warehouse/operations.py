@@ -13,7 +13,8 @@ from collections.abc import Iterable
 import psycopg
 from psycopg import sql
 
-from audited_load.warehouse.tables import Tables, create_alone
+from audited_load.warehouse.schemas import create_alone
+from audited_load.warehouse.tables import Tables
 
 SCHEMA = "operations"
 SHAPED_RECORDS = 5_000

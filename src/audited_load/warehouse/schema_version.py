@@ -9,7 +9,8 @@ import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
-from audited_load.warehouse.tables import Tables, create_alone
+from audited_load.warehouse.schemas import create_alone
+from audited_load.warehouse.tables import Tables
 
 VERSION = 1
 _MAKE = (

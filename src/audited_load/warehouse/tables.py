@@ -26,7 +26,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, WholeNumber
-from audited_load.errors import RefusedError
+from audited_load.warehouse.schemas import create_alone
 
 INTEGER_MAX = 2**31 - 1
 PROVENANCE = ("loaded_at", "load_id", "source_record")
@@ -123,20 +123,6 @@ def create_tables(connection: psycopg.Connection, tables: Tables, readers: Itera
             if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
                 for statement in _GRANTS:
                     connection.execute(tables.fill(statement, role=sql.Identifier(role)))
-
-
-def create_alone(connection: psycopg.Connection, schema: str) -> None:
-    """Keep others from making things in a schema until the transaction ends: they would collide on the catalogue.
-
-    Raises:
-        RefusedError: There is no such schema.
-    """
-    connection.execute("select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(%s))", (f"create {schema}",))
-    if connection.execute("select 1 from pg_catalog.pg_namespace where nspname = %s", (schema,)).fetchone() is None:
-        raise RefusedError(
-            f"The schema {schema} is not there, and only the administrator may make it.",
-            "`make restart` makes it. Nothing was changed.",
-        )
 
 
 def _column_sql(column: Column) -> sql.Composed:
