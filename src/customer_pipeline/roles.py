@@ -94,6 +94,8 @@ def make_roles_and_databases(runtime: Runtime) -> None:
         with admin.transaction():
             for role in _LOGINS:
                 _make_role(admin, role, runtime.secrets[role])
+            # For those who sign in as the administrator by hand.
+            admin.execute(sql.SQL("alter role postgres set search_path = {}").format(sql.SQL(_TRUSTED_NAMES)))
         admin.execute("revoke all on database postgres, template1 from public")
         _make_database(admin, "airflow", "airflow")
     make_warehouse(runtime, "ebury")

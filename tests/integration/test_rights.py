@@ -147,7 +147,7 @@ def test_the_loader_can_use_nothing_of_the_transformers_and_a_reader_owns_nothin
 
 
 def test_names_without_a_schema_are_postgresqls_own(loaded: Dsn) -> None:
-    for role in ("loader", "transformer", "reader"):
+    for role in ("loader", "transformer", "reader", "postgres"):
         with psycopg.connect(loaded(role), autocommit=True) as connection:
             assert connection.execute("show search_path").fetchone() == ("pg_catalog, pg_temp",)
 
