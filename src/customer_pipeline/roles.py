@@ -147,11 +147,10 @@ def _make_role(admin: psycopg.Connection, role: str, password: str) -> None:
     name = sql.Identifier(role)
     if not admin.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
         admin.execute(sql.SQL("create role {} login").format(name))
-    limit = _READER_CONNECTIONS if role == "reader" else -1
-    statement = sql.SQL(
-        "alter role {} with login nosuperuser nocreatedb nocreaterole noreplication connection limit {} password {}"
-    )
-    admin.execute(statement.format(name, sql.Literal(limit), sql.Literal(password)))
+    statement = sql.SQL("alter role {} with login nosuperuser nocreatedb nocreaterole noreplication password {}")
+    admin.execute(statement.format(name, sql.Literal(password)))
+    if role == "reader":
+        admin.execute(sql.SQL("alter role reader connection limit {}").format(sql.Literal(_READER_CONNECTIONS)))
     admin.execute(sql.SQL("alter role {} reset all").format(name))
     in_databases = (
         "select d.datname from pg_db_role_setting as s inner join pg_database as d on s.setdatabase = d.oid"
