@@ -94,8 +94,6 @@ def make_roles_and_databases(runtime: Runtime) -> None:
         with admin.transaction():
             for role in _LOGINS:
                 _make_role(admin, role, runtime.secrets[role])
-            # For those who sign in as the administrator by hand.
-            admin.execute(sql.SQL("alter role postgres set search_path = {}").format(sql.SQL(_TRUSTED_NAMES)))
         admin.execute("revoke all on database postgres, template1 from public")
         _make_database(admin, "airflow", "airflow")
     make_warehouse(runtime, "ebury")
@@ -111,6 +109,9 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
             admin.execute(sql.SQL("grant connect on database {} to loader, transformer, reader").format(name))
             # dbt runs unit tests in temporary tables, and rejects come in through one.
             admin.execute(sql.SQL("grant temporary on database {} to loader, transformer").format(name))
+            # For those who sign in as the administrator by hand.
+            administrator = sql.SQL("alter role postgres in database {} set search_path = {}")
+            admin.execute(administrator.format(name, sql.SQL(_TRUSTED_NAMES)))
     with _connect(runtime, database) as admin, admin.transaction():
         admin.execute("revoke all on schema public from public")
         for schema, owner in SCHEMAS.items():
