@@ -162,9 +162,10 @@ def build_by_hand(runtime: Runtime, folder: Path) -> float:
             for finish in (*FINISH[mart], "analyze {t}"):
                 connection.execute(finish.format(t=table))  # type: ignore[call-overload]
 
-    with psycopg.connect(runtime.dsn("transformer"), autocommit=True) as connection:
+    with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as connection:
         connection.execute("drop schema if exists by_hand cascade")
-        connection.execute("create schema by_hand")
+        connection.execute("create schema by_hand authorization transformer")
+    with psycopg.connect(runtime.dsn("transformer"), autocommit=True) as connection:
         view = compiled["stg_customer_transactions"]
         connection.execute(f"create view by_hand.stg_customer_transactions as {view}")  # type: ignore[call-overload]
     started = time.monotonic()

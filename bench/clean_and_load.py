@@ -104,11 +104,10 @@ def run_copy(cleaned: Path, runtime: Runtime) -> Timing:
     dsn = runtime.dsn("loader")
     psql = package_folder() / "pginstall" / "bin" / "psql"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("create schema if not exists bench")
-        connection.execute("set search_path to bench")
-        connection.execute("drop table if exists reference")
+        connection.execute("drop table if exists cleaned_data.reference")
+        connection.execute("set search_path to cleaned_data")
         connection.execute(REFERENCE_TABLE)
-    statement = f"\\copy bench.reference ({COLUMNS}) from '{cleaned}' (format csv, header match)"
+    statement = f"\\copy cleaned_data.reference ({COLUMNS}) from '{cleaned}' (format csv, header match)"
     started = time.monotonic()
     subprocess.run([psql, dsn, "--quiet", "--command", statement], check=True)
     return Timing(time.monotonic() - started, 0)

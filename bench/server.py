@@ -16,10 +16,10 @@ from typing import Any
 from customer_pipeline.postgres_server import (
     locate_server,
     make_cluster,
-    make_roles_and_databases,
     server_command,
     wait_for_server,
 )
+from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.settings import Runtime, free_port, read_runtime
 
 

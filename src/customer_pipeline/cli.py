@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing")
     logs.add_argument("-n", "--lines", type=int, default=40, help="how many lines (default 40)")
     psql = command("psql", _psql, "a SQL prompt on the warehouse; all other arguments go to psql")
-    psql.add_argument("--role", choices=ROLES[1:], default="loader", help="default: loader")
+    psql.add_argument("--role", choices=ROLES, default="loader", help="default: loader")
     command("exec", _exec, "run a command in the pipeline's environment: exec -- airflow dags list")
     command("shell", _shell, "a shell in the pipeline's environment")
     command("dbt", _dbt, "run dbt on the project: dbt build")

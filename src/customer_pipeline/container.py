@@ -58,7 +58,8 @@ def prepare(environment: Mapping[str, str]) -> None:
         UnavailableError: PostgreSQL does not let us in.
     """
     # Only this job needs it; the services start faster without.
-    from customer_pipeline.postgres_server import make_roles_and_databases, wait_for_server  # noqa: PLC0415
+    from customer_pipeline.postgres_server import wait_for_server  # noqa: PLC0415
+    from customer_pipeline.roles import make_roles_and_databases  # noqa: PLC0415
 
     runtime = _read_container(environment)
     refuse_open_login(environment)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from audited_load.errors import RefusedError
 from customer_pipeline.env_file import SECRETS
+from customer_pipeline.hosts import served_hosts
 
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
@@ -33,8 +34,10 @@ def refuse_open_login(environment: Mapping[str, str]) -> None:
         environment: The service's environment.
 
     Raises:
-        RefusedError: SimpleAuthManager can be reached from elsewhere, or a key is empty, known or too short.
+        RefusedError: SimpleAuthManager can be reached from elsewhere, a key is empty, known or too short, or a
+            name in `API_HOSTS` is none.
     """
+    served_hosts(environment)
     # What Airflow takes if nothing is set.
     manager, host = environment.get("AIRFLOW__CORE__AUTH_MANAGER") or SIMPLE, environment.get("AIRFLOW__API__HOST")
     if manager == SIMPLE and not _is_loopback(host or "0.0.0.0"):  # noqa: S104 - it is refused

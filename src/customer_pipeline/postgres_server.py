@@ -1,4 +1,4 @@
-"""PostgreSQL 18 from its wheel: where it lives, which user runs it, its cluster, roles and databases."""
+"""PostgreSQL 18 from its wheel: where it lives, which user runs it, its cluster."""
 
 from __future__ import annotations
 
@@ -17,22 +17,16 @@ from typing import Any
 
 import psutil
 import psycopg
-from psycopg import sql
 
 from audited_load.command import command
 from audited_load.errors import UnavailableError
 from customer_pipeline.settings import HOST, Runtime
 
-_LOGINS = ("airflow", "loader", "transformer", "reader")
 SHARED = Path("/var/lib/customer-pipeline")
 """Where PostgreSQL lives if root keeps the clone in a folder that no other user may enter."""
 
-_ROLE_SETTINGS = {
-    "loader": {"statement_timeout": "2h", "lock_timeout": "60s"},
-    "transformer": {"statement_timeout": "2h", "lock_timeout": "60s"},
-    "reader": {"statement_timeout": "10min", "lock_timeout": "10s", "transaction_timeout": "1h"},
-}
-"""Nothing of ours may wait for ever. What a reader's transaction may see is kept for as long as one may last."""
+_STARTING = ("system is starting up", "not yet accepting connections")
+_LONGEST_RECOVERY_SECONDS = 1800
 
 _SETTINGS = {
     "max_connections": "100",
@@ -43,6 +37,8 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
+    # Any role may send notifications; without a limit they take 8 GB while somebody does not read them.
+    "max_notify_queue_pages": "64",
     # A statement that fails may hold a password or a row; so may what is said of it in detail.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
@@ -173,17 +169,20 @@ def wait_for_server(runtime: Runtime, seconds: float = 60, has_failed: Callable[
 
     Args:
         runtime: Where it is.
-        seconds: How long to wait.
+        seconds: How long to wait; one that says it is starting, after a crash, has that long since it said so last.
         has_failed: Tells that waiting is in vain.
 
     Raises:
         UnavailableError: It does not, in time.
     """
+    last = time.monotonic() + _LONGEST_RECOVERY_SECONDS
     deadline = time.monotonic() + seconds
     while True:
         try:
             psycopg.connect(runtime.dsn("postgres", "postgres"), connect_timeout=5).close()
         except psycopg.OperationalError as error:
+            if any(words in str(error) for words in _STARTING):
+                deadline = min(last, time.monotonic() + seconds)
             if time.monotonic() > deadline or "password authentication" in str(error) or has_failed():
                 raise UnavailableError(
                     f"PostgreSQL does not let us in on port {runtime.postgres_port}: {str(error).strip()}",
@@ -192,47 +191,6 @@ def wait_for_server(runtime: Runtime, seconds: float = 60, has_failed: Callable[
             time.sleep(0.05)
         else:
             return
-
-
-def make_roles_and_databases(runtime: Runtime) -> None:
-    """Make what is absent, and set the passwords and rights that the secrets and this file say."""
-    with psycopg.connect(runtime.dsn("postgres", "postgres"), autocommit=True) as admin:
-        for role in _LOGINS:
-            _make_role(admin, role, runtime.secrets[role])
-        for role, settings in _ROLE_SETTINGS.items():
-            for name, value in settings.items():
-                statement = sql.SQL("alter role {} set {} = {}")
-                admin.execute(statement.format(sql.Identifier(role), sql.Identifier(name), sql.Literal(value)))
-        # A reader of several statements sees one state of the marts.
-        admin.execute("alter role reader set default_transaction_isolation = 'repeatable read'")
-        admin.execute("revoke all on database postgres, template1 from public")
-        _make_database(admin, "airflow", "airflow")
-    make_warehouse(runtime, "ebury")
-
-
-def make_warehouse(runtime: Runtime, database: str) -> None:
-    """Make a database with the rights of the warehouse, unless it is there."""
-    name = sql.Identifier(database)
-    with psycopg.connect(runtime.dsn("postgres", "postgres"), autocommit=True) as admin:
-        _make_database(admin, database, "postgres")
-        admin.execute(sql.SQL("grant connect on database {} to loader, transformer, reader").format(name))
-        admin.execute(sql.SQL("grant create on database {} to loader, transformer").format(name))
-        # dbt runs unit tests in temporary tables, and rejects come in through one.
-        admin.execute(sql.SQL("grant temporary on database {} to loader, transformer").format(name))
-    with psycopg.connect(runtime.dsn("postgres", database), autocommit=True) as admin:
-        admin.execute("revoke all on schema public from public")
-        admin.execute("create schema if not exists analytics_dbt_staging authorization transformer")
-        for schema in ("analytics_sets", "analytics", "analytics_history"):
-            admin.execute(
-                sql.SQL("create schema if not exists {} authorization transformer").format(sql.Identifier(schema))
-            )
-        # Readers see what was tested and published, and not where dbt builds.
-        admin.execute("revoke all on schema analytics_dbt_staging from reader")
-        admin.execute("grant usage on schema analytics, analytics_history to reader")
-        admin.execute(
-            "alter default privileges for role transformer in schema analytics, analytics_history"
-            " grant select on tables to reader"
-        )
 
 
 def run_as(user: str | None, command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -281,18 +239,3 @@ def _share(package: Path, shared: Path) -> Path:
                 path.chmod(mode | (0o555 if path.is_dir() or mode & 0o100 else 0o444))
         fresh.rename(target)
     return target / package.name
-
-
-def _make_database(admin: psycopg.Connection, database: str, owner: str) -> None:
-    name = sql.Identifier(database)
-    if not admin.execute("select 1 from pg_database where datname = %s", (database,)).fetchone():
-        admin.execute(sql.SQL("create database {} owner {}").format(name, sql.Identifier(owner)))
-    admin.execute(sql.SQL("revoke all on database {} from public").format(name))
-
-
-def _make_role(admin: psycopg.Connection, role: str, password: str) -> None:
-    name = sql.Identifier(role)
-    if not admin.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
-        admin.execute(sql.SQL("create role {} login").format(name))
-    statement = sql.SQL("alter role {} with login nosuperuser nocreatedb nocreaterole noreplication password {}")
-    admin.execute(statement.format(name, sql.Literal(password)))

@@ -7,27 +7,25 @@ import fcntl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Any
 
-import httpx
 import psycopg
 
 from audited_load.command import command
 from audited_load.errors import RefusedError, UnavailableError
 from customer_pipeline.compose import stack_is_up, start_stack, stop_stack
 from customer_pipeline.environment import process_environment, write_airflow_users
+from customer_pipeline.health import wait_until_healthy
 from customer_pipeline.login import refuse_open_login
 from customer_pipeline.postgres_server import (
     clear_stale_pid,
     locate_server,
     make_cluster,
-    make_roles_and_databases,
     remove_shared,
     wait_for_server,
 )
+from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.settings import (
     DOCKER,
     EMBEDDED,
@@ -44,7 +42,7 @@ from customer_pipeline.supervisor import (
     Service,
     end_processes,
     launch,
-    listens,
+    log_marks,
     log_tail,
     processes_of,
     read_services,
@@ -52,10 +50,8 @@ from customer_pipeline.supervisor import (
     start_missing,
 )
 
-START_SECONDS = 150
 STOP_SECONDS = 90
 _GONE = Service("FATAL", 0, 0)
-_HEALTH = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 
 
 def start_services(runtime: Runtime) -> Runtime:
@@ -92,16 +88,18 @@ def start_services(runtime: Runtime) -> Runtime:
             write_airflow_users(runtime)
             remember_port(runtime.folder, "api", runtime.api_port)
             remember_port(runtime.folder, "postgres", runtime.postgres_port)
+            marks = log_marks(runtime)
             launch(runtime, server)
         else:
             _refuse_other_ports(runtime)
+            marks = log_marks(runtime)
             start_missing(runtime, ("postgres",))
         remember_kind(runtime)
-        _wait_for_postgres(runtime)
+        _wait_for_postgres(runtime, marks)
         make_roles_and_databases(runtime)
         _migrate(runtime)
         start_missing(runtime, tuple(AIRFLOW))
-        wait_until_healthy(runtime)
+        wait_until_healthy(runtime, marks)
     return runtime
 
 
@@ -126,29 +124,6 @@ def supervisor_answers(runtime: Runtime) -> bool:
     return read_services(runtime) is not None
 
 
-def wait_until_healthy(runtime: Runtime) -> None:
-    """Wait until the API says that every part of Airflow is healthy.
-
-    Raises:
-        UnavailableError: A part is not, in time, or ends at once; the message ends with its log.
-    """
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        services = read_services(runtime) or {}
-        waiting = _unhealthy(runtime, services)
-        if not waiting:
-            return
-        failed = [name for name, service in services.items() if service.state == "FATAL"]
-        if failed or time.monotonic() > deadline:
-            name = (failed or sorted(waiting))[0]
-            problem = "ends as soon as it starts" if failed else f"is not healthy after {START_SECONDS} s"
-            raise UnavailableError(
-                f"{name} {problem}. The end of its log:\n{log_tail(runtime, name)}",
-                f"Correct what the log names (all of it: {command(f'logs {name}')}), then `make restart`.",
-            )
-        time.sleep(0.2)
-
-
 def _refuse_two_runtimes(runtime: Runtime) -> None:
     """Refuse to start one runtime beside the other: they have the UI's port in common, and the files."""
     other = EMBEDDED if runtime.kind == DOCKER else DOCKER
@@ -159,38 +134,17 @@ def _refuse_two_runtimes(runtime: Runtime) -> None:
         )
 
 
-def _wait_for_postgres(runtime: Runtime) -> None:
+def _wait_for_postgres(runtime: Runtime, marks: Mapping[str, int]) -> None:
     def has_failed() -> bool:
         return (read_services(runtime) or {"postgres": _GONE})["postgres"].state == "FATAL"
 
     try:
         wait_for_server(runtime, has_failed=has_failed)
     except UnavailableError as error:
+        said = log_tail(runtime, "postgres", since=marks.get("postgres", 0))
         raise UnavailableError(
-            f"{error.message}\nThe end of its log:\n{log_tail(runtime, 'postgres')}", error.remedy
+            f"{error.message}\nThe end of its log since the start:\n{said}", error.remedy
         ) from error
-
-
-def _unhealthy(runtime: Runtime, services: dict[str, Service]) -> set[str]:
-    """Name what is not healthy yet. Another clone's API that answers on our port is not ours."""
-    api = services.get("api-server")
-    if api is None or not listens(api.pid, runtime.api_port):
-        return set(AIRFLOW)
-    try:
-        health = httpx.get(f"{runtime.url}/api/v2/monitor/health", timeout=5, trust_env=False).json()
-    except (httpx.HTTPError, ValueError):
-        return set(AIRFLOW)
-    return {
-        name for name, key in _HEALTH.items() if not _is_healthy(health.get(key) or {}, key, services.get(name))
-    }
-
-
-def _is_healthy(health: dict[str, Any], key: str, service: Service | None) -> bool:
-    """Believe a heartbeat only if this process sent it: after a kill, that of the last one still looks alive."""
-    beat = health.get(f"latest_{key}_heartbeat")
-    if service is None or health.get("status") != "healthy" or not beat:
-        return False
-    return service.pid != 0 and datetime.fromisoformat(beat).timestamp() >= service.started
 
 
 def _stop(runtime: Runtime) -> None:

@@ -152,13 +152,30 @@ def log_file(runtime: Runtime, service: str) -> Path:
     return runtime.folder / "logs" / f"{service}.log"
 
 
-def log_tail(runtime: Runtime, service: str, lines: int = 20) -> str:
-    """Give the last lines of a service's log."""
+def log_marks(runtime: Runtime) -> dict[str, int]:
+    """Give where the log of each service ends that does not run, in bytes: what follows is of its next start."""
+    services = read_services(runtime) or {}
+    resting = [name for name in SERVICES if name not in services or not services[name].pid]
+    paths = {name: log_file(runtime, name) for name in resting}
+    return {name: path.stat().st_size if path.exists() else 0 for name, path in paths.items()}
+
+
+def log_tail(runtime: Runtime, service: str, lines: int = 20, since: int = 0) -> str:
+    """Give the last lines of a service's log.
+
+    Args:
+        runtime: The settings.
+        service: Its name.
+        lines: How many at most.
+        since: Where to begin at the earliest, in bytes, unless the log was begun anew since.
+    """
     path = log_file(runtime, service)
-    if not path.exists():
-        return "(it has none)"
+    size = path.stat().st_size if path.exists() else 0
+    start = since if since <= size else 0
+    if size == start:
+        return "(it has written nothing)"
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 65536))
+        file.seek(max(start, size - 65536))
         return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
 
 

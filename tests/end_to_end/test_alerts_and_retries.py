@@ -108,3 +108,13 @@ def test_no_alert_holds_a_value_of_a_record_or_a_secret(stack: Stack, secret: st
     assert len(stack.alerts.slack) >= 6
     for text in [*stack.alerts.slack, *(body for _, _, body in stack.alerts.mails)]:
         assert secret not in text
+
+
+def test_the_first_run_by_hand_took_the_place_of_the_one_that_was_due(stack: Stack) -> None:
+    log = (stack.runtime.folder / "logs" / "scheduler.log").read_text(errors="replace")
+    # Once, when the schedule begins; not each time that the DAG is read.
+    assert log.count("run already exists") <= 1
+    (planned,) = stack.ask("airflow", "select next_dagrun_create_after > now() from dag")
+    assert planned == (True,)
+    kinds = stack.ask("airflow", "select run_type, count(*) from dag_run group by 1 order by 1")
+    assert kinds[-1] == ("scheduled", 1)

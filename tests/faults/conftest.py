@@ -22,10 +22,10 @@ import pytest
 from customer_pipeline.postgres_server import (
     locate_server,
     make_cluster,
-    make_roles_and_databases,
     server_command,
     wait_for_server,
 )
+from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.sample import write_sample
 from customer_pipeline.settings import Runtime, free_port, read_runtime
 from faults.driver import STEPS, run_step
@@ -189,6 +189,7 @@ def undisturbed(server: Server, work: Path) -> tuple[bytes, bytes]:
 def load_before(server: Server, work: Path) -> None:
     with server.admin() as connection:
         connection.execute("drop schema if exists cleaned_data cascade")
+        connection.execute("create schema cleaned_data authorization loader")
     for step in STEPS[1:]:
         run_step(step, work, "before", server.runtime.dsn("loader"))
 

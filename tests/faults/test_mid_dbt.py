@@ -17,7 +17,7 @@ import pytest
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
 from customer_pipeline.feed import load_tables
-from customer_pipeline.postgres_server import make_roles_and_databases
+from customer_pipeline.roles import make_roles_and_databases
 from faults.conftest import SURVIVED, Server, dump, load_before, wait_until, watched
 from faults.driver import STEPS, run_step
 

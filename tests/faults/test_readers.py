@@ -25,6 +25,7 @@ def test_a_reader_never_meets_an_empty_table(server: Server, tmp_path: Path, iso
     header = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
     with server.admin() as admin:
         admin.execute("drop schema if exists cleaned_data cascade")
+        admin.execute("create schema cleaned_data authorization loader")
     seen: set[tuple[Any, ...]] = set()
     errors: list[BaseException] = []
     stop = threading.Event()

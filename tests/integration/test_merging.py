@@ -221,8 +221,9 @@ DELIVERIES = st.lists(
 def test_any_order_of_arrival_gives_what_the_order_of_days_gives(
     dsn: Dsn, tmp_path: Path, deliveries: list[tuple[int, dict[int, int]]], data: st.DataObject
 ) -> None:
-    with psycopg.connect(dsn("loader"), autocommit=True) as connection:
-        connection.execute("drop schema if exists cleaned_data cascade")
+    with psycopg.connect(dsn("postgres"), autocommit=True) as admin:
+        admin.execute("drop schema if exists cleaned_data cascade")
+        admin.execute("create schema cleaned_data authorization loader")
     loader = dsn("loader")
     expected: dict[int, Decimal] = {}
     for _, rows in sorted(deliveries, key=lambda delivery: delivery[0]):

@@ -15,6 +15,7 @@ from audited_load.warehouse.lease import release_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
 from audited_load.warehouse.operations import create_operations
+from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.settings import Runtime
 from integration.loading import HEADER, TABLES, load_file, prepare, write_csv
 from integration.test_star_schema import dbt, make_sample
@@ -135,6 +136,7 @@ def test_results_of_dbts_tests_are_kept_and_their_absence_fails_nothing(
         admin.execute(sql.SQL("drop schema if exists operations cascade"))
     without = dbt(runtime, tmp_path / "target", "build")
     assert without.returncode == 0, without.stdout
+    make_roles_and_databases(runtime)
     with connect(dsn("loader")) as connection:
         create_operations(connection, TABLES, ("transformer", "reader"), ("transformer",))
     with psycopg.connect(dsn("transformer")) as connection:

@@ -67,7 +67,6 @@ def query(dsn: str, statement: str) -> list[tuple[Any, ...]]:
 def say_published(dsn: Dsn, load: int) -> None:
     """Let the ledger say that a load is published."""
     with psycopg.connect(dsn("loader"), autocommit=True) as connection:
-        connection.execute("create schema if not exists cleaned_data")
         connection.execute("create table if not exists cleaned_data.published_load (load_id bigint)")
         connection.execute("grant usage on schema cleaned_data to transformer")
         connection.execute("grant select on cleaned_data.published_load to transformer")

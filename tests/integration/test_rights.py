@@ -7,9 +7,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from audited_load.errors import RefusedError
+from audited_load.warehouse.load import connect
+from audited_load.warehouse.operations import create_operations
+from audited_load.warehouse.readers import end_old_readers
+from audited_load.warehouse.schema_version import require_schema_version
+from customer_pipeline.roles import SCHEMAS, make_roles_and_databases
 from customer_pipeline.settings import Runtime
-from integration.loading import HEADER, load_file
+from integration.loading import HEADER, TABLES, load_file
+from steps import warehouse
 
 Dsn = Callable[[str], str]
 RAW = (
@@ -69,6 +77,209 @@ def test_no_role_of_the_pipeline_reaches_the_machine_or_another_role(
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("role", ["loader", "transformer", "reader"])
+def test_no_role_makes_a_schema_or_anything_in_one_of_another(loaded: Dsn, role: str) -> None:
+    foreign = [
+        "public",
+        "pg_catalog",
+        "administration",
+        *(name for name, owner in SCHEMAS.items() if owner != role),
+    ]
+    statements = [
+        "create schema mine",
+        f"create schema {role}",
+        *(f"create function {schema}.now() returns int return 1" for schema in foreign),
+        *(f"create table {schema}.mine (a int)" for schema in foreign),
+        "create cast (text as date) with inout",
+        "create operator pg_catalog.=== (leftarg = int, rightarg = int, function = int4eq)",
+        "create event trigger mine on ddl_command_start execute function suppress_redundant_updates_trigger()",
+        "alter role loader set search_path = mine"
+        if role != "loader"
+        else "alter role reader set work_mem = '1GB'",
+    ]
+    with psycopg.connect(loaded(role), autocommit=True) as connection:
+        for statement in statements:
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("role", ["transformer", "reader"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create trigger mine before insert on operations.dbt_test_results"
+        " for each row execute function suppress_redundant_updates_trigger()",
+        "create rule mine as on insert to operations.dbt_test_results do also select 1",
+        "create policy mine on cleaned_data.loads",
+        "create index on cleaned_data.loads (run_id)",
+        "create statistics analytics.mine on load_id, run_id from cleaned_data.loads",
+        "alter table cleaned_data.loads alter column run_id set default now()",
+        "alter view cleaned_data.customer_transactions set (security_invoker = true)",
+        "alter default privileges for role loader grant all on tables to public",
+        "alter role loader password 'mine'",
+        "grant loader to current_user",
+        "set session authorization loader",
+    ],
+)
+def test_nobody_puts_code_into_what_a_more_trusted_role_owns(loaded: Dsn, role: str, statement: str) -> None:
+    with connect(loaded("loader")) as connection:
+        create_operations(connection, TABLES, ("transformer", "reader"), ("transformer",))
+    with (
+        psycopg.connect(loaded(role), autocommit=True) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_the_loader_can_use_nothing_of_the_transformers_and_a_reader_owns_nothing(loaded: Dsn) -> None:
+    with psycopg.connect(loaded("postgres")) as admin:
+        used = admin.execute(
+            "select n.nspname from pg_namespace as n where has_schema_privilege('loader', n.oid, 'usage')"
+            " and n.nspowner not in ('loader'::regrole, 'postgres'::regrole)"
+        ).fetchall()
+        (owned,) = admin.execute(
+            "select count(*) from pg_shdepend where refobjid = 'reader'::regrole and deptype = 'o'"
+        ).fetchone() or (None,)
+    assert used == []
+    assert owned == 0
+
+
+def test_names_without_a_schema_are_postgresqls_own(loaded: Dsn) -> None:
+    for role in ("loader", "transformer", "reader", "postgres"):
+        with psycopg.connect(loaded(role), autocommit=True) as connection:
+            assert connection.execute("show search_path").fetchone() == ("pg_catalog, pg_temp",)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select pg_advisory_lock(1)",
+        "select pg_advisory_lock_shared(1)",
+        "select pg_advisory_xact_lock(1, 2)",
+        "select pg_try_advisory_lock(hashtext('cleaned_data'))",
+        "select lo_create(0)",
+        "select lo_creat(-1)",
+        "select lo_from_bytea(0, 'x')",
+        "select pg_logical_emit_message(false, 'x', 'y')",
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'reader'",
+        "select pg_cancel_backend(pg_backend_pid())",
+        "select administration.end_old_readers(0)",
+        "lock table cleaned_data.loads in row exclusive mode",
+        "lock table cleaned_data.customer_transactions in share mode",
+        "select * from cleaned_data.published_load for share",
+        "create temporary table mine (a int)",
+    ],
+)
+def test_a_reader_holds_no_lock_that_a_load_waits_for_and_writes_nothing(loaded: Dsn, statement: str) -> None:
+    with (
+        psycopg.connect(loaded("reader")) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_what_a_role_changes_of_itself_is_set_right_by_the_next_start(dsn: Dsn, runtime: Runtime) -> None:
+    with psycopg.connect(dsn("reader"), autocommit=True) as reader:
+        for statement in (
+            "alter role reader password 'mine'",
+            "alter role reader set search_path = analytics",
+            "alter role reader in database ebury set transaction_timeout = 0",
+            "alter role reader set work_mem = '1GB'",
+        ):
+            reader.execute(statement)  # type: ignore[call-overload]
+    make_roles_and_databases(runtime)
+    with psycopg.connect(dsn("reader")) as reader:
+        settings = ("search_path", "transaction_timeout", "work_mem")
+        shown = [reader.execute(sql.SQL("show {}").format(sql.Identifier(name))).fetchone() for name in settings]
+    assert shown == [("pg_catalog, pg_temp",), ("1h",), ("64MB",)]
+
+
+def test_rights_of_an_earlier_release_are_taken_back_at_the_next_start(dsn: Dsn, runtime: Runtime) -> None:
+    with psycopg.connect(dsn("postgres"), autocommit=True) as admin:
+        admin.execute("grant create on database ebury to loader, transformer")
+        admin.execute("grant execute on function lo_create(oid), pg_advisory_lock(bigint) to public")
+        admin.execute("alter schema operations owner to transformer")
+    make_roles_and_databases(runtime)
+    for role, statement in (
+        ("loader", "create schema mine"),
+        ("transformer", "create schema mine"),
+        ("transformer", "create table operations.mine (a int)"),
+        ("reader", "select lo_create(0)"),
+        ("reader", "select pg_advisory_lock(1)"),
+    ):
+        with (
+            psycopg.connect(dsn(role), autocommit=True) as connection,
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+        ):
+            connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_readers_leave_connections_for_the_loads(dsn: Dsn) -> None:
+    with psycopg.connect(dsn("postgres")) as admin:
+        row = admin.execute(
+            "select rolconnlimit, current_setting('max_connections'), current_setting('max_notify_queue_pages')"
+            " from pg_roles where rolname = 'reader'"
+        ).fetchone()
+    assert row == (40, "100", "64")
+
+
+@pytest.mark.parametrize("role", ["loader", "transformer", "postgres"])
+def test_a_reader_that_is_older_than_its_limit_is_ended_and_no_other(loaded: Dsn, role: str) -> None:
+    with (
+        psycopg.connect(loaded("reader")) as old,
+        psycopg.connect(loaded("loader")) as loader,
+        connect(loaded(role)) as connection,
+    ):
+        for session in (old, loader):
+            if session is old:
+                session.execute("set transaction_timeout = 0")
+            session.execute("select 1")
+        assert end_old_readers(connection, 3600) == 0
+        old.execute("select 1")
+        connection.execute("select pg_sleep(0.01)")
+        assert end_old_readers(connection, 0.001) == 1
+        with pytest.raises(psycopg.OperationalError):
+            old.execute("select 1")
+        loader.execute("select 1")
+
+
+def test_a_load_ends_readers_that_are_too_old_and_holds_no_lease_yet(
+    loaded: Dsn, runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = f"127.0.0.1:{runtime.postgres_port}/ebury"
+    monkeypatch.setenv("AIRFLOW_CONN_POSTGRES_DEFAULT", f"postgresql://loader:{runtime.secrets['loader']}@{place}")
+    monkeypatch.setenv("PIPELINE_DATA", str(tmp_path))
+    monkeypatch.setattr(warehouse, "READER_TRANSACTION_SECONDS", 0)
+    with psycopg.connect(loaded("reader")) as old:
+        old.execute("set transaction_timeout = 0")
+        old.execute("select 1 from cleaned_data.customer_transactions")
+        warehouse.make_tables("test")
+        with pytest.raises(psycopg.OperationalError):
+            old.execute("select 1")
+    with psycopg.connect(loaded("loader")) as loader:
+        assert loader.execute("select count(*) from cleaned_data.lease").fetchone() == (0,)
+
+
+def test_before_the_first_start_with_this_release_no_reader_is_ended_and_nothing_fails(
+    loaded: Dsn, runtime: Runtime
+) -> None:
+    with psycopg.connect(loaded("postgres"), autocommit=True) as admin:
+        admin.execute("drop schema administration cascade")
+    with connect(loaded("loader")) as connection:
+        assert end_old_readers(connection, 0) == 0
+    make_roles_and_databases(runtime)
+
+
+def test_a_schema_that_is_not_there_is_a_refusal_with_the_way_to_it(dsn: Dsn) -> None:
+    with psycopg.connect(dsn("postgres"), autocommit=True) as admin:
+        admin.execute("drop schema cleaned_data cascade")
+    with (
+        connect(dsn("loader")) as connection,
+        pytest.raises(RefusedError, match="cleaned_data is not there"),
+    ):
+        require_schema_version(connection, TABLES)
 
 
 def test_the_server_logs_no_row_of_a_statement_that_fails(loaded: Dsn, runtime: Runtime) -> None:

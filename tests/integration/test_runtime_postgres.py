@@ -21,11 +21,11 @@ from customer_pipeline.postgres_server import (
     clear_stale_pid,
     locate_server,
     make_cluster,
-    make_roles_and_databases,
     run_as,
     server_command,
     wait_for_server,
 )
+from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.services import stop_services
 from customer_pipeline.settings import Runtime, port_is_taken, read_runtime
 
@@ -86,7 +86,6 @@ def test_a_password_is_asked_for(dsn: Dsn) -> None:
 
 def test_a_reader_makes_nothing_and_sees_no_table_of_the_loader(dsn: Dsn) -> None:
     with psycopg.connect(dsn("loader"), autocommit=True) as loader:
-        loader.execute("create schema cleaned_data")
         loader.execute("create table cleaned_data.raw (a int)")
     with psycopg.connect(dsn("transformer"), autocommit=True) as transformer:
         transformer.execute("create table analytics_dbt_staging.mart as select 1 as a")
@@ -131,7 +130,7 @@ def test_after_a_kill_and_with_a_recycled_pid_it_starts_with_its_data(folder: Pa
     try:
         make_roles_and_databases(runtime)
         with psycopg.connect(runtime.dsn("loader")) as loader:
-            loader.execute("create schema cleaned_data")
+            loader.execute("create table cleaned_data.kept (a int)")
     finally:
         stop(process, signal.SIGQUIT)  # ends at once, without a checkpoint
     server = locate_server(runtime)
@@ -145,7 +144,7 @@ def test_after_a_kill_and_with_a_recycled_pid_it_starts_with_its_data(folder: Pa
     try:
         make_roles_and_databases(runtime)
         with psycopg.connect(runtime.dsn("postgres")) as connection:
-            found = connection.execute("select 1 from pg_namespace where nspname = 'cleaned_data'").fetchone()
+            found = connection.execute("select 1 from pg_class where relname = 'kept'").fetchone()
         assert found == (1,)
     finally:
         stop(process)

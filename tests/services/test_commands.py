@@ -31,6 +31,12 @@ def run(*command: str | Path, typed: str = "") -> str:
     return done.stdout
 
 
+def test_the_next_run_is_planned_and_not_due() -> None:
+    assert "Next run       in " in run(CLI, "status")
+    # Once, when the schedule begins; not each time that the DAG is read.
+    assert run(CLI, "logs", "scheduler", "-n", "100000").count("run already exists") <= 1
+
+
 @pytest.mark.parametrize(
     ("target", "typed", "said"),
     [

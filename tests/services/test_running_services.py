@@ -110,6 +110,16 @@ def test_what_holds_a_secret_is_for_its_owner_only(runtime: Runtime) -> None:
     assert {path.name for path in holders} >= {"secrets.json", "erasure.key"}
 
 
+def test_under_another_name_nothing_is_answered(runtime: Runtime) -> None:
+    for path in ("/", "/api/v2/version", "/api/v2/monitor/health", "/auth/token/login", "/execution/health"):
+        codes = [
+            httpx.get(f"{runtime.url}{path}", headers={"host": f"{name}:{runtime.api_port}"}).status_code
+            for name in ("evil.example", "localhost", HOST)
+        ]
+        assert codes[0] == httpx.codes.BAD_REQUEST
+        assert httpx.codes.BAD_REQUEST not in codes[1:]
+
+
 def test_without_a_login_there_is_no_data(runtime: Runtime) -> None:
     for path in ("dags", f"dags/{DAG_ID}/dagRuns", "connections", "variables", "config", "eventLogs"):
         answer = httpx.get(f"{runtime.url}/api/v2/{path}", trust_env=False)

@@ -18,6 +18,7 @@ from cosmos.operators.local import DbtSnapshotLocalOperator
 
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
+from audited_load.warehouse.readers import end_old_readers
 from steps.assets import PUBLISHED_MARTS, report_lineage
 from steps.dbt_manifest import fresh_manifest
 from steps.metrics import send_gauges
@@ -47,6 +48,7 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     def publish() -> dict[str, Any]:
         """Let readers see the marts, now that every test has passed."""
         with reported_errors(parent_group), connect(marts_dsn()) as connection:
+            end_old_readers(connection, READER_TRANSACTION_SECONDS)
             published = publish_marts(connection, MARTS, READER_TRANSACTION_SECONDS)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s set %s, of load %s", parent_group, word, published.set_number, published.load_id)

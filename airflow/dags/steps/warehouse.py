@@ -19,11 +19,12 @@ from audited_load.form import read_form
 from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
+from audited_load.warehouse.readers import end_old_readers
 from audited_load.warehouse.schema_version import require_schema_version
 from audited_load.warehouse.tables import create_tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.settings import CONNECTION_ID, read_settings
-from steps.tables import TABLES
+from steps.tables import READER_TRANSACTION_SECONDS, TABLES
 from steps.task_errors import reported_errors
 
 log = logging.getLogger(__name__)
@@ -108,8 +109,12 @@ def give_lease_back(context: Context) -> None:
 
 
 def make_tables(parent_group: str) -> None:
-    """Make schema, tables and views if they are absent; tables of another version are refused."""
+    """Make tables and views if they are absent; tables of another version are refused.
+
+    No lease is held yet: what waits here for a reader keeps no other run waiting.
+    """
     with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
+        end_old_readers(connection, READER_TRANSACTION_SECONDS)
         require_schema_version(connection, TABLES)
         settings = read_settings()
         create_tables(connection, TABLES, settings.readers)

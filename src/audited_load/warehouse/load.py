@@ -184,12 +184,12 @@ def exclusive(connection: psycopg.Connection, tables: Tables) -> AbstractContext
 @contextmanager
 def locked(connection: psycopg.Connection, name: str) -> Iterator[None]:
     """Hold an advisory lock while the block runs; with the connection, it is gone, too."""
-    connection.execute("select pg_advisory_lock(hashtext(%s))", (name,))
+    connection.execute("select pg_catalog.pg_advisory_lock(pg_catalog.hashtext(%s))", (name,))
     try:
         yield
     finally:
         with suppress(psycopg.OperationalError):
-            connection.execute("select pg_advisory_unlock(hashtext(%s))", (name,))
+            connection.execute("select pg_catalog.pg_advisory_unlock(pg_catalog.hashtext(%s))", (name,))
 
 
 def wait_for_planned(connection: psycopg.Connection, relations: Sequence[str], seconds: float = 2) -> None:

@@ -18,6 +18,7 @@ from audited_load.warehouse.catalogue import Name, count_holders, find_holders, 
 from audited_load.warehouse.load import locked
 from audited_load.warehouse.mart_tables import Marts
 from audited_load.warehouse.marts import drop_set, find_visible_set, publish_marts
+from audited_load.warehouse.readers import end_old_readers
 
 WAIT_SECONDS = 600
 _KEEP_SECONDS = 86_400
@@ -35,11 +36,6 @@ _GIVEN_UP = "select set_number from {sets}.published_sets where is_dropped and s
 _OLD_READERS = """
     select count(*) from pg_catalog.pg_stat_activity
     where datname = pg_catalog.current_database() and usename = any(%s) and xact_start < %s
-"""
-_END_READERS = """
-    select pg_catalog.pg_terminate_backend(pid) from pg_catalog.pg_stat_activity
-    where datname = pg_catalog.current_database() and usename = any(%s)
-        and xact_start < pg_catalog.now() - pg_catalog.make_interval(secs => %s)
 """
 
 
@@ -153,7 +149,7 @@ def wait_for_readers(
     (now,) = connection.execute("select pg_catalog.now()").fetchone() or (None,)
     told = False
     while connection.execute(_OLD_READERS, (list(readers), now)).fetchone() != (0,):
-        connection.execute(_END_READERS, (list(readers), limit_seconds))
+        end_old_readers(connection, limit_seconds)
         if not told:
             say(f"Waiting for transactions of readers that began before, {limit_seconds / 60:.0f} minutes at most.")
         told = True

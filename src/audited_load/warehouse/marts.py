@@ -32,8 +32,6 @@ KEPT_LOADS = 2
 """Loads of which the marts are kept: the visible one, and the one before it for a rollback."""
 
 _MAKE = (
-    "create schema if not exists {sets}",
-    "create schema if not exists {views}",
     "create sequence if not exists {sets}.set_numbers",
     """
     create table if not exists {sets}.published_sets (

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import psycopg
 from psycopg import sql
 
+from audited_load.warehouse.schemas import create_alone
 from audited_load.warehouse.tables import Tables
 
 SCHEMA = "operations"
@@ -21,7 +22,6 @@ SHAPED_RECORDS = 5_000
 
 # What a reason quotes is masked: letters become a, digits 9; of the rest, only what can't be part of a name stays.
 _STATEMENTS = (
-    "create schema if not exists operations",
     r"""
     do $body$ begin
         if to_regclass('operations.rejected_shapes') is null then
@@ -76,7 +76,7 @@ _WRITE = "grant insert on operations.dbt_test_results to {role}"
 def create_operations(
     connection: psycopg.Connection, tables: Tables, readers: Iterable[str], writers: Iterable[str]
 ) -> None:
-    """Make the schema `operations` and what is in it, if absent.
+    """Make what is in the schema `operations`, if absent.
 
     Args:
         connection: As the role that owns the tables.
@@ -85,7 +85,7 @@ def create_operations(
         writers: Roles as which dbt runs: they add the results of its tests.
     """
     with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"create {SCHEMA}",))
+        create_alone(connection, SCHEMA)
         for statement in _STATEMENTS:
             connection.execute(tables.fill(statement, shaped=sql.Literal(SHAPED_RECORDS)))
         for roles, grants in ((readers, _GRANTS), (writers, (_WRITE,))):

@@ -9,13 +9,11 @@ import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
+from audited_load.warehouse.schemas import create_alone
 from audited_load.warehouse.tables import Tables
 
 VERSION = 1
 _MAKE = (
-    # As the tables themselves: two first runs at once would collide on the catalogue.
-    "select pg_advisory_xact_lock(hashtext({lock}))",
-    "create schema if not exists {schema}",
     """
     create table if not exists {schema_version} (
         only_row boolean primary key default true check (only_row),
@@ -36,13 +34,13 @@ def require_schema_version(connection: psycopg.Connection, tables: Tables, versi
         version: Of the code.
 
     Raises:
-        RefusedError: They are of another version. Nothing was changed.
+        RefusedError: They are of another version, or their schema is not there. Nothing was changed.
     """
     with connection.transaction():
+        create_alone(connection, tables.schema)
         parts: dict[str, sql.Composable] = {
             "schema_version": tables.other("schema_version"),
             "version": sql.Literal(version),
-            "lock": sql.Literal(f"create {tables.schema}"),
         }
         for statement in _MAKE:
             connection.execute(tables.fill(statement, **parts))

@@ -26,6 +26,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, WholeNumber
+from audited_load.warehouse.schemas import create_alone
 
 INTEGER_MAX = 2**31 - 1
 PROVENANCE = ("loaded_at", "load_id", "source_record")
@@ -100,7 +101,7 @@ class Tables:
 
 
 def create_tables(connection: psycopg.Connection, tables: Tables, readers: Iterable[str]) -> None:
-    """Make the schema, its tables and its views if they are absent.
+    """Make the tables and the views if they are absent; the schema is there.
 
     Args:
         connection: As the role that is to own them.
@@ -115,8 +116,7 @@ def create_tables(connection: psycopg.Connection, tables: Tables, readers: Itera
     )
     names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, *PROVENANCE]))
     with connection.transaction():
-        # Two first runs at once would collide on the catalogue.
-        connection.execute("select pg_advisory_xact_lock(hashtext(%s))", (f"create {tables.schema}",))
+        create_alone(connection, tables.schema)
         for statement in _STATEMENTS:
             connection.execute(tables.fill(statement, columns=columns, totals=totals, names=names))
         for role in readers:
@@ -140,7 +140,6 @@ def _column_sql(column: Column) -> sql.Composed:
 
 
 _STATEMENTS = (
-    "create schema if not exists {schema}",
     "create sequence if not exists {generation_numbers}",
     """
     create table if not exists {loads} (
