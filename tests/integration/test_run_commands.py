@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from audited_load.errors import RefusedError
-from customer_pipeline import quarantine, run
+from customer_pipeline import quarantine, replay, run
 from customer_pipeline.cli import _parse
 from customer_pipeline.settings import Runtime
 from integration.loading import HEADER, load_file
@@ -45,9 +45,10 @@ def confs(runtime: Runtime, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.Monkey
         triggered.append(conf)
         load_file(dsn("loader"), here.data / conf["source"], run_id, mode=conf["mode"], day=len(triggered) + 1)
 
-    for module in (run, quarantine):
+    for module in (run, quarantine, replay):
         monkeypatch.setattr(module, "read_runtime", lambda: here)
-    monkeypatch.setattr(run, "start_services", lambda runtime: runtime)
+    for module in (run, replay):
+        monkeypatch.setattr(module, "start_services", lambda runtime: runtime)
     monkeypatch.setattr(run, "AirflowApi", lambda _: Api(load))
     return triggered
 

@@ -15,6 +15,7 @@ from psycopg import sql
 from audited_load.columns import Feed
 from audited_load.erasure import BATCH, RawLayout, scrub_texts
 from audited_load.warehouse.erased import exists
+from audited_load.warehouse.replays import forget_gone
 from audited_load.warehouse.tables import Tables
 
 _LAYOUTS = "select distinct header, delimiter from {loads}"
@@ -42,9 +43,6 @@ _RENAME = """
     select %(new)s, closed_by, seen_by, closed_at from {closed} where reject_id = %(old)s
     on conflict (reject_id) do nothing
 """
-_FORGET = (
-    "delete from {closed} as c where not exists (select 1 from {rejects} as r where r.reject_id = c.reject_id)"
-)
 
 
 def read_layouts(connection: psycopg.Connection, tables: Tables) -> list[RawLayout]:
@@ -96,7 +94,7 @@ def _erase_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[in
                 (values["new"],) = connection.execute(tables.fill(_SCRUB), values).fetchone() or (old,)
                 connection.execute(tables.fill(_RENAME), values)
                 scrubbed += 1
-    connection.execute(tables.fill(_FORGET))
+    forget_gone(connection, tables)
     return scrubbed
 
 
