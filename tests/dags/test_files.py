@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from audited_load.errors import RefusedError, UnusableFileError
-from steps.files import attempt_folder, find_sources, show_latest
+from steps.files import attempt_folder, delivered_name, find_sources, show_latest
 
 DAY = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
 
@@ -83,3 +83,9 @@ def test_the_well_known_names_are_never_those_of_another_run(data: Path) -> None
     assert (data / "own.csv").samefile(data / "runs" / "r" / "attempt-1" / "own.csv")
     show_latest(data / "days", data, ["own.csv"])
     assert not (data / "own.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["given/day.csv", "day.csv", "incoming/0123456789ab/day.csv"])
+def test_a_daily_file_is_the_same_feed_whatever_its_content(name: str) -> None:
+    assert delivered_name(name) == name
+    assert {delivered_name(f"given/{digest * 12}/day.csv") for digest in "0a"} == {"given/day.csv"}

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from audited_load.errors import RefusedError
+from audited_load.outputs import write_whole
 from integration.loading import HEADER, load_file
 from integration.test_merging import undo
 from integration.test_quarantine import ALSO_BAD, BAD, GOOD, Dsn, execute, found, ids, write
@@ -111,6 +112,22 @@ def test_a_replay_of_nothing_that_readers_see_triggers_no_run(
     repair.write_text("reject_id," + HEADER + "00000000-0000-0000-0000-000000000000," + GOOD)
     assert call("quarantine", "replay", repair) == 2
     assert confs == []
+
+
+@pytest.mark.usefixtures("confs")
+def test_an_export_that_somebody_repairs_is_not_written_over(dsn: Dsn, tmp_path: Path) -> None:
+    repair = tmp_path / "repair.csv"
+    load_file(dsn("loader"), write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    repair.write_text("repaired by hand")
+    with pytest.raises(RefusedError, match="already there"):
+        call("quarantine", "export", "--out", repair)
+    with pytest.raises(RefusedError, match="already there"):
+        write_whole(repair, b"came between", force=False)
+    with pytest.raises(RefusedError, match="already there"):
+        call("report", "--out", repair)
+    assert repair.read_text() == "repaired by hand"
+    assert call("quarantine", "export", "--out", repair, "--force") == 0
+    assert "abc" in repair.read_text()
 
 
 @pytest.mark.usefixtures("confs")

@@ -15,11 +15,20 @@ from audited_load.limits import DECLARE_FORM, check_limits
 from audited_load.progress import progress_in_file
 from audited_load.report import CleanReport
 from audited_load.shown import DECLARE_ENCODING, show_text
+from audited_load.warehouse.erased import find_delivered
 from audited_load.warehouse.load import connect, find_merged
 from steps.alerts import alert_of_rejects
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.erased import leave_out_erased
-from steps.files import attempt_folder, find_sources, hash_file, remove_old_runs, show_latest, wait_until_settled
+from steps.files import (
+    attempt_folder,
+    delivered_name,
+    find_sources,
+    hash_file,
+    remove_old_runs,
+    show_latest,
+    wait_until_settled,
+)
 from steps.params import require_known_params
 from steps.settings import read_settings
 from steps.tables import TABLES
@@ -130,12 +139,13 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     # Polars must not be in a process that is forked, and is of no use to the other tasks.
     from audited_load.clean import clean_file  # noqa: PLC0415
 
-    settings = read_settings()
+    settings, context = read_settings(), get_current_context()
     path = settings.data / source
     wait_until_settled(path)
     log.info("[%s] Cleaning %s (%s bytes)", parent_group, show_text(source, 4096), path.stat().st_size)
     with progress_in_file(out, path) as progress:
-        report = replace(clean_file(path, feed_of(get_current_context()), out, progress), source=source)
+        report = replace(clean_file(path, feed_of(context), out, progress), source=delivered_name(source))
+    _require_content(report, context["params"]["sha256"])
     report = leave_out_erased(parent_group, report)
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
@@ -152,6 +162,24 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     return report
 
 
+def _require_content(report: CleanReport, sha256: str) -> None:
+    """Check that what was read is what the run was asked for, if that was said.
+
+    Raises:
+        RefusedError: It is another content; the same without somebody who was erased will do.
+    """
+    if not sha256 or sha256 == report.sha256:
+        return
+    with connect(warehouse_dsn()) as connection:
+        if find_delivered(connection, TABLES, [report.sha256])[report.sha256] == sha256:
+            return
+    raise RefusedError(
+        f"{show_text(report.source)} holds another content now than when the run was asked for:"
+        f" sha256 {report.sha256[:12]}…, and not {sha256[:12]}….",
+        "Run it again: `.venv/bin/customer-pipeline run FILE`. Nothing was loaded.",
+    )
+
+
 def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) -> list[dict[str, Any]]:
     """Gather the manifests of several files.
 
@@ -159,7 +187,7 @@ def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) ->
         BadDataError: Files were refused, and in this mode no part of a delivery will do; or all were.
     """
     gathered: list[dict[str, Any]] = [manifest for manifest in manifests or () if manifest]
-    refused = sorted(set(sources) - {manifest["source"] for manifest in gathered})
+    refused = sorted(set(map(delivered_name, sources)) - {manifest["source"] for manifest in gathered})
     if refused and (mode == "replace" or not gathered):
         raise BadDataError(
             f"{len(refused)} of {len(sources)} files can't be used: {', '.join(map(show_text, refused))}.",
