@@ -53,6 +53,13 @@ dag_definition: dict[str, Any] = {
             title="Mode",
             description="replace: the file is the whole truth. merge: it holds new and corrected records.",
         ),
+        "sha256": Param(
+            "",
+            type="string",
+            pattern="^([0-9a-f]{64})?$",
+            title="SHA-256",
+            description="Of the one file of the run: another content is refused. Empty: whatever is there.",
+        ),
         "full_refresh": Param(
             False,
             type="boolean",

@@ -1,8 +1,9 @@
-"""Where cleaning writes → checked: never over its own input, and over earlier outputs only with a word."""
+"""Where a command writes → checked: never over its own input, and over what is there only if that was asked for."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -32,9 +33,55 @@ def refuse_own_input(path: Path, outputs: Iterable[Path]) -> None:
             )
 
 
-def find_existing(outputs: Sequence[Path]) -> list[Path]:
-    """Give the outputs that are there already."""
-    return [output for output in outputs if os.path.lexists(output)]
+def refuse_existing(outputs: Sequence[Path], *, force: bool) -> list[Path]:
+    """Refuse to write over files that are there, since somebody may have worked on them.
+
+    Args:
+        outputs: What is to be written.
+        force: They may be replaced.
+
+    Returns:
+        Those that are there, and are to be replaced.
+
+    Raises:
+        RefusedError: Some are there.
+    """
+    there = [output for output in outputs if os.path.lexists(output)]
+    if there and not force:
+        names = ", ".join(path.name for path in there)
+        raise RefusedError(
+            f"{names} in {there[0].absolute().parent}: already there.",
+            "Name another place with --out, or add --force to replace it. Nothing was written.",
+        )
+    return there
+
+
+def write_whole(path: Path, content: bytes, *, force: bool, mode: int = 0o600) -> None:
+    """Write a file whole or not at all; nothing else of it stays on the disk.
+
+    Args:
+        path: The file.
+        content: What is to be in it.
+        force: Another one of that name may be replaced.
+        mode: Who may read it.
+
+    Raises:
+        RefusedError: It is there already, by whoever came first.
+        OSError: It can't be written.
+    """
+    with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".") as folder:
+        fresh = Path(folder) / path.name
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(content)
+        fresh.chmod(mode)
+        if not force:
+            try:
+                os.link(fresh, path)
+            except OSError:  # it is there, or the disk knows no links
+                refuse_existing([path], force=False)
+            else:
+                return
+        fresh.replace(path)
 
 
 def _is_same(path: Path, output: Path) -> bool:

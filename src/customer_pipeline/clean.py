@@ -14,7 +14,7 @@ from audited_load.clean import clean_file
 from audited_load.columns import Feed
 from audited_load.errors import UnavailableError
 from audited_load.limits import check_limits, read_limits
-from audited_load.outputs import cleaned_and_rejected, find_existing, refuse_own_input
+from audited_load.outputs import cleaned_and_rejected, refuse_existing, refuse_own_input
 from audited_load.progress import measured
 from audited_load.report import CleanReport
 from audited_load.rights import readable
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("file", type=Path, metavar="FILE", help="the dirty CSV")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what it writes")
+    parser.add_argument("--force", action="store_true", help="replace what an earlier cleaning wrote there")
     add_form(parser)
     parser.add_argument("--json", action="store_true", help="print the report as JSON, every reason and rule in it")
 
@@ -43,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises:
         BadDataError: Above one; all three files are written before.
-        RefusedError: The file lies where one of the three is to be written, or a setting is unusable.
+        RefusedError: The file lies where one of the three is to be written, one of them is there already, or a
+            setting is unusable.
         UnusableFileError: The file can't be read, or not as records.
         UnavailableError: The folder can't be written to.
     """
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     place = out / "report.json"
     outputs = (*cleaned_and_rejected(out, feed.name), place)
     refuse_own_input(arguments.file, outputs)
-    earlier = find_existing(outputs)
+    earlier = refuse_existing(outputs, force=arguments.force)
     report = _clean(arguments.file, feed, out)
     text = show_json(report.to_dict(), indent=2)
     try:

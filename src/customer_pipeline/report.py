@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import tempfile
 from datetime import datetime
 from pathlib import Path
 
 from audited_load.errors import PipelineError, RefusedError
+from audited_load.outputs import refuse_existing, write_whole
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.settings import Runtime, read_runtime
 from pipeline_page.runs import Run
@@ -18,6 +17,7 @@ from pipeline_page.runs import Run
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's arguments."""
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the file to write")
+    parser.add_argument("--force", action="store_true", help="replace the file if it is there")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -27,20 +27,17 @@ def run(arguments: argparse.Namespace) -> int:
         0.
 
     Raises:
-        RefusedError: Nothing is loaded yet, or the file can't be written.
+        RefusedError: Nothing is loaded yet, the file is there already, or it can't be written.
         UnavailableError: PostgreSQL is not up.
     """
     from pipeline_page.report import render_report  # noqa: PLC0415 - charts take a second that other commands save
 
     runtime, out = read_runtime(), arguments.out
+    refuse_existing([out], force=arguments.force)
     text = render_report(runtime.dsn("reader"), _find_run(runtime))
     try:
-        # Beside it first: whoever mails the file finds a whole one, or the last.
-        number, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(out)
+        # Whoever mails the file finds a whole one, or the last.
+        write_whole(out, text.encode(), force=arguments.force, mode=0o644)
     except OSError as error:
         raise RefusedError(
             f"{out} can't be written: {error.strerror}.", "Name a file in a folder of yours."

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import filecmp
-import hashlib
 import os
-import re
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from rich.console import Console
 from rich.markup import escape
 
 from audited_load.command import command
-from audited_load.errors import UnavailableError, UnusableFileError
-from audited_load.rights import CORRECT_RIGHTS, readable
+from audited_load.errors import UnusableFileError
 from audited_load.shown import escape_text, show_text, storable_name
 from audited_load.warehouse.load import MODES
 from customer_pipeline.accounting import print_accounting
 from customer_pipeline.airflow_api import DAG_ID, AirflowApi
 from customer_pipeline.declared import add_form, given_words
 from customer_pipeline.env_file import CONTAINER_USER, read_env_file
+from customer_pipeline.given import GIVEN, bring_in, prune_given
 from customer_pipeline.progress import Copied, Display, Step, look_at_run
 from customer_pipeline.services import start_services
 from customer_pipeline.settings import DOCKER, Runtime, read_runtime
 
 POLL_SECONDS = 0.5
 BAD_DATA, UNUSABLE_FILE, FAILED, INTERRUPTED = 2, 3, 1, 130
-GIVEN, EARLIER, REPLAYED = "given", "earlier", "replayed"
-"""Folders of their own in the data folder: where deliveries arrive, a later merge takes all files."""
+REPLAYED = "replayed"
+"""Where repaired records lie in the data folder; as `GIVEN`, apart from where deliveries arrive."""
+_VISIBLE = """
+    select l.sha256 from cleaned_data.loads as l inner join cleaned_data.published_load as p using (generation)
+    where l.status = 'published'
+"""
 BROUGHT_IN = {GIVEN, REPLAYED}
 _MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
@@ -95,7 +95,7 @@ def run_pipeline(
     if source:
         conf["source"] = source
     if file:
-        conf["source"] = bring_in(file, runtime.data)
+        conf["source"], conf["sha256"] = bring_in(file, runtime.data)
         let_containers_read(runtime, conf["source"])
     _require_utf8(conf.get("source", ""))
     runtime = start_services(runtime)
@@ -104,6 +104,8 @@ def run_pipeline(
     run_id = f"manual__{datetime.now(UTC).isoformat()}"
     api.trigger(run_id, conf)
     console.print(f"Run {run_id}")
+    if file:
+        prune_given(runtime.data, _needed(runtime, api))
     try:
         state = _follow(runtime, api, run_id, console)
     except KeyboardInterrupt:
@@ -127,6 +129,16 @@ def _require_utf8(source: str) -> None:
         )
 
 
+def _needed(runtime: Runtime, api: AirflowApi) -> set[str]:
+    """Give the files that runs are to read, and the sha256 of those that readers see."""
+    needed = {str((one.get("conf") or {}).get("source")) for one in api.find_runs(["queued", "running"])}
+    try:
+        with psycopg.connect(runtime.dsn("reader")) as connection:
+            return needed | {row[0] for row in connection.execute(_VISIBLE)}
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege):
+        return needed
+
+
 def name_task(task: dict[str, Any]) -> str:
     """Name a task instance; one of several by what it is for."""
     if task["map_index"] < 0:
@@ -134,60 +146,14 @@ def name_task(task: dict[str, Any]) -> str:
     return f"{task['task_id']} [{show_text(str(task['rendered_map_index'] or task['map_index']), 200)}]"
 
 
-def bring_in(file: Path, data: Path) -> str:
-    """Copy a file from outside into the folder `given` of the data folder; another of that name is kept.
-
-    Returns:
-        Its path inside the data folder.
-
-    Raises:
-        UnusableFileError: It is no regular file.
-    """
-    with readable(file, OSError):
-        path = file.resolve()
-        is_file, exists = path.is_file(), path.exists()
-    if not is_file:
-        problem = "not a regular file" if exists else "no such file"
-        raise UnusableFileError(f"{file}: {problem}.", "Check the path. Nothing was loaded.")
-    if path.is_relative_to(data):
-        return str(path.relative_to(data))
-    target = data / GIVEN / (re.sub(r"[^\w.-]+", "_", path.name).lstrip(".-") or "file")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not filecmp.cmp(path, target, shallow=False):
-            _keep_earlier(target, data)
-        # A folder of its own, so that nobody meets a file that is half there.
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
-            fresh = Path(folder) / target.name
-            shutil.copyfile(path, fresh)
-            fresh.replace(target)
-    except PermissionError as error:
-        raise UnusableFileError(f"{error.filename}: {error.strerror}.", CORRECT_RIGHTS) from error
-    except OSError as error:
-        raise UnavailableError(
-            f"{file} can't be copied to {target}: {error.strerror}.", "Check the disk, then run again."
-        ) from error
-    return str(target.relative_to(data))
-
-
-def _keep_earlier(target: Path, data: Path) -> None:
-    """Keep another file of the same name that was given before; the name stays, as guards compare by it."""
-    with target.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    kept = target.parent / EARLIER / f"{digest}-{target.name}"
-    kept.parent.mkdir(exist_ok=True)
-    kept.unlink(missing_ok=True)
-    os.link(target, kept)
-    names = [escape_text(str(path.relative_to(data))) for path in (target, kept)]
-    print("{} was another file: it is kept as {}.".format(*names), flush=True)
-
-
 def let_containers_read(runtime: Runtime, source: str) -> None:
     """Give a file that root brings in to the containers' user, since no container runs as root."""
     path = runtime.data / source
     if runtime.kind == DOCKER and os.geteuid() == 0 and path.relative_to(runtime.data).parts[0] in BROUGHT_IN:
         user = int(read_env_file(runtime.home / ".env").get("AIRFLOW_UID") or CONTAINER_USER)
-        for place in (path.parent, path):
+        for place in (path, *path.parents):
+            if place == runtime.data:
+                break
             os.chown(place, user, 0)
 
 

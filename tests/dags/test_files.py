@@ -11,7 +11,7 @@ import pytest
 
 from audited_load.errors import RefusedError, UnusableFileError
 from customer_pipeline.environment import shared_settings
-from steps.files import attempt_folder, find_sources, locate_source, require_few, show_latest
+from steps.files import attempt_folder, delivered_name, find_sources, locate_source, require_few, show_latest
 from steps.settings import read_settings
 
 DAY = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
@@ -154,3 +154,9 @@ def test_the_well_known_names_are_never_those_of_another_run(data: Path) -> None
     assert (data / "own.csv").samefile(data / "runs" / "r" / "attempt-1" / "own.csv")
     show_latest(data / "days", data, ["own.csv"])
     assert not (data / "own.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["given/day.csv", "day.csv", "incoming/0123456789ab/day.csv"])
+def test_a_daily_file_is_the_same_feed_whatever_its_content(name: str) -> None:
+    assert delivered_name(name) == name
+    assert {delivered_name(f"given/{digest * 12}/day.csv") for digest in "0a"} == {"given/day.csv"}

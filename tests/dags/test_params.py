@@ -25,7 +25,15 @@ def test_a_run_without_wishes_replaces_with_the_sample(dag: DAG) -> None:
 
 @pytest.mark.parametrize(
     "conf",
-    [{"mode": "append"}, {"mode": None}, {"source": ""}, {"source": ["a.csv"]}, {"force": "yes"}, {"force": 1}],
+    [
+        {"mode": "append"},
+        {"mode": None},
+        {"source": ""},
+        {"sha256": "ab"},
+        {"source": ["a.csv"]},
+        {"force": "yes"},
+        {"force": 1},
+    ],
 )
 def test_a_value_that_is_none_of_the_params_is_refused(dag: DAG, conf: dict[str, Any]) -> None:
     with pytest.raises(ParamValidationError):

@@ -250,7 +250,15 @@ def run(
         name.removeprefix("customer_transactions_") for name in partitions
     }
     assert len(partitions) == 2
-    assert rest == {"loads", "published", "lease", "rejected_by_load", "rejected_closed", "changes"}
+    assert rest == {
+        "loads",
+        "published",
+        "lease",
+        "rejected_by_load",
+        "rejected_closed",
+        "rejected_replays",
+        "changes",
+    }
     assert not list(work.glob("run-out/.cleaning-*"))
     assert seen == {before, after}
     request.node.user_properties.append((SURVIVED, request.node.name))

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from audited_load.errors import RefusedError
 from audited_load.warehouse.lease import held_lease, release_lease
@@ -200,36 +198,3 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
 
     with pytest.raises(RefusedError, match="replace, merge"):
         Delivery("run", datetime.now(UTC), "append", "v1")
-
-
-DELIVERIES = st.lists(
-    st.tuples(st.integers(1, 9), st.dictionaries(st.integers(1, 6), st.integers(1, 3), min_size=1, max_size=4)),
-    min_size=1,
-    max_size=5,
-    # The same bytes on another day are the same delivery, and skipped.
-    unique_by=(lambda delivery: delivery[0], lambda delivery: tuple(delivery[1].items())),
-)
-
-
-@settings(
-    max_examples=20,
-    deadline=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(DELIVERIES, st.data())
-def test_any_order_of_arrival_gives_what_the_order_of_days_gives(
-    dsn: Dsn, tmp_path: Path, deliveries: list[tuple[int, dict[int, int]]], data: st.DataObject
-) -> None:
-    with psycopg.connect(dsn("postgres"), autocommit=True) as admin:
-        admin.execute("drop schema if exists cleaned_data cascade")
-        admin.execute("create schema cleaned_data authorization loader")
-    loader = dsn("loader")
-    expected: dict[int, Decimal] = {}
-    for _, rows in sorted(deliveries, key=lambda delivery: delivery[0]):
-        expected |= {key: Decimal(price) for key, price in rows.items()}
-    for number, (day, rows) in enumerate(data.draw(st.permutations(deliveries))):
-        file = write(tmp_path / f"{day}.csv", {key: f"{price}.00" for key, price in rows.items()})
-        load_file(loader, file, f"run-{number}", day=day, mode="merge")
-        assert totals_tie(dsn("reader"))
-    assert prices(loader) == expected

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import os
+import signal
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +15,21 @@ import psycopg
 import pytest
 
 from audited_load.errors import UnusableFileError
+from audited_load.warehouse import merge
 from audited_load.warehouse.lease import held_lease, release_lease
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.quarantine import STATUSES, Quarantined, find_rejects, is_made, remove_expired
+from audited_load.warehouse.quarantine import (
+    STATUSES,
+    Quarantined,
+    count_closed,
+    find_rejects,
+    is_made,
+    remove_expired,
+)
+from audited_load.warehouse.replays import enter_replay
 from audited_load.warehouse.rollback import roll_back
-from customer_pipeline.quarantine import clean_export, close_replayed, export, find_repaired, format_records
+from customer_pipeline.quarantine import export
+from customer_pipeline.replay import clean_export, find_repaired, format_records
 from customer_pipeline.sample import write_sample
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
 
@@ -47,10 +59,13 @@ def execute(dsn: str, statement: str) -> list[tuple[Any, ...]]:
 def replay(dsn: str, repaired: Path, run: str, day: int) -> tuple[int, int]:
     """Replay as the command does, but without Airflow; gives how many were closed, and are still refused."""
     good, refused = clean_export(repaired, TABLES.feed)
-    content = format_records((values for _, values in good), TABLES.feed)
+    content, ids = format_records((values for _, values in good), TABLES.feed), find_repaired(good, refused)
     (repaired.parent / f"{run}.csv").write_bytes(content)
-    load_file(dsn, repaired.parent / f"{run}.csv", run, mode="merge", day=day)
-    return close_replayed(dsn, hashlib.sha256(content).hexdigest(), find_repaired(good, refused)), len(refused)
+    with connect(dsn) as connection:
+        enter_replay(connection, TABLES, hashlib.sha256(content).hexdigest(), ids)
+        before = count_closed(connection, TABLES, ids)
+        load_file(dsn, repaired.parent / f"{run}.csv", run, mode="merge", day=day)
+        return count_closed(connection, TABLES, ids) - before, len(refused)
 
 
 def test_a_record_that_comes_again_is_the_same_one(dsn: Dsn, tmp_path: Path) -> None:
@@ -178,7 +193,7 @@ def test_readers_see_counts_and_no_raw_text(dsn: Dsn, tmp_path: Path) -> None:
 def export_as_good(dsn: str, folder: Path) -> Path:
     """Export what is open, and repair the price `abc`."""
     out = folder / "export.csv"
-    export(found(dsn, ("open",)), TABLES.feed, out)
+    export(found(dsn, ("open",)), TABLES.feed, out, force=True)
     out.write_text(out.read_text().replace('"abc"', '"1"'))
     return out
 
@@ -211,30 +226,16 @@ def test_a_rollback_of_the_replay_opens_its_records_again(dsn: Dsn, tmp_path: Pa
     assert (ids(loader), [record.status for record in found(loader)]) == ([1, 2], ["closed"])
 
 
-def test_a_record_that_came_again_is_closed_by_the_same_repair(dsn: Dsn, tmp_path: Path) -> None:
+def test_a_replay_whose_copies_a_later_file_swept_away_closes_nothing_that_came_with_it(
+    dsn: Dsn, tmp_path: Path
+) -> None:
     loader = dsn("loader")
     load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
     out = export_as_good(loader, tmp_path)
     assert replay(loader, out, "run-2", day=2) == (1, 0)
-    more = GOOD.replace("1,", "9,", 1)
-    load_file(loader, write(tmp_path / "b.csv", BAD, more), "run-3", day=3, mode="merge")
-    assert [record.status for record in found(loader)] == ["open"]
-    assert replay(loader, out, "run-4", day=4) == (1, 0)
-    assert [record.status for record in found(loader)] == ["closed"]
-
-
-def test_nothing_is_closed_by_a_replay_that_a_later_file_swept_away(dsn: Dsn, tmp_path: Path) -> None:
-    """Killed before the closing; meanwhile a file came that is the whole truth, with the same bad record."""
-    loader = dsn("loader")
-    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
-    good, refused = clean_export(export_as_good(loader, tmp_path), TABLES.feed)
-    content = format_records((values for _, values in good), TABLES.feed)
-    (tmp_path / "replay.csv").write_bytes(content)
-    load_file(loader, tmp_path / "replay.csv", "run-2", mode="merge", day=2)
     load_file(loader, write(tmp_path / "b.csv", GOOD.replace("Thing", "Other"), BAD), "run-3", day=3)
-    assert close_replayed(loader, hashlib.sha256(content).hexdigest(), find_repaired(good, refused)) == 0
     assert (ids(loader), [record.status for record in found(loader)]) == ([1], ["open"])
-    assert replay(loader, tmp_path / "export.csv", "run-4", day=4) == (1, 0)
+    assert replay(loader, out, "run-4", day=4) == (1, 0)
     assert (ids(loader), [record.status for record in found(loader)]) == ([1, 2], ["closed"])
 
 
@@ -270,7 +271,7 @@ def test_a_failed_export_leaves_no_personal_data_behind(dsn: Dsn, tmp_path: Path
     load_file(dsn("loader"), write(tmp_path / "a.csv", GOOD, BAD), "run-1")
     (tmp_path / "to" / "folder").mkdir(parents=True)
     with pytest.raises(UnusableFileError):
-        export(found(dsn("loader")), TABLES.feed, tmp_path / "to" / "folder")
+        export(found(dsn("loader")), TABLES.feed, tmp_path / "to" / "folder", force=True)
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["folder"]
 
 
@@ -286,6 +287,53 @@ def test_retention_keeps_the_first_sight_of_what_still_comes_and_forgets_the_res
         assert remove_expired(connection, TABLES, 365) == 0
     assert {record.reject_id: record.first_seen for record in found(loader)} == before
     assert execute(loader, "select * from cleaned_data.customer_transactions_rejected_closed") == []
+
+
+@pytest.mark.parametrize("end", ["raises", "is killed"])
+def test_a_replay_is_published_and_closed_at_once_or_not_at_all(
+    dsn: Dsn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Whatever ends the load where it closes its records: after the pointer was moved, before the commit."""
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    good, refused = clean_export(export_as_good(loader, tmp_path), TABLES.feed)
+    content = format_records((values for _, values in good), TABLES.feed)
+    (tmp_path / "run-2.csv").write_bytes(content)
+    with connect(loader) as connection:
+        enter_replay(connection, TABLES, hashlib.sha256(content).hexdigest(), find_repaired(good, refused))
+    batch = prepare(loader, tmp_path / "run-2.csv", "run-2", mode="merge", day=2)
+    fill(loader, batch)
+
+    def die(*_: object) -> None:
+        if end == "is killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(1)
+
+    if not (child := os.fork()):
+        monkeypatch.setattr(merge, "close_replayed", die)
+        publish(loader, batch)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert status == (signal.SIGKILL if end == "is killed" else 1 << 8)
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1], ["open"])
+    publish(loader, batch)
+    assert (ids(loader), [record.status for record in found(loader)]) == ([1, 2], ["closed"])
+
+
+def test_the_repair_of_a_record_that_came_again_closes_it_though_nothing_is_loaded(
+    dsn: Dsn, tmp_path: Path
+) -> None:
+    """Nobody but the load itself closes: its rows are seen already, so it does so where it finds that out."""
+    loader = dsn("loader")
+    load_file(loader, write(tmp_path / "a.csv", GOOD, BAD), "run-1")
+    out = export_as_good(loader, tmp_path)
+    assert replay(loader, out, "run-2", day=2) == (1, 0)
+    load_file(loader, write(tmp_path / "b.csv", BAD, GOOD.replace("1,", "9,", 1)), "run-3", day=3, mode="merge")
+    assert replay(loader, out, "run-4", day=4) == (1, 0)
+    assert [record.status for record in found(loader)] == ["closed"]
+    statuses = execute(loader, "select status from cleaned_data.loads order by load_id")
+    assert statuses[-1] == ("unchanged",)
+    assert execute(loader, "select * from cleaned_data.customer_transactions_rejected_replays") == []
 
 
 def test_there_is_no_quarantine_before_the_first_load(dsn: Dsn, tmp_path: Path) -> None:

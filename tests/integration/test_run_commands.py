@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from audited_load.errors import RefusedError
-from customer_pipeline import quarantine, run, status
+from customer_pipeline import quarantine, replay, run, status
 from customer_pipeline.cli import _parse
 from customer_pipeline.settings import Runtime
 from integration.loading import HEADER, load_file
@@ -32,6 +33,9 @@ class Api:
     def run(self, _: str) -> dict[str, str]:
         return {"state": "success"}
 
+    def find_runs(self, _: list[str]) -> list[dict[str, Any]]:
+        return []
+
     def tasks(self, _: str) -> list[dict[str, Any]]:
         return []
 
@@ -46,11 +50,16 @@ def confs(runtime: Runtime, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.Monkey
         triggered.append(conf)
         load_file(dsn("loader"), here.data / conf["source"], run_id, mode=conf["mode"], day=len(triggered) + 1)
 
-    for module in (run, quarantine):
+    for module in (run, quarantine, replay):
         monkeypatch.setattr(module, "read_runtime", lambda: here)
-    monkeypatch.setattr(run, "start_services", lambda runtime: runtime)
+    for module in (run, replay):
+        monkeypatch.setattr(module, "start_services", lambda runtime: runtime)
     monkeypatch.setattr(run, "AirflowApi", lambda _: Api(load))
     return triggered
+
+
+def conf_source(file: Path) -> str:
+    return f"given/{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}/{file.name}"
 
 
 def call(*line: str | Path) -> int:
@@ -70,8 +79,8 @@ def test_a_repaired_export_is_replayed_by_its_command(
     (conf,) = confs
     # What was cleaned once has the form that needs no telling, whatever the settings say of the supplier's files.
     form = {"encoding": "utf-8", "decimal": "point", "date_order": "day_first"}
-    assert conf == {"mode": "merge", "source": conf["source"], **form}
-    assert conf["source"].startswith("replayed/replay-")
+    assert conf == {"mode": "merge", "source": conf["source"], "sha256": conf["sha256"], **form}
+    assert conf["source"].startswith(f"replayed/replay-{conf['sha256'][:12]}")
 
 
 def test_what_the_command_line_asks_for_is_what_the_run_gets(confs: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -79,7 +88,7 @@ def test_what_the_command_line_asks_for_is_what_the_run_gets(confs: list[dict[st
     file.write_text(HEADER + GOOD)
     assert call("run", file, "--mode", "merge", "--full-refresh") == 0
     assert call("run", file, "--force") == 0
-    given = {"source": "given/day.csv"}
+    given = {"source": conf_source(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     assert confs == [{"mode": "merge", "full_refresh": True, **given}, {"mode": "replace", "force": True, **given}]
 
 
@@ -91,7 +100,8 @@ def test_a_run_says_only_what_its_options_declare(
     file.write_text(HEADER + GOOD)
     monkeypatch.setenv("SOURCE_DECIMAL", "comma")
     assert call("run", file, "--date-order", "month_first") == 0
-    assert confs == [{"mode": "replace", "source": "given/day.csv", "date_order": "month_first"}]
+    given = {"source": conf_source(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    assert confs == [{"mode": "replace", "date_order": "month_first", **given}]
     with pytest.raises(RefusedError, match="klingon"):
         call("run", file, "--encoding", "klingon")
 

@@ -55,20 +55,28 @@ def test_its_own_input_is_not_overwritten(tmp_path: Path, name: str, way: str) -
         output.symlink_to(file)
     else:
         output.hardlink_to(file)
-    done = run_clean(file, tmp_path / "out")
+    done = run_clean(file, tmp_path / "out", "--force")
     assert (done.returncode, done.stdout) == (1, ""), done.stderr
     assert "would overwrite it" in done.stderr
     assert file.read_text() == GOOD
     assert [path.name for path in output.parent.iterdir()] == [name]
 
 
-def test_earlier_outputs_are_replaced_with_a_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_earlier_outputs_are_replaced_only_if_asked_for_and_with_a_word(tmp_path: Path, name: str) -> None:
     (tmp_path / "file.csv").write_text(GOOD)
     assert "Replaced" not in run_clean(tmp_path / "file.csv", tmp_path / "out").stderr
-    again = run_clean(tmp_path / "file.csv", tmp_path / "out", "--json")
-    assert again.returncode == 0
-    assert all(name in again.stderr.partition("Replaced: ")[2] for name in OUTPUTS)
-    assert json.loads(again.stdout)["accepted"] == 2
+    for other in set(OUTPUTS) - {name}:
+        (tmp_path / "out" / other).unlink()
+    (tmp_path / "out" / name).write_text("repaired by hand")
+    again = run_clean(tmp_path / "file.csv", tmp_path / "out")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert "--force" in again.stderr
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["repaired by hand"]
+    forced = run_clean(tmp_path / "file.csv", tmp_path / "out", "--json", "--force")
+    assert forced.returncode == 0
+    assert name in forced.stderr.partition("Replaced: ")[2]
+    assert json.loads(forced.stdout)["accepted"] == 2
 
 
 @pytest.mark.parametrize("what", ["file", "folder above", "output folder"])

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from audited_load.errors import RefusedError, UnusableFileError
+from audited_load.errors import RefusedError
 from customer_pipeline.environment import process_environment, write_airflow_users
 from customer_pipeline.postgres_server import Server, clear_stale_pid
-from customer_pipeline.run import bring_in, let_containers_read
+from customer_pipeline.run import let_containers_read
 from customer_pipeline.settings import DOCKER, HOST, Runtime, port_is_taken, read_runtime
 
 CLI = Path(sys.executable).with_name("customer-pipeline")
@@ -75,34 +75,6 @@ def test_the_pid_of_a_stranger_does_not_stop_a_start(tmp_path: Path) -> None:
     (tmp_path / "postmaster.pid").write_text("1\n/elsewhere\n")
     clear_stale_pid(Server(tmp_path, tmp_path, None))
     assert not (tmp_path / "postmaster.pid").exists()
-
-
-def test_a_file_from_outside_is_copied_in_and_one_inside_is_not(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.mkdir()
-    outside, inside = tmp_path / "out.csv", data / "in.csv"
-    outside.write_text("a")
-    inside.write_text("b")
-    assert bring_in(outside, data) == "given/out.csv"
-    assert (data / "given" / "out.csv").read_text() == "a"
-    assert bring_in(inside, data) == "in.csv"
-    with pytest.raises(UnusableFileError):
-        bring_in(tmp_path / "absent.csv", data)
-    with pytest.raises(UnusableFileError, match="not a regular file"):
-        bring_in(data, data)
-
-
-def test_a_file_from_outside_takes_no_other_files_place(tmp_path: Path) -> None:
-    data, outside = tmp_path / "data", tmp_path / "out.csv"
-    delivery = data / "incoming" / "out.csv"
-    delivery.parent.mkdir(parents=True)
-    delivery.write_text("delivered")
-    for text in ("a", "b", "b", "c"):
-        outside.write_text(text)
-        assert bring_in(outside, data) == "given/out.csv"
-        assert (data / "given" / "out.csv").read_text() == text
-    assert delivery.read_text() == "delivered"
-    assert sorted(path.read_text() for path in (data / "given" / "earlier").iterdir()) == ["a", "b"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's files are closed to the containers' user")

@@ -11,6 +11,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
+from audited_load.erasing.register import find_delivered
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from audited_load.limits import DECLARE_FORM, check_limits
 from audited_load.progress import progress_in_file
@@ -22,6 +23,7 @@ from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.erased import read_erased_customers
 from steps.files import (
     attempt_folder,
+    delivered_name,
     find_sources,
     hash_file,
     list_few,
@@ -155,14 +157,15 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     # Polars must not be in a process that is forked, and is of no use to the other tasks.
     from audited_load.clean import clean_file  # noqa: PLC0415
 
-    settings = read_settings()
+    settings, context = read_settings(), get_current_context()
     path = locate_source(settings.data, source)
     wait_until_settled(path)
     log.info("[%s] Cleaning %s (%s bytes)", parent_group, show_text(source, 4096), path.stat().st_size)
     erased = read_erased_customers()
     with progress_in_file(out, path) as progress:
-        report = clean_file(path, feed_of(get_current_context()), out, progress, erased)
-    report = replace(report, source=source)
+        report = clean_file(path, feed_of(context), out, progress, erased)
+    report = replace(report, source=delivered_name(source))
+    _require_content(report, context["params"]["sha256"])
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
         parent_group, report.read, report.accepted, report.quarantined, report.duplicates,
@@ -178,6 +181,24 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     return report
 
 
+def _require_content(report: CleanReport, sha256: str) -> None:
+    """Check that what was read is what the run was asked for, if that was said.
+
+    Raises:
+        RefusedError: It is another content; the same without somebody who was erased will do.
+    """
+    if not sha256 or sha256 == report.sha256:
+        return
+    with connect(warehouse_dsn()) as connection:
+        if find_delivered(connection, TABLES, [report.sha256])[report.sha256] == sha256:
+            return
+    raise RefusedError(
+        f"{show_text(report.source)} holds another content now than when the run was asked for:"
+        f" sha256 {report.sha256[:12]}…, and not {sha256[:12]}….",
+        "Run it again: `.venv/bin/customer-pipeline run FILE`. Nothing was loaded.",
+    )
+
+
 def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) -> list[dict[str, Any]]:
     """Gather the manifests of several files.
 
@@ -185,7 +206,7 @@ def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) ->
         BadDataError: Files were refused, and in this mode no part of a delivery will do; or all were.
     """
     gathered: list[dict[str, Any]] = [manifest for manifest in manifests or () if manifest]
-    refused = sorted(set(sources) - {manifest["source"] for manifest in gathered})
+    refused = sorted(set(map(delivered_name, sources)) - {manifest["source"] for manifest in gathered})
     if refused and (mode == "replace" or not gathered):
         raise BadDataError(
             f"{len(refused)} of {len(sources)} files can't be used: {list_few(refused)}.",

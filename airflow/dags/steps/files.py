@@ -31,6 +31,7 @@ MAX_SHOWN_SOURCE = 200
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _GLOB = re.compile(r"[*?\[]")
 _ODD_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
+_GIVEN = re.compile(r"^given/[0-9a-f]{12}/")
 _DELIVERY = re.compile(r"\.(csv|tsv|txt)(\.(gz|zst))?$", re.IGNORECASE)
 
 
@@ -216,6 +217,11 @@ def wait_until_settled(path: Path) -> None:
                 f"{show_text(path.name)} is still being written.", "Run again when the delivery is complete."
             )
         before = now
+
+
+def delivered_name(source: str) -> str:
+    """Give the name by which a delivery is known: what `run FILE` brings in lies in a folder named by content."""
+    return _GIVEN.sub("given/", source)
 
 
 def attempt_folder(data: Path, run_id: str, attempt: int, number: int | None = None) -> Path:

@@ -19,6 +19,7 @@ from audited_load.erasing.raw_texts import BATCH, RawLayout, scrub_refused, spli
 from audited_load.erasing.register import exists
 from audited_load.erasing.rewriting import Wanted
 from audited_load.warehouse.catalogue import count_holders, find_tables
+from audited_load.warehouse.replays import forget_gone
 from audited_load.warehouse.tables import Tables
 
 _LAYOUTS = "select distinct run_id, header, delimiter from {loads}"
@@ -43,9 +44,6 @@ _RENAME = """
     select %(new)s, closed_by, seen_by, closed_at from {closed} where reject_id = %(old)s
     on conflict (reject_id) do nothing
 """
-_FORGET = (
-    "delete from {closed} as c where not exists (select 1 from {rejects} as r where r.reject_id = c.reject_id)"
-)
 
 
 class Layouts:
@@ -152,7 +150,7 @@ def _erase_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[in
         (values["new"],) = connection.execute(tables.fill(_SCRUB), values).fetchone() or (found.reject_id,)
         connection.execute(tables.fill(_RENAME), values)
         scrubbed += 1
-    connection.execute(tables.fill(_FORGET))
+    forget_gone(connection, tables)
     return scrubbed
 
 

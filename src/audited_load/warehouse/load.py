@@ -21,6 +21,7 @@ from audited_load.erasing.register import find_delivered
 from audited_load.errors import BadDataError, PipelineError, RefusedError, UnavailableError
 from audited_load.report import CleanReport
 from audited_load.warehouse.refusal import name_refusal
+from audited_load.warehouse.replays import close_replayed_again
 from audited_load.warehouse.tables import Tables
 
 _COPIED_TO_LEDGER = (
@@ -60,9 +61,15 @@ _FIND_MERGED = """
     where l.status = 'published' and l.code_version = %s and l.sha256 = any(%s)
 """
 _MARK_UNCHANGED = "update {loads} set status = 'unchanged' where load_id = any(%s) and status = 'loading'"
+# As if all of it had come again on the later day: a file from the days between comes too late.
+_CONFIRM = """
+    update {loads} set confirmed_for = greatest(run_date, confirmed_for, %s)
+    where status = 'published' and generation = (select generation from {published})
+"""
 _MARK_LOADING = (
     "update {loads} set status = 'loading', started_at = now(), generation = null, published_at = null,"
-    " previous_load = null, inserted = null, updated = null, unchanged = null, outdated = null, visible_rows = null"
+    " previous_load = null, confirmed_for = null, visible_rows = null,"
+    " inserted = null, updated = null, unchanged = null, outdated = null"
     " where load_id = any(%s) and status <> 'published'"
 )
 
@@ -223,7 +230,8 @@ def register_batch(
         delivery: What the run is.
 
     Returns:
-        The batch; without a generation if readers see all of its content already.
+        The batch; without a generation if readers see all of its content already. A `replace` that they see
+        already confirms it for its day.
     """
     ordered = sorted(reports, key=lambda report: report.source)
     with connection.transaction():
@@ -235,8 +243,11 @@ def register_batch(
             new = [load for load in loads if load.report.sha256 not in found]
         else:
             new = [] if are_visible(connection, tables, [r.sha256 for r in ordered], delivery.version) else loads
+            if not new:
+                connection.execute(tables.fill(_CONFIRM), (delivery.run_date,))
         unchanged = [load.load_id for load in loads if load not in new]
         connection.execute(tables.fill(_MARK_UNCHANGED), (unchanged,))
+        close_replayed_again(connection, tables, [load.report.sha256 for load in loads if load not in new])
         if not new:
             return Batch(delivery.run_id, None, merges=False, loads=())
         connection.execute(tables.fill(_MARK_LOADING), ([load.load_id for load in new],))

@@ -1,7 +1,8 @@
 """The incoming table → the generation that readers see: new and corrected rows, in one transaction.
 
-Of two values for one key that of the later run date wins, then that of the later file name: the order of
-arrival doesn't matter. What the rows were and became is kept: for one rollback, and for the marts.
+Of two values for one key that of the later run date wins, then that of the later file name; and what a later
+`replace` did not hold does not come back. So the order of arrival doesn't matter (docs/adr/0007-merge-by-day.md).
+What the rows were and became is kept: for one rollback, and for the marts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from psycopg import sql
 from audited_load.errors import RefusedError
 from audited_load.report import add_exact
 from audited_load.warehouse.load import Batch
+from audited_load.warehouse.replays import close_replayed
 from audited_load.warehouse.tables import CONFIRMED_BY, PROVENANCE, Tables
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,10 @@ _PREPARE = (
     "set local lock_timeout = '10s'",
     """
     create temporary table places on commit drop as
-    select load_id, rank() over (order by run_date, source_name collate "C") as place from {loads}
+    select
+        load_id, mode = 'replace' or confirmed_for is not null as is_whole,
+        rank() over (order by greatest(run_date, confirmed_for), source_name collate "C") as place
+    from {loads}
     where (generation = {number} and status = 'published') or load_id = any({load_ids})
     """,
     "alter table places add primary key (load_id)",
@@ -50,6 +55,22 @@ _IS_IN_TIME = """
 """
 _HAS_NEWER = """
     select 1 from places where place > (select min(place) from places where load_id = any({load_ids})) limit 1
+"""
+# A later file that was the whole truth did not hold them.
+_KEEP_SWEPT = """
+    with whole as (select load_id, place from places where is_whole order by place desc limit 1),
+    swept as (
+        delete from {incoming} as i using whole, places
+        where places.load_id = i.confirmed_by and places.place < whole.place
+            and not exists (select 1 from {partition} as t where t.generation = {number} and t.{key} = i.{key})
+        returning i.*, whole.load_id as later_load
+    )
+    insert into {rejects} (load_id, source_record, reasons, raw_record)
+    select i.load_id, i.source_record,
+        format('record:outdated: load %s is for a later day and does not hold it', i.later_load),
+        (select row_to_json(r)::text from (select {incoming_columns}) as r)
+    from swept as i
+    returning load_id
 """
 _KEEP_OUTDATED = """
     insert into {rejects} (load_id, source_record, reasons, raw_record)
@@ -116,7 +137,7 @@ class Visible:
         generation: Its generation.
         rows: Rows of the generation.
         source: Name of the load's file.
-        run_date: The day that the load was for.
+        run_date: The latest day that a load of the generation was for.
     """
 
     load_id: int
@@ -129,20 +150,23 @@ class Visible:
 def find_visible(connection: psycopg.Connection, tables: Tables, *, lock: bool = False) -> Visible | None:
     """Find out what readers see, if anything; with `lock` it stays so until the transaction ends."""
     statement = (
-        "select p.load_id, p.generation, l.visible_rows, l.source_name, l.run_date"
+        "select p.load_id, p.generation, l.visible_rows, l.source_name, ("
+        "select max(greatest(g.run_date, g.confirmed_for)) from {loads} as g"
+        " where g.generation = p.generation and g.status = 'published')"
         " from {published} as p inner join {loads} as l on p.load_id = l.load_id"
     )
     row = connection.execute(tables.fill(statement + (" for update of p" if lock else ""))).fetchone()
     return Visible(*row) if row else None
 
 
-def merge_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
+def merge_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch, *, force: bool) -> int:
     """Bring the incoming rows into the generation that readers see, and count what they changed.
 
     Args:
         connection: In autocommit mode.
         tables: Their names.
         batch: The batch; its incoming table was audited.
+        force: Add also what a later `replace` did not hold.
 
     Returns:
         Rows that readers see then.
@@ -158,11 +182,11 @@ def merge_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch)
                 " which readers no longer see.",
                 "Clear the run from `create_cleaned_table` on.",
             )
-        inserted = _merge(connection, tables, batch)
+        inserted = _merge(connection, tables, batch, force=force)
     return visible.rows + inserted
 
 
-def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
+def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch, *, force: bool) -> int:
     """Merge, within a transaction; give the number of new rows."""
     parts = _parts(tables, batch)
     for statement in _PREPARE:
@@ -170,7 +194,8 @@ def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
     outdated = Counter[int]()
     # Usually all of them are the newest, and then nothing needs to be looked up for this.
     if connection.execute(tables.fill(_HAS_NEWER, **parts)).fetchone():
-        outdated.update(row[0] for row in connection.execute(tables.fill(_KEEP_OUTDATED, **parts)))
+        for statement in (_KEEP_OUTDATED,) if force else (_KEEP_SWEPT, _KEEP_OUTDATED):
+            outdated.update(row[0] for row in connection.execute(tables.fill(statement, **parts)))
     inserted, updated = Counter[int](), Counter[int]()
     names = [total.name for total in tables.feed.totals]
     gained = dict.fromkeys(names, Decimal(0))
@@ -195,6 +220,7 @@ def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch) -> int:
     )
     for statement in (_ENTER_VISIBLE, *MAKE_VISIBLE):
         connection.execute(tables.fill(statement, **parts))
+    close_replayed(connection, tables, batch.load_ids)
     log.info("Merged: %s inserted, %s updated, %s outdated", inserted.total(), updated.total(), outdated.total())
     return inserted.total()
 

@@ -13,6 +13,7 @@ from audited_load.errors import RefusedError
 from audited_load.warehouse.incoming import audit_incoming, holds_batch, require_incoming
 from audited_load.warehouse.load import Batch, are_visible, exclusive, find_merged, wait_for_planned
 from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming, visible_parts
+from audited_load.warehouse.replays import close_replayed
 from audited_load.warehouse.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -94,7 +95,7 @@ def audit_and_publish(
         tables: Their names.
         batch: The files of the run.
         min_row_ratio: Smallest share of the visible rows that a new load may have.
-        force: Publish even if the guard of `min_row_ratio` objects.
+        force: Publish even if a guard objects; merge also what a later `replace` did not hold.
         grace_seconds: How long a generation that readers saw stays after another has taken its place.
 
     Returns:
@@ -131,7 +132,7 @@ def _audit_and_publish(
     if not is_attached:
         connection.execute(tables.fill("analyze {incoming}"))
     if batch.merges:
-        rows = merge_incoming(connection, tables, batch)
+        rows = merge_incoming(connection, tables, batch, force=force)
     else:
         if visible and not force:
             _guard_rows(batch, rows, visible, min_row_ratio)
@@ -218,8 +219,8 @@ def _guard_date(connection: psycopg.Connection, tables: Tables, batch: Batch, vi
         raise RefusedError(
             f"This run is for {run_date:%Y-%m-%d %H:%M}, but readers see the load of"
             f" {visible.run_date:%Y-%m-%d %H:%M}, which is newer.",
-            "If the older file is to replace it nevertheless, run it again with the param `force`; to add what is"
-            " new in it, use the mode `merge`. The published tables are as they were.",
+            "If the older file is to replace it nevertheless, run it again with the param `force`; to add only what"
+            " is new in it, with `force` in the mode `merge`. The published tables are as they were.",
         )
 
 
@@ -242,3 +243,4 @@ def _publish(connection: psycopg.Connection, tables: Tables, batch: Batch, *, is
         connection.execute("set local lock_timeout = '10s'")
         for statement in MAKE_VISIBLE:
             connection.execute(tables.fill(statement, **parts))
+        close_replayed(connection, tables, batch.load_ids)

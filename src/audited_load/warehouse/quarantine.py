@@ -16,14 +16,16 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from audited_load.warehouse.load import Load
+from audited_load.warehouse.replays import forget_gone
 from audited_load.warehouse.tables import Tables
 
 COPY_BYTES = 2**20
-STATUSES = ("open", "closed", "superseded", "outdated", "gone")
+TO_REPAIR = ("open", "gone", "unpublished")
+STATUSES = (*TO_REPAIR, "closed", "superseded", "outdated")
 """
 open: to be repaired. closed: a repaired copy was loaded, and not taken back.
-superseded: a later record of its file has its key. outdated: a later file or day has its key.
-gone: a later `replace` no longer held it.
+superseded: a later record of its file has its key. outdated: a later file or day has its key, or didn't hold it.
+gone: a later `replace` no longer held it. unpublished: its load was taken back, or never became visible.
 """
 
 _REJECTS = (
@@ -39,22 +41,32 @@ _KEEP_REJECTS = (
     " from rejects"
 )
 _FIND = """
-    select q.*, l.source_name, l.delimiter, l.header from {quarantine} as q inner join {loads} as l using (load_id)
-    where q.status = any(%(statuses)s) and starts_with(q.reasons, %(reason)s)
-    order by q.load_id desc, q.source_record
+    select q.reject_id, q.status, r.reasons, r.raw_record, q.first_seen, q.last_seen, q.times_seen, q.is_visible,
+        r.load_id, r.source_record, r.source_line, r.byte_offset, q.closed_by, q.closed_at,
+        l.source_name, l.delimiter, l.header
+    from {quarantine} as q
+    inner join {chosen} as r on r.reject_id = q.reject_id and {same_place}
+    inner join {loads} as l on l.load_id = r.load_id
+    where q.status = any(%(statuses)s) and starts_with(r.reasons, %(reason)s)
+    order by r.load_id desc, r.source_record
 """
-_CLOSE = """
-    insert into {closed} (reject_id, closed_by, seen_by)
-    select reject_id, {load_id}, load_id from {quarantine} where reject_id = any(%s) and status <> 'closed'
-    on conflict (reject_id) do update
-    set closed_by = excluded.closed_by, seen_by = excluded.seen_by, closed_at = now()
+_OF_LOADS = """
+    (
+        select distinct on (reject_id) * from {rejects} where load_id = any(%(load_ids)s)
+        order by reject_id, load_id desc, source_record desc
+    )
 """
-# What readers see must hold the copies: a later `replace` has swept those of an earlier load away.
-_FIND_REPLAYED = """
-    select max(l.load_id) from {loads} as l
-    inner join {published} as p on l.generation = p.generation
-    where l.sha256 = %s and l.mode = 'merge' and l.status = 'published'
+_SAME_PLACE = "(r.load_id, r.source_record) = (q.load_id, q.source_record)"
+_LOADS = """
+    select l.load_id, l.source_name, l.mode, l.run_date, l.status, p.generation is not null as is_visible,
+        l.quarantined - l.superseded as refused, l.superseded, coalesce(l.outdated, 0) as outdated
+    from {loads} as l left join {published} as p on l.generation = p.generation and l.status = 'published'
+    where exists (select 1 from {rejects} as r where r.load_id = l.load_id)
+    order by l.load_id
 """
+_CHOOSE = "select distinct reject_id from {rejects} where load_id = any(%s) and reject_id = any(%s)"
+_HOLDERS = "select distinct load_id from {rejects} where reject_id = any(%s)"
+_COUNT_CLOSED = "select count(*) from {quarantine} where reject_id = any(%s) and status = 'closed'"
 # Of a record that still comes, the first sight stays: it says for how long it has been wrong.
 _REMOVE = """
     with old_loads as (
@@ -73,14 +85,11 @@ _REMOVE = """
     where r.load_id = old.load_id and r.source_record = old.source_record
         and (old.nth > 1 or later.reject_id is null)
 """
-_FORGET_CLOSED = """
-    delete from {closed} as c where not exists (select 1 from {rejects} as r where r.reject_id = c.reject_id)
-"""
 
 
 @dataclass(frozen=True)
 class Quarantined:
-    """One distinct record of the quarantine, as it was seen last.
+    """One distinct record of the quarantine, as it was seen last; if readers see a load that met it, there.
 
     Attributes:
         reject_id: Made of its raw text.
@@ -90,7 +99,8 @@ class Quarantined:
         first_seen: Start of the first load that met it.
         last_seen: Start of the last one.
         times_seen: How often it was met, in what retention has left.
-        load_id: The last load.
+        is_visible: Whether a load that met it is of what readers see.
+        load_id: The load that it is shown of.
         source_record: Its number in that load's file.
         source_line: Its line there; None for one that was good, but outdated.
         byte_offset: Its place there, in bytes; alike.
@@ -108,6 +118,7 @@ class Quarantined:
     first_seen: datetime
     last_seen: datetime
     times_seen: int
+    is_visible: bool
     load_id: int
     source_record: int
     source_line: int | None
@@ -117,6 +128,40 @@ class Quarantined:
     source_name: str
     delimiter: str
     header: list[str]
+
+
+@dataclass(frozen=True)
+class RefusingLoad:
+    """A load that refused records which are kept.
+
+    Attributes:
+        load_id: The load.
+        source_name: Its file.
+        mode: `replace` or `merge`.
+        run_date: The day that it was for.
+        status: Of the load, as in the ledger.
+        is_visible: Whether readers see its rows.
+        refused: Records that were refused.
+        superseded: Records that gave way to a later one of the file.
+        outdated: Records that gave way to a later file or day.
+    """
+
+    load_id: int
+    source_name: str
+    mode: str
+    run_date: datetime
+    status: str
+    is_visible: bool
+    refused: int
+    superseded: int
+    outdated: int
+
+    @property
+    def fate(self) -> str:
+        """Say what became of it."""
+        if self.is_visible:
+            return "readers see it"
+        return {"published": "replaced since", "rolled_back": "taken back"}.get(self.status, "never published")
 
 
 def copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
@@ -144,8 +189,26 @@ def is_made(connection: psycopg.Connection, tables: Tables) -> bool:
     return bool(row and row[0])
 
 
+def is_current(connection: psycopg.Connection, tables: Tables) -> bool:
+    """Tell whether the quarantine is not one that an earlier commit made."""
+    statement = (
+        "select 1 from pg_attribute where attrelid = to_regclass({quarantine_name}) and attname = 'is_visible'"
+    )
+    return connection.execute(tables.fill(statement)).fetchone() is not None
+
+
+def find_loads(connection: psycopg.Connection, tables: Tables) -> list[RefusingLoad]:
+    """Find the loads of which refused records are kept, in order."""
+    with connection.cursor(row_factory=class_row(RefusingLoad)) as cursor:
+        return cursor.execute(tables.fill(_LOADS)).fetchall()
+
+
 def find_rejects(
-    connection: psycopg.Connection, tables: Tables, statuses: Sequence[str] = ("open",), reason: str = ""
+    connection: psycopg.Connection,
+    tables: Tables,
+    statuses: Sequence[str] = ("open",),
+    reason: str = "",
+    load_ids: Sequence[int] | None = None,
 ) -> list[Quarantined]:
     """Find records of the quarantine, those of the newest load first.
 
@@ -154,43 +217,38 @@ def find_rejects(
         tables: Their names.
         statuses: Some of `STATUSES`.
         reason: How the reasons must begin, such as `price:`.
+        load_ids: Only what these loads refused, as they did; None: all.
 
     Returns:
         The records.
     """
+    is_all = load_ids is None
+    statement = tables.fill(
+        _FIND,
+        chosen=tables.fill("{rejects}" if is_all else _OF_LOADS),
+        same_place=sql.SQL(_SAME_PLACE if is_all else "true"),
+    )
+    values = {"statuses": list(statuses), "reason": reason, "load_ids": list(load_ids or ())}
     with connection.cursor(row_factory=class_row(Quarantined)) as cursor:
-        return cursor.execute(tables.fill(_FIND), {"statuses": list(statuses), "reason": reason}).fetchall()
+        return cursor.execute(statement, values).fetchall()
 
 
-def close_rejects(connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID], load_id: int) -> int:
-    """Note that repaired copies of records were loaded; one that is seen again later is open again.
-
-    Args:
-        connection: As the role that owns the quarantine.
-        tables: Their names.
-        reject_ids: The records.
-        load_id: The load that brought the copies.
-
-    Returns:
-        How many were not closed before, and are now.
-    """
-    statement = tables.fill(_CLOSE, load_id=sql.Literal(load_id))
-    return connection.execute(statement, (list(reject_ids),)).rowcount
+def choose_refused(
+    connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID], load_ids: Sequence[int]
+) -> set[UUID]:
+    """Choose those records that some loads refused."""
+    return {row[0] for row in connection.execute(tables.fill(_CHOOSE), (list(load_ids), list(reject_ids)))}
 
 
-def find_replayed(connection: psycopg.Connection, tables: Tables, sha256: str) -> int | None:
-    """Find the load that merged a file into what readers see.
+def find_holders(connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID]) -> list[int]:
+    """Find the loads that refused any of some records."""
+    return sorted(row[0] for row in connection.execute(tables.fill(_HOLDERS), (list(reject_ids),)))
 
-    Args:
-        connection: As the role that owns the ledger.
-        tables: Their names.
-        sha256: Of the file.
 
-    Returns:
-        Its id, or None if readers don't see the file's rows.
-    """
-    row = connection.execute(tables.fill(_FIND_REPLAYED), (sha256,)).fetchone()
-    return int(row[0]) if row and row[0] else None
+def count_closed(connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID]) -> int:
+    """Count those of some records that are closed."""
+    row = connection.execute(tables.fill(_COUNT_CLOSED), (list(reject_ids),)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def remove_expired(connection: psycopg.Connection, tables: Tables, days: int) -> int:
@@ -211,5 +269,5 @@ def remove_expired(connection: psycopg.Connection, tables: Tables, days: int) ->
     with connection.transaction():
         removed = connection.execute(tables.fill(_REMOVE), (days,)).rowcount
         if removed:
-            connection.execute(tables.fill(_FORGET_CLOSED))
+            forget_gone(connection, tables)
     return removed

@@ -7,6 +7,7 @@
 <schema>.<feed>_changes       rows that the last merge touched, as they were (sign -1) and as they are (sign 1)
 <schema>.<feed>_changed       view of them, while they lead from one load to the one that readers see
 <schema>.<feed>_rejected_by_load   what each load refused
+<schema>.<feed>_rejected_replays   which records a repaired file closes when it is published
 <schema>.<feed>_rejected      view, the quarantine: one row a distinct record, when it was seen, what became of it
 <schema>.quarantine_counts    view: how many of them by status and reason, and no raw text
 <schema>.loads                ledger: one row a load, which is one file of one run
@@ -26,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, WholeNumber
+from audited_load.warehouse.quarantine_tables import QUARANTINE
 from audited_load.warehouse.schemas import create_alone
 
 INTEGER_MAX = 2**31 - 1
@@ -82,6 +84,7 @@ class Tables:
             rejects=self.named("_rejected_by_load"),
             quarantine=self.named("_rejected"),
             closed=self.named("_rejected_closed"),
+            replays=self.named("_rejected_replays"),
             quarantine_counts=self.other("quarantine_counts"),
             quarantine_name=sql.Literal(f"{self.schema}.{self.feed.name}_rejected"),
             changes=self.named("_changes"),
@@ -92,6 +95,7 @@ class Tables:
             published_load=self.other("published_load"),
             lease=self.other("lease"),
             generation_numbers=self.other("generation_numbers"),
+            loads_name=sql.Literal(f"{self.schema}.loads"),
             view_name=sql.Literal(f"{self.schema}.{self.feed.name}"),
             published_name=sql.Literal(f"{self.schema}.published"),
             published_load_name=sql.Literal(f"{self.schema}.published_load"),
@@ -117,7 +121,7 @@ def create_tables(connection: psycopg.Connection, tables: Tables, readers: Itera
     names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, *PROVENANCE]))
     with connection.transaction():
         create_alone(connection, tables.schema)
-        for statement in _STATEMENTS:
+        for statement in (*_STATEMENTS, *QUARANTINE):
             connection.execute(tables.fill(statement, columns=columns, totals=totals, names=names))
         for role in readers:
             if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
@@ -172,6 +176,7 @@ _STATEMENTS = (
         status text not null check (status in ('loading', 'published', 'unchanged', 'rolled_back')),
         previous_load bigint references {loads} (load_id),
         code_version text not null,
+        confirmed_for timestamptz,
         unique (run_id, source_name, sha256, code_version),
         check (read = accepted + quarantined + duplicates),
         check (accepted = inserted + updated + unchanged + outdated),
@@ -211,31 +216,29 @@ _STATEMENTS = (
     )
     """,
     """
-    create table if not exists {rejects} (
-        load_id bigint not null references {loads} (load_id),
-        source_record bigint not null,
-        source_line bigint,
-        byte_offset bigint,
-        reasons text not null,
-        raw_record text not null,
-        reject_id uuid not null generated always as (md5(raw_record)::uuid) stored,
-        primary key (load_id, source_record)
-    )
-    """,
-    """
-    create table if not exists {closed} (
-        reject_id uuid primary key,
-        closed_by bigint not null references {loads} (load_id),
-        seen_by bigint not null,
-        closed_at timestamptz not null default now()
-    )
-    """,
-    """
     create table if not exists {lease} (
         only_row boolean primary key default true check (only_row),
         holder text not null,
         expires_at timestamptz not null
     )
+    """,
+    # Made before an unchanged `replace` counted for its day: what the ledger knows of those is entered.
+    """
+    do $body$ begin
+        if not exists (
+            select 1 from pg_attribute where attrelid = to_regclass({loads_name}) and attname = 'confirmed_for'
+        ) then
+            set local lock_timeout = '10s';
+            alter table {loads} add column confirmed_for timestamptz;
+            update {loads} as l set confirmed_for = (
+                select max(u.run_date) from {loads} as u
+                where u.status = 'unchanged' and u.mode = 'replace' and u.load_id > l.load_id
+                    and (u.sha256, u.code_version) = (l.sha256, l.code_version)
+            )
+            where l.status = 'published' and l.mode = 'replace'
+                and l.generation = (select generation from {published});
+        end if;
+    end $body$
     """,
     # `create or replace view` would take a lock that readers wait for.
     """
@@ -260,38 +263,6 @@ _STATEMENTS = (
             create view {changed} as
             select sign, {names} from {changes}
             where (select changes_since from {published}) is not null;
-        end if;
-        if to_regclass({quarantine_name}) is null then
-            create view {quarantine} as
-            with seen as (
-                select r.*, l.started_at, l.generation,
-                    min(l.started_at) over same as first_seen, count(*) over same as times_seen,
-                    row_number() over (same order by r.load_id desc, r.source_record desc) as nth
-                from {rejects} as r inner join {loads} as l using (load_id)
-                window same as (partition by r.reject_id)
-            )
-            select s.reject_id,
-                case
-                    when c.seen_by >= s.load_id and b.status = 'published' then 'closed'
-                    when s.reasons like 'record:superseded%' then 'superseded'
-                    when s.reasons like 'record:outdated%' then 'outdated'
-                    when exists (
-                        select 1 from {loads} as l
-                        where l.load_id > s.load_id and l.mode = 'replace' and l.status = 'published'
-                            and l.generation is distinct from s.generation
-                    ) then 'gone'
-                    else 'open'
-                end as status,
-                s.reasons, s.raw_record, s.first_seen, s.started_at as last_seen, s.times_seen,
-                s.load_id, s.source_record, s.source_line, s.byte_offset, c.closed_by, c.closed_at
-            from seen as s
-            left join {closed} as c on c.reject_id = s.reject_id
-            left join {loads} as b on b.load_id = c.closed_by
-            where s.nth = 1;
-            create view {quarantine_counts} as
-            select status, substring(reasons from '^[^:]*:[^:]*') as reason, count(*) as records,
-                min(first_seen) as first_seen, max(last_seen) as last_seen
-            from {quarantine} group by 1, 2;
         end if;
     end $body$
     """,
