@@ -72,8 +72,9 @@ def deliver(dsn: str, folder: Path, number: int, new: Delivery, *, force: bool =
 
 
 def start_anew(dsn: Dsn) -> str:
-    with psycopg.connect(dsn("loader"), autocommit=True) as connection:
+    with psycopg.connect(dsn("postgres"), autocommit=True) as connection:
         connection.execute("drop schema if exists cleaned_data cascade")
+        connection.execute("create schema cleaned_data authorization loader")
     return dsn("loader")
 
 

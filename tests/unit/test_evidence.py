@@ -147,7 +147,7 @@ def test_the_command_takes_the_form_from_options_and_settings(tmp_path: Path) ->
     file.write_text(content("price", ["12,50", "2.037"]))
 
     def run(*options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        command = [str(CLI), "clean", str(file), "--out", str(tmp_path / "out"), "--json", *options]
+        command = [str(CLI), "clean", str(file), "--out", str(tmp_path / "out"), "--json", "--force", *options]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | settings)
 
     assert run().returncode == 2
