@@ -11,6 +11,7 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
 
+from audited_load.command import command
 from audited_load.reading.encoding import is_guessed
 from audited_load.shown import DECLARE_ENCODING, most_frequent, show_text
 from customer_pipeline.settings import Runtime
@@ -57,6 +58,12 @@ def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
         names = ("inserted", "updated", "unchanged", "outdated")
         counts = ", ".join(f"{sum(load[name] or 0 for load in loads)} {name}" for name in names)
         console.print(f"Merged: {counts}")
+    if any(load["outdated"] for load in loads):
+        console.print(
+            "Outdated records are older than what readers see, and were not let in: "
+            f"{command('quarantine list')}. The param `force` adds those that a later `replace` did not hold.",
+            markup=False,
+        )
     _print_tie_out(loads, seen, marts, console)
 
 

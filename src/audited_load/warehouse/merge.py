@@ -221,7 +221,9 @@ def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch, *, forc
     for statement in (_ENTER_VISIBLE, *MAKE_VISIBLE):
         connection.execute(tables.fill(statement, **parts))
     close_replayed(connection, tables, batch.load_ids)
-    log.info("Merged: %s inserted, %s updated, %s outdated", inserted.total(), updated.total(), outdated.total())
+    level = logging.WARNING if outdated else logging.INFO
+    counts = (inserted.total(), updated.total(), outdated.total())
+    log.log(level, "Merged: %s inserted, %s updated, %s outdated, which went to quarantine", *counts)
     return inserted.total()
 
 
