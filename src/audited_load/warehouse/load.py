@@ -35,10 +35,16 @@ _COPIED_TO_LEDGER = (
     "encoding",
     "delimiter",
 )
-_FIND_LOAD = (
-    "select load_id from {loads} where run_id = %(run_id)s and source_name = %(source_name)s"
-    " and sha256 = %(sha256)s and code_version = %(code_version)s"
-)
+# A row that was published stays as it is: readers' rows, later merges and a rollback go by it.
+_FIND_LOAD = """
+    select load_id from {loads}
+    where run_id = %(run_id)s and source_name = %(source_name)s and sha256 = %(sha256)s
+        and code_version = %(code_version)s and (status = 'loading' or not %(is_new)s and (
+            status = 'unchanged'
+            or status = 'published' and generation = (select generation from {published})
+        ))
+    order by status = 'published' desc, load_id desc limit 1
+"""
 _ENTER_LOAD = (
     "insert into {loads} ({names}, started_at, status) values ({values}, now(), 'loading') returning load_id"
 )
@@ -60,19 +66,21 @@ _FIND_MERGED = """
     inner join {published} as p on l.generation = p.generation
     where l.status = 'published' and l.code_version = %s and l.sha256 = any(%s)
 """
-_MARK_UNCHANGED = "update {loads} set status = 'unchanged' where load_id = any(%s) and status = 'loading'"
+_MARK_UNCHANGED = """
+    update {loads} set status = 'unchanged', mode = %(mode)s, run_date = %(run_date)s
+    where load_id = any(%(load_ids)s) and status <> 'published'
+"""
 # As if all of it had come again on the later day: a file from the days between comes too late.
 _CONFIRM = """
     update {loads} set confirmed_for = greatest(run_date, confirmed_for, %s)
     where status = 'published' and generation = (select generation from {published})
 """
-_MARK_LOADING = (
-    "update {loads} set status = 'loading', started_at = now(), generation = null, published_at = null,"
-    " previous_load = null, confirmed_for = null, visible_rows = null,"
-    " inserted = null, updated = null, unchanged = null, outdated = null"
-    " where load_id = any(%s) and status <> 'published'"
-)
-
+_MARK_LOADING = """
+    update {loads} set
+        mode = %(mode)s, run_date = %(run_date)s, started_at = now(), visible_rows = null,
+        inserted = null, updated = null, unchanged = null, outdated = null
+    where load_id = any(%(load_ids)s)
+"""
 
 MODES = ("replace", "merge")
 """The file is the whole truth; or it holds new and corrected records."""
@@ -100,12 +108,18 @@ class Batch:
         generation: The generation that they fill or merge into, or None if readers see their content already.
         merges: Whether they go into a generation that readers see already.
         loads: What is to be loaded, in the order in which later files win.
+        mode: What was asked for, one of `MODES`: the first merge of all finds nothing to merge into.
+        version: Of the code and the rules.
+        left_out: The sha256 of the files that readers saw already, in the order of the files' names.
     """
 
     run_id: str
     generation: int | None
     merges: bool
     loads: tuple[Load, ...]
+    mode: str = "replace"
+    version: str = ""
+    left_out: tuple[str, ...] = ()
 
     @property
     def load_ids(self) -> list[int]:
@@ -125,7 +139,7 @@ class Batch:
     def from_dict(cls, values: dict[str, Any]) -> Batch:
         """Read what `to_dict` gave."""
         loads = tuple(Load(load["load_id"], CleanReport.from_dict(load["report"])) for load in values["loads"])
-        return cls(**{**values, "loads": loads})
+        return cls(**{**values, "loads": loads, "left_out": tuple(values.get("left_out", ()))})
 
 
 @contextmanager
@@ -234,29 +248,36 @@ def register_batch(
         already confirms it for its day.
     """
     ordered = sorted(reports, key=lambda report: report.source)
+    digests = [report.sha256 for report in ordered]
+    marks: dict[str, Any] = {"mode": delivery.mode, "run_date": delivery.run_date}
     with connection.transaction():
-        loads = [Load(_enter_load(connection, tables, report, delivery), report) for report in ordered]
         visible = connection.execute(tables.fill("select generation from {published}")).fetchone()
         merges = visible is not None and delivery.mode == "merge"
         if merges:
-            found = find_merged(connection, tables, [report.sha256 for report in reports], delivery.version)
-            new = [load for load in loads if load.report.sha256 not in found]
+            seen = find_merged(connection, tables, digests, delivery.version)
         else:
-            new = [] if are_visible(connection, tables, [r.sha256 for r in ordered], delivery.version) else loads
-            if not new:
+            seen = set(digests if are_visible(connection, tables, digests, delivery.version) else ())
+            if seen:
                 connection.execute(tables.fill(_CONFIRM), (delivery.run_date,))
-        unchanged = [load.load_id for load in loads if load not in new]
-        connection.execute(tables.fill(_MARK_UNCHANGED), (unchanged,))
-        close_replayed_again(connection, tables, [load.report.sha256 for load in loads if load not in new])
+        left_out = tuple(digest for digest in digests if digest in seen)
+        loads = [
+            Load(_enter_load(connection, tables, report, delivery, is_new=report.sha256 not in seen), report)
+            for report in ordered
+        ]
+        new = [load for load in loads if load.report.sha256 not in seen]
+        old = [load.load_id for load in loads if load.report.sha256 in seen]
+        connection.execute(tables.fill(_MARK_UNCHANGED), marks | {"load_ids": old})
+        close_replayed_again(connection, tables, left_out)
+        batch = Batch(delivery.run_id, None, False, tuple(new), delivery.mode, delivery.version, left_out)
         if not new:
-            return Batch(delivery.run_id, None, merges=False, loads=())
-        connection.execute(tables.fill(_MARK_LOADING), ([load.load_id for load in new],))
+            return batch
+        connection.execute(tables.fill(_MARK_LOADING), marks | {"load_ids": batch.load_ids})
         if visible and merges:
-            return Batch(delivery.run_id, visible[0], merges=True, loads=tuple(new))
+            return replace(batch, generation=visible[0], merges=True)
         (generation,) = _one(
             connection.execute(tables.fill("select nextval({sequence})", sequence=_sequence(tables)))
         )
-    return Batch(delivery.run_id, generation, merges=False, loads=tuple(new))
+    return replace(batch, generation=generation)
 
 
 def are_visible(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str], version: str) -> bool:
@@ -284,7 +305,9 @@ def find_merged(connection: psycopg.Connection, tables: Tables, sha256: Sequence
     return {now for now, before in delivered.items() if now in found or before in found}
 
 
-def _enter_load(connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery) -> int:
+def _enter_load(
+    connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery, *, is_new: bool
+) -> int:
     """Find or make a file's row in the ledger."""
     row: dict[str, Any] = {
         "run_id": delivery.run_id,
@@ -301,7 +324,7 @@ def _enter_load(connection: psycopg.Connection, tables: Tables, report: CleanRep
     names = sql.SQL(", ").join(map(sql.Identifier, row))
     values = sql.SQL(", ").join(map(sql.Placeholder, row))
     # Not `on conflict`, which would use up a number at each retry.
-    found = connection.execute(tables.fill(_FIND_LOAD), row).fetchone()
+    found = connection.execute(tables.fill(_FIND_LOAD), row | {"is_new": is_new}).fetchone()
     (load_id,) = found or _one(connection.execute(tables.fill(_ENTER_LOAD, names=names, values=values), row))
     return int(load_id)
 

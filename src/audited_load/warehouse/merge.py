@@ -50,7 +50,7 @@ _PREPARE = (
     "delete from {changes}",
 )
 _IS_IN_TIME = """
-    (select place from places where load_id = t.confirmed_by)
+    coalesce((select place from places where load_id = t.confirmed_by), 0)
     <= (select place from places where load_id = {arriving}.confirmed_by)
 """
 _HAS_NEWER = """

@@ -33,10 +33,6 @@ _ATTACH = (
     "alter table {generations} attach partition {partition} for values in ({number})",
 )
 
-_LEFT_OUT = """
-    select sha256, code_version, mode from {loads} where run_id = %s and status = 'unchanged'
-    order by source_name collate "C"
-"""
 # The newest for a rollback; and what a reader's transaction may have begun with.
 _KEPT = """
     (
@@ -125,6 +121,8 @@ def _audit_and_publish(
         return Published(visible.load_id, visible.generation, visible.rows, changed=False)
     if batch.generation is None:
         raise AssertionError("a batch without a generation is visible, or refused")
+    if visible and batch.mode == "merge" and not batch.merges:
+        raise _overtaken(f"Run {batch.run_id} was to be the first of all, but readers see another by now.")
     is_attached = not batch.merges and holds_batch(connection, tables, batch, f"_g{batch.generation}")
     if not is_attached:
         require_incoming(connection, tables, batch)
@@ -147,19 +145,20 @@ def _require_unchanged(connection: psycopg.Connection, tables: Tables, batch: Ba
     Raises:
         RefusedError: They don't: another run, or a rollback, came between.
     """
-    rows = connection.execute(tables.fill(_LEFT_OUT), (batch.run_id,)).fetchall()
-    if not rows:
+    if not batch.left_out:
         return
-    sha256, (version, mode) = [row[0] for row in rows], rows[0][1:]
-    if mode == "merge":
-        is_so = find_merged(connection, tables, sha256, version) >= set(sha256)
+    if batch.mode == "merge":
+        is_so = find_merged(connection, tables, batch.left_out, batch.version) >= set(batch.left_out)
     else:
-        is_so = are_visible(connection, tables, sha256, version)
+        is_so = are_visible(connection, tables, batch.left_out, batch.version)
     if not is_so:
-        raise RefusedError(
-            f"Files of run {batch.run_id} were taken for visible, but readers see nothing of them now.",
-            "Clear the run from `create_cleaned_table` on.",
+        raise _overtaken(
+            f"Files of run {batch.run_id} were taken for visible, but readers see nothing of them now."
         )
+
+
+def _overtaken(problem: str) -> RefusedError:
+    return RefusedError(problem, "Clear the run from `create_cleaned_table` on.")
 
 
 def drop_old_generations(connection: psycopg.Connection, tables: Tables, grace_seconds: float) -> None:

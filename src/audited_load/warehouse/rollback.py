@@ -18,7 +18,7 @@ _FIND = """
         before.load_id, before.generation, before.visible_rows, {totals}
     from {published} as p
     inner join {loads} as l on p.load_id = l.load_id
-    left join {loads} as before on l.previous_load = before.load_id
+    left join {loads} as before on l.previous_load = before.load_id and before.status = 'published'
     for update of p
 """
 # The files of a run are published, and taken back, together.
