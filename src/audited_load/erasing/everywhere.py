@@ -48,6 +48,10 @@ _LOCK = "erase a customer"
 FILES, RECORDS = "files in the data folder", "records in them"
 
 
+OWNERS = ("loader", "transformer", "postgres")
+"""Of all tables of the warehouse; no other role makes any."""
+
+
 @dataclass(frozen=True)
 class Places:
     """Everywhere that an id may be.
@@ -216,9 +220,11 @@ def _look_again(places: Places, ids: frozenset[int]) -> Found:
     Raises:
         BadDataError: A table still holds the id.
     """
-    with connect(places.dsn("postgres")) as admin:
-        held = find_holders(admin, None, places.subject, ids)
-    names = [".".join(name) for name in held]
+    names = []
+    for owner in OWNERS:
+        with connect(places.dsn(owner)) as connection:
+            held = find_holders(connection, None, places.subject, ids, [owner])
+            names += [".".join(name) for name in held]
     with connect(places.dsn("loader")) as connection:
         names += sorted(count_in_tables(connection, places.tables, ids).keys() - set(names))
     if names:

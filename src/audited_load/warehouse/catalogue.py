@@ -16,31 +16,49 @@ _TABLES = """
     where c.relkind in ('r', 'm') and a.attname = %(column)s
         and n.nspname not in ('pg_catalog', 'information_schema') and not pg_catalog.starts_with(n.nspname, 'pg_')
         and (%(schemas)s::text[] is null or n.nspname = any(%(schemas)s))
+        and (%(owners)s::text[] is null or pg_catalog.pg_get_userbyid(c.relowner)::text = any(%(owners)s))
     order by 1, 2
 """
 _HELD = "select exists (select 1 from {table} where {column}::text = any(%s))"
 _COUNT = "select count(*) from {table} where {column}::text = any(%s)"
 
 
-def find_tables(connection: psycopg.Connection, schemas: Sequence[str] | None, column: str) -> list[Name]:
+def find_tables(
+    connection: psycopg.Connection,
+    schemas: Sequence[str] | None,
+    column: str,
+    owners: Sequence[str] | None = None,
+) -> list[Name]:
     """Find all tables of some schemas that have a column, partitions on their own; views are left out.
 
     Args:
         connection: Any.
         schemas: Where to look; None for everywhere.
         column: The column's name.
+        owners: Whose; None for anybody's.
     """
-    values = {"schemas": None if schemas is None else list(schemas), "column": column}
+    values = {
+        "schemas": None if schemas is None else list(schemas),
+        "column": column,
+        "owners": None if owners is None else list(owners),
+    }
     return [(row[0], row[1]) for row in connection.execute(_TABLES, values)]
 
 
 def find_holders(
-    connection: psycopg.Connection, schemas: Sequence[str] | None, column: str, ids: Collection[int]
+    connection: psycopg.Connection,
+    schemas: Sequence[str] | None,
+    column: str,
+    ids: Collection[int],
+    owners: Sequence[str] | None = None,
 ) -> list[Name]:
-    """Find the tables of some schemas that hold an id."""
+    """Find the tables of some schemas that hold an id.
+
+    Reading a table may run code of its owner, in a cast or an index: ask as the owner, or as one who trusts it.
+    """
     return [
         name
-        for name in find_tables(connection, schemas, column)
+        for name in find_tables(connection, schemas, column, owners)
         if connection.execute(_fill(_HELD, name, column), (_texts(ids),)).fetchone() == (True,)
     ]
 

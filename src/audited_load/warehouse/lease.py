@@ -69,6 +69,25 @@ def release_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -
     connection.execute(tables.fill("delete from {lease} where holder = %s"), (run_id,))
 
 
+def require_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -> None:
+    """Check that a run still holds the lease, and let nobody take it before the transaction ends.
+
+    Args:
+        connection: In the transaction that is to be the holder's only.
+        tables: Where the lease lies.
+        run_id: The run.
+
+    Raises:
+        UnavailableError: Another has it by now, or nobody.
+    """
+    held = connection.execute(tables.fill("select 1 from {lease} where holder = %s for share"), (run_id,))
+    if held.fetchone() is None:
+        raise UnavailableError(
+            f"Run {run_id} has lost its lease: it showed no sign of life for too long.",
+            "Run it again: nothing was published, and readers see what they saw before.",
+        )
+
+
 @contextmanager
 def held_lease(connection: psycopg.Connection, tables: Tables, run_id: str, wait_seconds: float) -> Iterator[None]:
     """Hold the lease while the block runs, and keep it after for the run's next step.
@@ -104,10 +123,12 @@ def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
     done = threading.Event()
 
     def beat() -> None:
-        # A lost connection ends the beat; the work itself notices it too.
-        with suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as connection:
-            while not done.wait(HEARTBEAT_SECONDS):
+        # A lost connection costs one beat, and the lease lasts for several.
+        while not done.wait(HEARTBEAT_SECONDS):
+            with suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as connection:
                 _try_lease(connection, tables, run_id)
+                while not done.wait(HEARTBEAT_SECONDS):
+                    _try_lease(connection, tables, run_id)
 
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from audited_load.errors import RefusedError
 from audited_load.report import add_exact
+from audited_load.warehouse.lease import require_lease
 from audited_load.warehouse.load import Batch
 from audited_load.warehouse.replays import close_replayed
 from audited_load.warehouse.tables import CONFIRMED_BY, PROVENANCE, Tables
@@ -173,8 +174,10 @@ def merge_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch,
 
     Raises:
         RefusedError: Readers see another generation now than when the batch was registered.
+        UnavailableError: The run has lost its lease.
     """
     with connection.transaction():
+        require_lease(connection, tables, batch.run_id)
         visible = find_visible(connection, tables, lock=True)
         if visible is None or visible.generation != batch.generation:
             raise RefusedError(

@@ -11,6 +11,7 @@ from psycopg import sql
 
 from audited_load.errors import RefusedError
 from audited_load.warehouse.incoming import audit_incoming, holds_batch, require_incoming
+from audited_load.warehouse.lease import require_lease
 from audited_load.warehouse.load import Batch, are_visible, exclusive, find_merged, wait_for_planned
 from audited_load.warehouse.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming, visible_parts
 from audited_load.warehouse.replays import close_replayed
@@ -101,6 +102,7 @@ def audit_and_publish(
         BadDataError: The table and the accounting differ, or a key is there twice.
         RefusedError: A guard objects, readers see another generation than the one to merge into, or the
             incoming table is another load's.
+        UnavailableError: The run has lost its lease.
     """
     with exclusive(connection, tables):
         published = _audit_and_publish(connection, tables, batch, min_row_ratio, force=force)
@@ -240,6 +242,7 @@ def _publish(connection: psycopg.Connection, tables: Tables, batch: Batch, *, is
     wait_for_planned(connection, [tables.relation("_generations")])
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
+        require_lease(connection, tables, batch.run_id)
         for statement in MAKE_VISIBLE:
             connection.execute(tables.fill(statement, **parts))
         close_replayed(connection, tables, batch.load_ids)
