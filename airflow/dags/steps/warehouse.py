@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 from airflow.sdk import BaseHook, Context
 from psycopg.conninfo import make_conninfo
 
-from audited_load import __version__
-from audited_load.columns import Feed, fingerprint
+from audited_load import code_version as sources
+from audited_load.columns import Feed
 from audited_load.errors import PipelineError
 from audited_load.form import read_form
 from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
@@ -22,6 +23,7 @@ from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
 from audited_load.warehouse.schema_version import require_schema_version
 from audited_load.warehouse.tables import create_tables
+from steps import data_cleaners
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.settings import CONNECTION_ID, read_settings
 from steps.tables import READER_TRANSACTION_SECONDS, TABLES
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 
 def code_version(feed: Feed) -> str:
     """Name the code and the rules, in the form of the run's files: under others, the same file is another load."""
-    return f"{__version__}+{fingerprint(feed)}"
+    return sources.code_version(feed.form, Path(data_cleaners.__file__))
 
 
 def feed_of(context: Context) -> Feed:
