@@ -104,8 +104,8 @@ def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
     done = threading.Event()
 
     def beat() -> None:
-        # A lost connection ends the beat; the work itself notices it too.
-        with suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as connection:
+        # An error, such as a lost connection, ends the beat; the work itself notices it too.
+        with suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as connection:
             while not done.wait(HEARTBEAT_SECONDS):
                 _try_lease(connection, tables, run_id)
 
