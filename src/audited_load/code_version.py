@@ -36,7 +36,7 @@ def code_version(form: Form, rules: Path) -> str:
         The release, a plus sign, and twelve hexadecimal characters.
     """
     parts = (repr(form), hash_code(Path(__file__).parent, rules), *library_versions())
-    return f"{__version__}+{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:12]}"
+    return f"{__version__}+{_digest(chr(10).join(parts))[:12]}"
 
 
 @lru_cache
@@ -56,10 +56,13 @@ def hash_code(engine: Path, rules: Path) -> str:
     Returns:
         64 hexadecimal characters.
     """
-    digest = hashlib.sha256()
-    for name, tree in sorted(find_modules(engine, rules).items()):
-        digest.update(f"{name}\n{_shape(tree)}\n".encode())
-    return digest.hexdigest()
+    modules = find_modules(engine, rules)
+    return _digest("\n".join(f"{name} {hash_module(modules[name])}" for name in sorted(modules)))
+
+
+def hash_module(tree: ast.Module) -> str:
+    """Sum up one module, without its comments and docstrings."""
+    return _digest(_shape(tree))
 
 
 def find_modules(engine: Path, rules: Path) -> dict[str, ast.Module]:
@@ -100,6 +103,10 @@ def _locate(name: str, packages: Mapping[str, Path]) -> Path | None:
         return None
     place = packages[package].joinpath(*rest)
     return next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _shape(node: ast.AST) -> str:
