@@ -12,10 +12,10 @@ from pathlib import Path
 from audited_load.clean import clean_file
 from audited_load.report import CleanReport
 from audited_load.warehouse.copy import copy_cleaned
+from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease
 from audited_load.warehouse.load import Delivery, connect, register_batch
-from audited_load.warehouse.tables import create_tables
 from customer_pipeline.feed import load_tables
 
 TABLES, _ = load_tables()

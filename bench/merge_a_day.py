@@ -20,12 +20,12 @@ from server import running_server
 
 from audited_load.clean import clean_file
 from audited_load.warehouse.copy import copy_cleaned
+from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease
 from audited_load.warehouse.load import Delivery, connect, register_batch
 from audited_load.warehouse.publish import audit_and_publish
 from audited_load.warehouse.rollback import roll_back
-from audited_load.warehouse.tables import create_tables
 from customer_pipeline.feed import load_tables
 from customer_pipeline.settings import Runtime
 

@@ -10,8 +10,6 @@ numbers before the rules see them; which rules hold for which form of a file, ea
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -173,18 +171,3 @@ class Feed:
     def names(self) -> list[str]:
         """The names of the columns, in order."""
         return [column.name for column in self.columns]
-
-
-def fingerprint(feed: Feed) -> str:
-    """Sum up the rules of a feed in twelve characters: another rule gives other ones, and so does another form.
-
-    Returns:
-        Hexadecimal text. Functions count by their source, so that editing one counts too.
-    """
-    parts = [repr((feed.name, feed.key, feed.totals, feed.form))]
-    for column in feed.columns:
-        parts.append(repr((column.name, column.kind, column.required, sorted(column.null_tokens), column.refusals)))
-        for rule in (*column.wrappers, *column.rules):
-            rewrite = rule.rewrite if isinstance(rule.rewrite, str) else inspect.getsource(rule.rewrite)
-            parts.append(repr((rule.name, rule.pattern, rewrite, rule.when)))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

@@ -10,7 +10,10 @@ import sys
 from collections.abc import Mapping
 from typing import NoReturn
 
+import psycopg
+
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
+from audited_load.warehouse.refusal import as_pipeline_error
 from customer_pipeline import clean, erase, quarantine, report, rollback, run, sample
 from customer_pipeline.compose import SERVICES as CONTAINERS
 from customer_pipeline.compose import compose_command, docker_answers, exec_command
@@ -43,7 +46,8 @@ def main() -> None:
     try:
         code = int(arguments.function(arguments) or 0)
         sys.stdout.flush()
-    except PipelineError as error:
+    except (PipelineError, psycopg.Error) as raised:
+        error = raised if isinstance(raised, PipelineError) else as_pipeline_error(raised)
         sys.stderr.write(f"{error}\n")
         code = UNUSABLE_FILE if isinstance(error, UnusableFileError) else FAILED
         code = BAD_DATA if isinstance(error, BadDataError) and code == FAILED else code

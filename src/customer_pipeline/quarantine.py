@@ -41,7 +41,7 @@ _REASONS, _RAW = "reasons", "raw_record"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommands."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", help="what to do")
     text = {
         "list": "what the loads that readers see refused, by reason, and the newest of it",
         "export": "write what is to be repaired to a CSV, for a spreadsheet",

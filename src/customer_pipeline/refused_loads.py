@@ -10,10 +10,10 @@ import psycopg
 from audited_load.command import command
 from audited_load.errors import RefusedError
 from audited_load.shown import show_text
+from audited_load.warehouse.create import create_tables, is_current
 from audited_load.warehouse.load import connect
-from audited_load.warehouse.quarantine import RefusingLoad, find_loads, is_current, is_made
-from audited_load.warehouse.schema_version import require_schema_version
-from audited_load.warehouse.tables import Tables, create_tables
+from audited_load.warehouse.quarantine import RefusingLoad, find_loads, is_made
+from audited_load.warehouse.tables import Tables
 from customer_pipeline.settings import Runtime
 
 READERS = ("transformer", "reader")
@@ -31,7 +31,6 @@ def opened_quarantine(runtime: Runtime, tables: Tables) -> Iterator[psycopg.Conn
         if not is_made(connection, tables):
             raise RefusedError("Nothing was loaded yet.", f"Load a file with {command('run FILE')}.")
         if not is_current(connection, tables):
-            require_schema_version(connection, tables)
             create_tables(connection, tables, READERS)
         yield connection
 

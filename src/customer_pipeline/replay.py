@@ -80,7 +80,7 @@ def replay(file: Path, form: Form, load_ids: Sequence[int] = ()) -> int:
             write_whole(source, content, force=True)
         except OSError as error:
             raise UnavailableError(f"{source}: {error.strerror}.", "Check the disk, then replay again.") from error
-        enter_replay(connection, tables, digest, repaired)
+        enter_replay(connection, tables, digest, find_copies(good, repaired, tables.feed))
         before = count_closed(connection, tables, repaired)
     code = run_pipeline(source, mode="merge", form=Form("utf-8", "point", "day_first").words())
     if code:
@@ -109,6 +109,14 @@ def find_repaired(good: Iterable[tuple[UUID, list[str]]], refused: Iterable[tupl
     """Find the ids of which every line is good: a record may have been repaired into several lines."""
     still = {reject_id.strip().lower() for _, reject_id, _ in refused}
     return sorted({reject_id for reject_id, _ in good if str(reject_id) not in still})
+
+
+def find_copies(
+    good: Iterable[tuple[UUID, list[str]]], repaired: Iterable[UUID], feed: Feed
+) -> list[tuple[UUID, str]]:
+    """Give each repaired record with the key of each of its copies."""
+    key, wanted = feed.names.index(feed.key), set(repaired)
+    return [(reject_id, values[key]) for reject_id, values in good if reject_id in wanted]
 
 
 def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], list[tuple[int, str, str]]]:

@@ -14,7 +14,7 @@ from customer_pipeline.rules_page import PAGE, render
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "dbt" / "README.md", *(ROOT / "docs").rglob("*.md")]
+PAGES = [*ROOT.glob("*.md"), ROOT / "dbt" / "README.md", *(ROOT / "docs").rglob("*.md")]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 MAKEFILE = (ROOT / "Makefile").read_text()
 
@@ -37,7 +37,9 @@ def test_every_subcommand_that_a_page_names_exists(page: Path) -> None:
 def test_every_link_and_path_of_a_page_exists(page: Path) -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)", TEXT[page])
     paths = [
-        path for path in re.findall(r"`((?:src|airflow|dbt|docs)/[\w/.-]+)`", TEXT[page]) if "logs" not in path
+        path
+        for path in re.findall(r"`((?:src|airflow|dbt|docs)/[\w/.-]+)`", TEXT[page])
+        if not re.search("logs|target", path)
     ]
     for link in links:
         assert (page.parent / link).exists(), link

@@ -17,7 +17,7 @@ from customer_pipeline.postgres_server import SHARED
 ROOT = Path(__file__).parents[2]
 PYTHON = [path for folder in ("src", "airflow") for path in sorted((ROOT / folder).rglob("*.py"))]
 TEMPLATES = sorted((ROOT / "src" / "pipeline_page" / "templates").glob("*.html"))
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SUBCOMMANDS = set(next(action.choices for action in _parser()._actions if action.choices))
 PLACEHOLDERS = {"name": "postgres", "other": "docker"}

@@ -15,11 +15,11 @@ from pathlib import Path
 from audited_load.errors import PipelineError
 from audited_load.report import CleanReport
 from audited_load.warehouse import copy
+from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
 from audited_load.warehouse.publish import audit_and_publish
-from audited_load.warehouse.tables import create_tables
 from customer_pipeline.feed import load_tables
 
 # Several connections for a file that is copied in a moment.

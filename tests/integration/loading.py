@@ -7,11 +7,12 @@ from pathlib import Path
 
 from audited_load.clean import clean_file
 from audited_load.warehouse.copy import copy_cleaned
+from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, release_lease
 from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
 from audited_load.warehouse.publish import Published, audit_and_publish
-from audited_load.warehouse.tables import Tables, create_tables
+from audited_load.warehouse.tables import Tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 TABLES = Tables(CUSTOMER_TRANSACTIONS, "cleaned_data")

@@ -12,7 +12,6 @@ from psycopg import sql
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
-from audited_load.warehouse.schema_version import require_schema_version
 from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.settings import Runtime
 from integration.loading import HEADER, TABLES, load_file
@@ -88,7 +87,6 @@ def test_no_role_runs_what_another_put_where_it_looks_for_names(
         file.write_text(HEADER + f"{number},5,2024-01-02,7,Thing,2,1.10,0.05\n9,5,never,7,Thing,2,1.10,0.05\n")
         load_file(trapped("loader"), file, f"run-{number}", mode=mode, force=True, day=number + 1)
     with connect(trapped("loader")) as connection:
-        require_schema_version(connection, TABLES)
         create_operations(connection, TABLES, ("transformer", "reader"), ("transformer",))
         end_old_readers(connection, 3600)
     make_roles_and_databases(runtime)

@@ -151,5 +151,6 @@ def test_tables_from_before_know_for_which_day_they_were_confirmed(dsn: Dsn, tmp
     with psycopg.connect(loader, autocommit=True) as connection:
         connection.execute("drop view cleaned_data.published_load, cleaned_data.customer_transactions_changed")
         connection.execute("alter table cleaned_data.loads drop column confirmed_for")
+        connection.execute("drop table cleaned_data.migrations")
     deliver(loader, tmp_path, 3, Delivery("merge", 5, FIX))
     assert prices(loader) == FEED

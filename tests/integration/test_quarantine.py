@@ -29,7 +29,7 @@ from audited_load.warehouse.quarantine import (
 from audited_load.warehouse.replays import enter_replay
 from audited_load.warehouse.rollback import roll_back
 from customer_pipeline.quarantine import export
-from customer_pipeline.replay import clean_export, find_repaired, format_records
+from customer_pipeline.replay import clean_export, find_copies, find_repaired, format_records
 from customer_pipeline.sample import write_sample
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
 
@@ -62,7 +62,7 @@ def replay(dsn: str, repaired: Path, run: str, day: int) -> tuple[int, int]:
     content, ids = format_records((values for _, values in good), TABLES.feed), find_repaired(good, refused)
     (repaired.parent / f"{run}.csv").write_bytes(content)
     with connect(dsn) as connection:
-        enter_replay(connection, TABLES, hashlib.sha256(content).hexdigest(), ids)
+        enter_replay(connection, TABLES, hashlib.sha256(content).hexdigest(), find_copies(good, ids, TABLES.feed))
         before = count_closed(connection, TABLES, ids)
         load_file(dsn, repaired.parent / f"{run}.csv", run, mode="merge", day=day)
         return count_closed(connection, TABLES, ids) - before, len(refused)
@@ -300,7 +300,8 @@ def test_a_replay_is_published_and_closed_at_once_or_not_at_all(
     content = format_records((values for _, values in good), TABLES.feed)
     (tmp_path / "run-2.csv").write_bytes(content)
     with connect(loader) as connection:
-        enter_replay(connection, TABLES, hashlib.sha256(content).hexdigest(), find_repaired(good, refused))
+        copies = find_copies(good, find_repaired(good, refused), TABLES.feed)
+        enter_replay(connection, TABLES, hashlib.sha256(content).hexdigest(), copies)
     batch = prepare(loader, tmp_path / "run-2.csv", "run-2", mode="merge", day=2)
     fill(loader, batch)
 

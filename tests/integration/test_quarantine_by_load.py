@@ -138,7 +138,9 @@ def test_a_quarantine_of_an_earlier_commit_is_brought_up_to_date(dsn: Dsn, tmp_p
     assert call("quarantine", "export", "--out", repair) == 0
     repair.write_text(repair.read_text().replace('"abc"', '"1"'))
     with psycopg.connect(loader, autocommit=True) as connection:
-        connection.execute("drop table cleaned_data.customer_transactions_rejected_replays")
+        connection.execute(
+            "drop table cleaned_data.migrations, cleaned_data.customer_transactions_rejected_replays"
+        )
         connection.execute("drop view cleaned_data.quarantine_counts, cleaned_data.customer_transactions_rejected")
         connection.execute(
             "create view cleaned_data.customer_transactions_rejected as select reject_id, 'open' as status,"

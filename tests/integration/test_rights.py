@@ -10,10 +10,10 @@ import pytest
 from psycopg import sql
 
 from audited_load.errors import RefusedError
+from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
-from audited_load.warehouse.schema_version import require_schema_version
 from customer_pipeline.roles import SCHEMAS, make_roles_and_databases
 from customer_pipeline.settings import Runtime
 from integration.loading import HEADER, TABLES, load_file
@@ -279,7 +279,7 @@ def test_a_schema_that_is_not_there_is_a_refusal_with_the_way_to_it(dsn: Dsn) ->
         connect(dsn("loader")) as connection,
         pytest.raises(RefusedError, match="cleaned_data is not there"),
     ):
-        require_schema_version(connection, TABLES)
+        create_tables(connection, TABLES, ())
 
 
 def test_the_server_logs_no_row_of_a_statement_that_fails(loaded: Dsn, runtime: Runtime) -> None:

@@ -25,13 +25,15 @@ FOREIGN_KEYS = """
 """
 
 
-def dbt(runtime: Runtime, target: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def dbt(
+    runtime: Runtime, target: Path, *arguments: str, project: Path = PROJECT
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {
         "POSTGRES_PORT": str(runtime.postgres_port),
         "TRANSFORMER_PASSWORD": runtime.secrets["transformer"],
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
-    places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", str(target)]
+    places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target)]
     command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments, *places]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from audited_load.warehouse.mart_tables import ForeignKey, Marts
 from audited_load.warehouse.tables import Tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 SCHEMA = "cleaned_data"
-TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA)
+TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA, Path(__file__).resolve().parents[1] / "migrations")
 MARTS = Marts(
     names=("dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales"),
     foreign_keys=(

@@ -7,21 +7,22 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 from airflow.sdk import BaseHook, Context
 from psycopg.conninfo import make_conninfo
 
-from audited_load import __version__
-from audited_load.columns import Feed, fingerprint
+from audited_load import code_version as sources
+from audited_load.columns import Feed
 from audited_load.errors import PipelineError
 from audited_load.form import read_form
+from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
-from audited_load.warehouse.schema_version import require_schema_version
-from audited_load.warehouse.tables import create_tables
+from steps import data_cleaners
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.settings import CONNECTION_ID, read_settings
 from steps.tables import READER_TRANSACTION_SECONDS, TABLES
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def code_version(feed: Feed) -> str:
     """Name the code and the rules, in the form of the run's files: under others, the same file is another load."""
-    return f"{__version__}+{fingerprint(feed)}"
+    return sources.code_version(feed.form, Path(data_cleaners.__file__))
 
 
 def feed_of(context: Context) -> Feed:
@@ -109,13 +110,12 @@ def give_lease_back(context: Context) -> None:
 
 
 def make_tables(parent_group: str) -> None:
-    """Make tables and views if they are absent; tables of another version are refused.
+    """Bring tables and views to where the code is; what the code doesn't fit is refused.
 
     No lease is held yet: what waits here for a reader keeps no other run waiting.
     """
     with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
         end_old_readers(connection, READER_TRANSACTION_SECONDS)
-        require_schema_version(connection, TABLES)
         settings = read_settings()
         create_tables(connection, TABLES, settings.readers)
         create_operations(connection, TABLES, settings.readers, settings.readers[:1])

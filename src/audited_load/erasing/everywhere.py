@@ -29,6 +29,7 @@ from audited_load.erasing.traces import Trace, find_traces
 from audited_load.errors import BadDataError, UnavailableError
 from audited_load.shown import escape_text
 from audited_load.warehouse.catalogue import find_holders
+from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.load import connect, locked
 from audited_load.warehouse.mart_erasure import (
@@ -40,8 +41,7 @@ from audited_load.warehouse.mart_erasure import (
     wait_for_readers,
 )
 from audited_load.warehouse.mart_tables import Marts
-from audited_load.warehouse.schema_version import require_schema_version
-from audited_load.warehouse.tables import Tables, create_tables
+from audited_load.warehouse.tables import Tables
 
 HOLDER = "customer-pipeline erase-customer"
 _LOCK = "erase a customer"
@@ -152,7 +152,6 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
     """
     ids, loader, tables = frozenset({number}), places.dsn("loader"), places.tables
     with connect(loader) as connection:
-        require_schema_version(connection, tables)
         create_tables(connection, tables, places.readers)
     with connect(loader) as connection, locked(connection, _LOCK):
         with held_lease(connection, tables, HOLDER, 0), kept_lease(loader, tables, HOLDER):

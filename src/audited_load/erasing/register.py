@@ -14,33 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 
 from audited_load.warehouse.tables import Tables
 
-_MAKE = (
-    """
-    create table if not exists {erasures} (
-        erasure_id bigint generated always as identity primary key,
-        subject text not null,
-        requested_at timestamptz not null default now(),
-        finished_at timestamptz,
-        counts jsonb not null default '{{}}'
-    )
-    """,
-    # Made before it was kept who asked for it.
-    "alter table {erasures} add column if not exists requested_by text",
-    """
-    create table if not exists {scrubbed_files} (
-        sha256 text primary key,
-        delivered text not null,
-        name text not null,
-        records bigint not null,
-        scrubbed_at timestamptz not null default now()
-    )
-    """,
-)
 _UNFINISHED = "select erasure_id from {erasures} where subject = %s and finished_at is null"
 _ENTER = "insert into {erasures} (subject, requested_by) values (%s, %s) returning erasure_id"
 _FINISH = "update {erasures} set finished_at = now(), counts = %s where erasure_id = %s"
@@ -78,12 +55,6 @@ class Erasure:
     counts: dict[str, int]
 
 
-def fill(tables: Tables, statement: str) -> sql.Composed:
-    """Compose a statement; `{erasures}` and `{scrubbed_files}` stand for this module's tables."""
-    own = {"erasures": tables.other("erasures"), "scrubbed_files": tables.other("scrubbed_files")}
-    return tables.fill(statement, **own)
-
-
 def enter_erasure(connection: psycopg.Connection, tables: Tables, subject: str, requested_by: str) -> int:
     """Enter an erasure, before anything is erased: no later load may bring the id back.
 
@@ -97,12 +68,8 @@ def enter_erasure(connection: psycopg.Connection, tables: Tables, subject: str, 
         Its number; that of the one that was killed, if there is one.
     """
     with connection.transaction():
-        for statement in _MAKE:
-            connection.execute(fill(tables, statement))
-        found = connection.execute(fill(tables, _UNFINISHED), (subject,)).fetchone()
-        (erasure_id,) = (
-            found or connection.execute(fill(tables, _ENTER), (subject, requested_by)).fetchone() or (0,)
-        )
+        found = connection.execute(tables.fill(_UNFINISHED), (subject,)).fetchone()
+        (erasure_id,) = found or connection.execute(tables.fill(_ENTER), (subject, requested_by)).fetchone() or (0,)
     return int(erasure_id)
 
 
@@ -110,7 +77,7 @@ def finish_erasure(
     connection: psycopg.Connection, tables: Tables, erasure_id: int, counts: Mapping[str, int]
 ) -> None:
     """Note that an erasure is done, and what it came to."""
-    connection.execute(fill(tables, _FINISH), (json.dumps(dict(counts)), erasure_id))
+    connection.execute(tables.fill(_FINISH), (json.dumps(dict(counts)), erasure_id))
 
 
 def list_erasures(connection: psycopg.Connection, tables: Tables) -> list[Erasure]:
@@ -118,14 +85,14 @@ def list_erasures(connection: psycopg.Connection, tables: Tables) -> list[Erasur
     if not exists(connection, tables, "erasures"):
         return []
     with connection.cursor(row_factory=class_row(Erasure)) as cursor:
-        return cursor.execute(fill(tables, _LIST)).fetchall()
+        return cursor.execute(tables.fill(_LIST)).fetchall()
 
 
 def read_erased(connection: psycopg.Connection, tables: Tables) -> frozenset[str]:
     """Read whom later loads must leave out, as `hash_subject` gives them."""
     if not exists(connection, tables, "erasures"):
         return frozenset()
-    return frozenset(row[0] for row in connection.execute(fill(tables, "select subject from {erasures}")))
+    return frozenset(row[0] for row in connection.execute(tables.fill("select subject from {erasures}")))
 
 
 def enter_scrubbed(
@@ -133,7 +100,7 @@ def enter_scrubbed(
 ) -> None:
     """Note which delivered file a scrubbed one was, by its sha256: it must not be taken for a new delivery."""
     values = {"before": before, "after": after, "name": name, "records": records}
-    connection.execute(fill(tables, _SCRUBBED), values)
+    connection.execute(tables.fill(_SCRUBBED), values)
 
 
 def find_delivered(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str]) -> dict[str, str]:
@@ -150,7 +117,7 @@ def find_delivered(connection: psycopg.Connection, tables: Tables, sha256: Seque
     found: dict[str, str] = {}
     if exists(connection, tables, "scrubbed_files"):
         statement = "select sha256, delivered from {scrubbed_files} where sha256 = any(%s)"
-        found = dict(connection.execute(fill(tables, statement), (list(sha256),)).fetchall())
+        found = dict(connection.execute(tables.fill(statement), (list(sha256),)).fetchall())
     return {one: found.get(one, one) for one in sha256}
 
 

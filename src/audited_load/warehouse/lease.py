@@ -125,7 +125,7 @@ def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
     def beat() -> None:
         # A lost connection costs one beat, and the lease lasts for several.
         while not done.wait(HEARTBEAT_SECONDS):
-            with suppress(psycopg.OperationalError), psycopg.connect(dsn, autocommit=True) as connection:
+            with suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as connection:
                 _try_lease(connection, tables, run_id)
                 while not done.wait(HEARTBEAT_SECONDS):
                     _try_lease(connection, tables, run_id)

@@ -18,9 +18,9 @@ import psycopg
 from psycopg import sql
 
 from audited_load.erasing.register import find_delivered
-from audited_load.errors import BadDataError, PipelineError, RefusedError, UnavailableError
+from audited_load.errors import PipelineError, RefusedError
 from audited_load.report import CleanReport
-from audited_load.warehouse.refusal import name_refusal
+from audited_load.warehouse.refusal import as_pipeline_error, quotes_no_value
 from audited_load.warehouse.replays import close_replayed_again
 from audited_load.warehouse.tables import Tables
 
@@ -149,23 +149,15 @@ def connect(dsn: str) -> Iterator[psycopg.Connection]:
     Raises:
         UnavailableError: The server is away, restarts, is out of room, or a lock was not to be had.
         BadDataError: The data breaks a constraint of the table.
+        RefusedError: Tables, rights or the server are not what the code expects.
     """
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
             yield connection
     except PipelineError:
         raise
-    except (psycopg.errors.IntegrityError, psycopg.errors.DataError) as error:
-        # The server's own text may quote a value: `invalid input syntax for type bigint: "..."`.
-        raise BadDataError(
-            f"The database refused the data: {name_refusal(error)} (SQLSTATE {error.sqlstate}).",
-            "Nothing was published. File and table disagree: check for a changed column rule.",
-        ) from None
-    except psycopg.OperationalError as error:
-        raise UnavailableError(
-            f"The database can't be used now: {error.diag.message_primary or str(error).strip()}.",
-            "Check that it runs and has room; the step is safe to run again.",
-        ) from error
+    except psycopg.Error as error:
+        raise as_pipeline_error(error) from (error if quotes_no_value(error) else None)
 
 
 @dataclass(frozen=True)

@@ -9,63 +9,19 @@ operations.dbt_test_results   one row a test and invocation of dbt, written by a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from audited_load.warehouse.migrate import Migrations, migrate
 from audited_load.warehouse.schemas import create_alone
 from audited_load.warehouse.tables import Tables
 
 SCHEMA = "operations"
 SHAPED_RECORDS = 5_000
 """How many refused records of a load are looked at for shapes: enough to see a pattern, quick at any number."""
-
-# What a reason quotes is masked: letters become a, digits 9; of the rest, only what can't be part of a name stays.
-_STATEMENTS = (
-    r"""
-    do $body$ begin
-        if to_regclass('operations.rejected_shapes') is null then
-            create view operations.rejected_shapes as
-            with refused as (
-                select l.load_id, r.reasons from {loads} as l
-                cross join lateral (
-                    select reasons from {rejects} where load_id = l.load_id
-                    order by source_record limit {shaped}
-                ) as r
-            ),
-            quoted as (
-                select load_id, part[1] as column_name, part[2] as refusal, left(coalesce(part[3], ''), 40) as text
-                from refused,
-                    regexp_matches(
-                        '; ' || reasons, '; ([a-z_]+?):([a-z_]+?): (?:''(.*?)'' (?=[a-z])|a value is required)', 'g'
-                    ) as part
-            )
-            select load_id, column_name, refusal,
-                translate(
-                    regexp_replace(text, '[^] 0-9a-z.,:;/+*()[%#_€£$''"?!=@&-]', 'a', 'gi'),
-                    'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789',
-                    'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa9999999999'
-                ) as shape,
-                count(*) as records
-            from quoted group by 1, 2, 3, 4;
-        end if;
-    end $body$
-    """,
-    """
-    create table if not exists operations.dbt_test_results (
-        invocation_id text not null,
-        test_name text not null,
-        run_id text,
-        model text,
-        status text not null,
-        failures bigint,
-        seconds double precision not null,
-        finished_at timestamptz not null default now(),
-        primary key (invocation_id, test_name)
-    )
-    """,
-    "create index if not exists dbt_test_results_by_time on operations.dbt_test_results (finished_at)",
-)
+_FOLDER = Path(__file__).with_name("migrations") / SCHEMA
 _GRANTS = (
     "grant usage on schema operations to {role}",
     "grant select on operations.rejected_shapes, operations.dbt_test_results to {role}",
@@ -76,7 +32,7 @@ _WRITE = "grant insert on operations.dbt_test_results to {role}"
 def create_operations(
     connection: psycopg.Connection, tables: Tables, readers: Iterable[str], writers: Iterable[str]
 ) -> None:
-    """Make what is in the schema `operations`, if absent.
+    """Bring what is in the schema `operations` to where the code is.
 
     Args:
         connection: As the role that owns the tables.
@@ -84,10 +40,13 @@ def create_operations(
         readers: Roles that may read.
         writers: Roles as which dbt runs: they add the results of its tests.
     """
+    # Noted beside the tables that they show: with others in their place, they are made anew.
+    migrations = Migrations(SCHEMA, tables.schema, _FOLDER)
     with connection.transaction():
         create_alone(connection, SCHEMA)
-        for statement in _STATEMENTS:
-            connection.execute(tables.fill(statement, shaped=sql.Literal(SHAPED_RECORDS)))
+    migrate(connection, migrations, lambda text: tables.fill(text, shaped=sql.Literal(SHAPED_RECORDS)))
+    with connection.transaction():
+        create_alone(connection, SCHEMA)
         for roles, grants in ((readers, _GRANTS), (writers, (_WRITE,))):
             for role in roles:
                 if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():

@@ -189,14 +189,6 @@ def is_made(connection: psycopg.Connection, tables: Tables) -> bool:
     return bool(row and row[0])
 
 
-def is_current(connection: psycopg.Connection, tables: Tables) -> bool:
-    """Tell whether the quarantine is not one that an earlier commit made."""
-    statement = (
-        "select 1 from pg_attribute where attrelid = to_regclass({quarantine_name}) and attname = 'is_visible'"
-    )
-    return connection.execute(tables.fill(statement)).fetchone() is not None
-
-
 def find_loads(connection: psycopg.Connection, tables: Tables) -> list[RefusingLoad]:
     """Find the loads of which refused records are kept, in order."""
     with connection.cursor(row_factory=class_row(RefusingLoad)) as cursor:

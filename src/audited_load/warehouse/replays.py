@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from audited_load.warehouse.tables import Tables
 
 _FORGET = "delete from {replays} where sha256 = %s"
-_ENTER = "insert into {replays} (sha256, reject_id) select %s, unnest(%s::uuid[])"
+_ENTER = "insert into {replays} (sha256, reject_id, key) values (%s, %s, %s) on conflict do nothing"
 _IS_REPLAY = """
     select 1 from {replays} as r inner join {loads} as l on l.sha256 = r.sha256 where l.load_id = any(%s) limit 1
 """
@@ -20,7 +21,14 @@ _CLOSE = """
     from {loads} as l
     inner join {replays} as r on r.sha256 = l.sha256
     inner join {quarantine} as q on q.reject_id = r.reject_id
-    where l.load_id = any(%s) and q.status <> 'closed'
+    where l.load_id = any(%s) and q.status <> 'closed' and not exists (
+        -- A copy that gave way to what readers see is no repair.
+        select 1 from {rejects} as o inner join {replays} as copy on copy.sha256 = l.sha256
+        where o.load_id = l.load_id and copy.reject_id = r.reject_id and copy.key = case
+            when o.reasons like 'record:outdated%%' and pg_input_is_valid(o.raw_record, 'jsonb')
+                then o.raw_record::jsonb ->> {key_name}
+        end
+    )
     order by q.reject_id, l.load_id desc
     on conflict (reject_id) do update
     set closed_by = excluded.closed_by, seen_by = excluded.seen_by, closed_at = now()
@@ -39,18 +47,21 @@ _FORGET_GONE = (
 )
 
 
-def enter_replay(connection: psycopg.Connection, tables: Tables, sha256: str, reject_ids: Sequence[UUID]) -> None:
+def enter_replay(
+    connection: psycopg.Connection, tables: Tables, sha256: str, copies: Sequence[tuple[UUID, str]]
+) -> None:
     """Note which records a repaired file is to close: whoever publishes it closes them.
 
     Args:
         connection: As the role that owns the quarantine.
         tables: Their names.
         sha256: Of the file; what was noted of it before is forgotten.
-        reject_ids: The records.
+        copies: Each record, and the key of a repaired copy of it.
     """
     with connection.transaction():
         connection.execute(tables.fill(_FORGET), (sha256,))
-        connection.execute(tables.fill(_ENTER), (sha256, list(reject_ids)))
+        with connection.cursor() as cursor:
+            cursor.executemany(tables.fill(_ENTER), [(sha256, *copy) for copy in copies])
 
 
 def close_replayed(connection: psycopg.Connection, tables: Tables, load_ids: Sequence[int]) -> None:
@@ -63,7 +74,7 @@ def close_replayed(connection: psycopg.Connection, tables: Tables, load_ids: Seq
     """
     # The view reads all of the quarantine.
     if connection.execute(tables.fill(_IS_REPLAY), (list(load_ids),)).fetchone():
-        connection.execute(tables.fill(_CLOSE), (list(load_ids),))
+        connection.execute(tables.fill(_CLOSE, key_name=sql.Literal(tables.feed.key)), (list(load_ids),))
         connection.execute(tables.fill(_FORGET_CLOSED), (list(load_ids),))
 
 

@@ -1,4 +1,4 @@
-"""The warehouse's tables and views for one feed, as SQL.
+"""The warehouse's tables and views for one feed, by name.
 
 ```
 <schema>.<feed>_generations   partitioned by generation: one partition a published load
@@ -12,6 +12,8 @@
 <schema>.quarantine_counts    view: how many of them by status and reason, and no raw text
 <schema>.loads                ledger: one row a load, which is one file of one run
 <schema>.published_load       view: the ledger's row of the load that readers see
+<schema>.erasures, <schema>.scrubbed_files   who was erased, and from which files
+<schema>.migrations           which of the files in `migrations/`, and of the feed's own, made all this
 ```
 
 A view over a pointer, and not a rename, because readers must never wait for DDL: moving the pointer is one
@@ -20,17 +22,14 @@ row updated (docs/adr/0002).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-import psycopg
 from psycopg import sql
 
-from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, WholeNumber
-from audited_load.warehouse.quarantine_tables import QUARANTINE
-from audited_load.warehouse.schemas import create_alone
+from audited_load.columns import Feed
+from audited_load.warehouse.migrate import Migrations
 
-INTEGER_MAX = 2**31 - 1
 PROVENANCE = ("loaded_at", "load_id", "source_record")
 CONFIRMED_BY = "confirmed_by"
 """The load that delivered a row last, with the same values or others: it decides whether a late one is too late."""
@@ -43,10 +42,23 @@ class Tables:
     Attributes:
         feed: The columns.
         schema: Name of the schema.
+        folder: Of the feed's own migrations, such as a column more; None if it has none.
     """
 
     feed: Feed
     schema: str
+    folder: Path | None = None
+
+    @property
+    def migrations(self) -> tuple[Migrations, ...]:
+        """The migrations of the tables: the engine's, then the feed's."""
+        engine = Migrations("engine", self.schema, Path(__file__).with_name("migrations") / "cleaned")
+        return (engine, Migrations("feed", self.schema, self.folder)) if self.folder else (engine,)
+
+    @property
+    def total_columns(self) -> list[str]:
+        """Names of the ledger's columns for the control totals: of a file, and of what readers see then."""
+        return [f"{of}_{total.name}" for of in ("total", "visible") for total in self.feed.totals]
 
     def named(self, suffix: str = "") -> sql.Identifier:
         """Name the feed's table with a suffix, such as `_incoming`."""
@@ -86,6 +98,8 @@ class Tables:
             closed=self.named("_rejected_closed"),
             replays=self.named("_rejected_replays"),
             quarantine_counts=self.other("quarantine_counts"),
+            erasures=self.other("erasures"),
+            scrubbed_files=self.other("scrubbed_files"),
             quarantine_name=sql.Literal(f"{self.schema}.{self.feed.name}_rejected"),
             changes=self.named("_changes"),
             changed=self.named("_changed"),
@@ -95,180 +109,8 @@ class Tables:
             published_load=self.other("published_load"),
             lease=self.other("lease"),
             generation_numbers=self.other("generation_numbers"),
-            loads_name=sql.Literal(f"{self.schema}.loads"),
             view_name=sql.Literal(f"{self.schema}.{self.feed.name}"),
-            published_name=sql.Literal(f"{self.schema}.published"),
             published_load_name=sql.Literal(f"{self.schema}.published_load"),
             key=sql.Identifier(self.feed.key),
             **parts,
         )
-
-
-def create_tables(connection: psycopg.Connection, tables: Tables, readers: Iterable[str]) -> None:
-    """Make the tables and the views if they are absent; the schema is there.
-
-    Args:
-        connection: As the role that is to own them.
-        tables: Their names.
-        readers: Roles that may read the views, never the tables or the raw text of rejects.
-    """
-    columns = sql.SQL(", ").join(_column_sql(column) for column in tables.feed.columns)
-    totals = sql.SQL(", ").join(
-        sql.SQL("{} numeric").format(sql.Identifier(f"{of}_{total.name}"))
-        for of in ("total", "visible")
-        for total in tables.feed.totals
-    )
-    names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, *PROVENANCE]))
-    with connection.transaction():
-        create_alone(connection, tables.schema)
-        for statement in (*_STATEMENTS, *QUARANTINE):
-            connection.execute(tables.fill(statement, columns=columns, totals=totals, names=names))
-        for role in readers:
-            if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
-                for statement in _GRANTS:
-                    connection.execute(tables.fill(statement, role=sql.Identifier(role)))
-
-
-def _column_sql(column: Column) -> sql.Composed:
-    match column.kind:
-        case WholeNumber(_, maximum):
-            kind = "integer" if maximum <= INTEGER_MAX else "bigint"
-        case Amount(precision, scale):
-            kind = f"numeric({precision}, {scale})"
-        case CalendarDate():
-            kind = "date"
-        case Text():
-            kind = "text"
-    null = sql.SQL("not null" if column.required else "null")
-    return sql.SQL("{} {} {}").format(sql.Identifier(column.name), sql.SQL(kind), null)
-
-
-_STATEMENTS = (
-    "create sequence if not exists {generation_numbers}",
-    """
-    create table if not exists {loads} (
-        load_id bigint generated always as identity primary key,
-        run_id text not null,
-        run_date timestamptz not null,
-        generation bigint,
-        mode text not null check (mode in ('replace', 'merge')),
-        source_name text not null,
-        sha256 text not null,
-        bytes bigint not null,
-        read bigint not null,
-        accepted bigint not null,
-        quarantined bigint not null,
-        duplicates bigint not null,
-        superseded bigint not null,
-        inserted bigint,
-        updated bigint,
-        unchanged bigint,
-        outdated bigint,
-        visible_rows bigint,
-        {totals},
-        rule_counts jsonb not null,
-        reason_counts jsonb not null,
-        encoding text not null,
-        delimiter text not null,
-        header jsonb not null,
-        started_at timestamptz not null,
-        published_at timestamptz,
-        status text not null check (status in ('loading', 'published', 'unchanged', 'rolled_back')),
-        previous_load bigint references {loads} (load_id),
-        code_version text not null,
-        confirmed_for timestamptz,
-        unique (run_id, source_name, sha256, code_version),
-        check (read = accepted + quarantined + duplicates),
-        check (accepted = inserted + updated + unchanged + outdated),
-        check ((status in ('published', 'rolled_back')) = (generation is not null and published_at is not null))
-    )
-    """,
-    """
-    create table if not exists {generations} (
-        {columns},
-        loaded_at timestamptz not null,
-        load_id bigint not null,
-        source_record bigint not null,
-        confirmed_by bigint not null,
-        generation bigint not null,
-        primary key (generation, {key})
-    ) partition by list (generation)
-    """,
-    """
-    create table if not exists {published} (
-        only_row boolean primary key default true check (only_row),
-        generation bigint not null,
-        load_id bigint not null references {loads} (load_id),
-        can_roll_back boolean not null default true,
-        changes_since bigint
-    )
-    """,
-    """
-    create table if not exists {changes} (
-        sign smallint not null check (sign in (-1, 1)),
-        {columns},
-        loaded_at timestamptz not null,
-        load_id bigint not null,
-        source_record bigint not null,
-        confirmed_by bigint not null,
-        generation bigint not null,
-        primary key (sign, {key})
-    )
-    """,
-    """
-    create table if not exists {lease} (
-        only_row boolean primary key default true check (only_row),
-        holder text not null,
-        expires_at timestamptz not null
-    )
-    """,
-    # Made before an unchanged `replace` counted for its day: what the ledger knows of those is entered.
-    """
-    do $body$ begin
-        if not exists (
-            select 1 from pg_attribute where attrelid = to_regclass({loads_name}) and attname = 'confirmed_for'
-        ) then
-            set local lock_timeout = '10s';
-            alter table {loads} add column confirmed_for timestamptz;
-            update {loads} as l set confirmed_for = (
-                select max(u.run_date) from {loads} as u
-                where u.status = 'unchanged' and u.mode = 'replace' and u.load_id > l.load_id
-                    and (u.sha256, u.code_version) = (l.sha256, l.code_version)
-            )
-            where l.status = 'published' and l.mode = 'replace'
-                and l.generation = (select generation from {published});
-        end if;
-    end $body$
-    """,
-    # `create or replace view` would take a lock that readers wait for.
-    """
-    do $body$ begin
-        -- Made before the marts could be merged.
-        if not exists (
-            select 1 from pg_attribute where attrelid = to_regclass({published_name}) and attname = 'changes_since'
-        ) then
-            alter table {published} add column changes_since bigint;
-            drop view if exists {published_load};
-            drop table if exists {replaced};
-        end if;
-        if to_regclass({view_name}) is null then
-            create view {view} as
-            select {names} from {generations}
-            where generation = (select generation from {published});
-        end if;
-        if to_regclass({published_load_name}) is null then
-            create view {published_load} as
-            select loads.*, published.changes_since from {loads} as loads
-            inner join {published} as published on loads.load_id = published.load_id;
-            create view {changed} as
-            select sign, {names} from {changes}
-            where (select changes_since from {published}) is not null;
-        end if;
-    end $body$
-    """,
-)
-
-_GRANTS = (
-    "grant usage on schema {schema} to {role}",
-    "grant select on {view}, {published_load}, {changed}, {loads}, {quarantine_counts} to {role}",
-)
