@@ -17,7 +17,10 @@ create table if not exists {closed} (
     closed_at timestamptz not null default now()
 );
 
-create table if not exists {replays} (
+-- What an earlier one noted was of a replay under way, which is to be given again.
+drop table if exists {replays};
+
+create table {replays} (
     sha256 text not null,
     reject_id uuid not null,
     key text not null,
