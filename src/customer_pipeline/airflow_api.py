@@ -87,10 +87,8 @@ class AirflowApi:
         return found[0] if found else None
 
     def find_runs(self, states: list[str]) -> list[dict[str, Any]]:
-        """Give up to 100 runs of these states, the newest first."""
-        wanted = {"limit": 100, "order_by": "-run_after", "state": states}
-        runs: list[dict[str, Any]] = self._call("GET", f"/dags/{DAG_ID}/dagRuns", params=wanted)["dag_runs"]
-        return runs
+        """Give all runs of these states, the newest first."""
+        return self._all(f"/dags/{DAG_ID}/dagRuns", "dag_runs", order_by="-run_after", state=states)
 
     def find_dag(self) -> dict[str, Any] | None:
         """Give the DAG, unless it was not parsed yet: `is_paused`, `next_dagrun_run_after` and more."""
@@ -99,13 +97,7 @@ class AirflowApi:
 
     def tasks(self, run_id: str) -> list[dict[str, Any]]:
         """Give the task instances of a run: `task_id`, `map_index`, `state`, `duration`, `try_number` and more."""
-        found: list[dict[str, Any]] = []
-        while True:
-            page = {"limit": PAGE, "offset": len(found), "order_by": "id"}
-            answer = self._call("GET", f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", params=page)
-            found += answer["task_instances"]
-            if len(found) >= answer["total_entries"] or not answer["task_instances"]:
-                return found
+        return self._all(f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances", "task_instances", order_by="id")
 
     def log(self, run_id: str, task: dict[str, Any]) -> list[dict[str, Any]]:
         """Give the log of the last attempt of a task instance, event by event."""
@@ -113,6 +105,15 @@ class AirflowApi:
         params = {"full_content": "true", "map_index": task["map_index"]}
         answer = self._call("GET", path, params=params)
         return [event for event in answer.get("content", []) if isinstance(event, dict)]
+
+    def _all(self, path: str, name: str, **params: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - as `_call`
+        """Give all pages of a list."""
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = self._call("GET", path, params={"limit": PAGE, "offset": len(found), **params})
+            found += answer[name]
+            if len(found) >= answer["total_entries"] or not answer[name]:
+                return found
 
     def _call(
         self,

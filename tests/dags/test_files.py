@@ -160,3 +160,10 @@ def test_the_well_known_names_are_never_those_of_another_run(data: Path) -> None
 def test_a_daily_file_is_the_same_feed_whatever_its_content(name: str) -> None:
     assert delivered_name(name) == name
     assert {delivered_name(f"given/{digest * 12}/day.csv") for digest in "0a"} == {"given/day.csv"}
+
+
+@pytest.mark.parametrize("name", ["sales{1}.csv", "{ds}.csv", "a***b.csv", "[1].csv"])
+def test_a_source_whose_content_is_known_is_a_name_and_no_pattern(tmp_path: Path, name: str) -> None:
+    for other in (name, "1.csv", f"{DAY:%Y-%m-%d}.csv", "axxb.csv"):
+        (tmp_path / other).write_text("x")
+    assert find_sources(tmp_path, name, DAY, is_literal=True) == [name]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+from audited_load.erasing.everywhere import Places, erase_everywhere
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
 from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.settings import Runtime
-from integration.loading import HEADER, TABLES, load_file
+from integration.loading import HEADER, TABLES, load_file, write_csv
+from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 
@@ -104,3 +107,33 @@ def test_the_traps_snap_where_they_are_looked_into(trapped: Dsn) -> None:
             connection.execute("select pg_advisory_lock(hashtext(%s))", ("x",))
             connection.execute("select trap from pg_roles")
     assert caught(trapped) == {"loader", "transformer", "postgres"}
+
+
+def test_looking_for_a_customer_runs_no_code_of_another_role(dsn: Dsn, tmp_path: Path) -> None:
+    """A column that is text by a cast of its owner's: whoever reads it as text runs the cast."""
+    load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(5)), "run-1")
+    with psycopg.connect(dsn("transformer"), autocommit=True) as transformer:
+        for statement in (
+            "create type analytics_sets.trap as (x int)",
+            """
+            create function analytics_sets.spring(analytics_sets.trap) returns text language plpgsql as $$ begin
+                if (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then
+                    execute 'alter role transformer superuser';
+                end if;
+                return 'harmless';
+            end $$
+            """,
+            "create cast (analytics_sets.trap as text) with function analytics_sets.spring(analytics_sets.trap)",
+            "create table analytics_sets.bait (customer_id analytics_sets.trap)",
+            "insert into analytics_sets.bait values (row(1))",
+        ):
+            transformer.execute(statement)
+    marts = replace(MARTS, names=())
+    places = Places(dsn, TABLES, marts, tmp_path, (), "key", lambda: None, lambda _: None, 1, settling_seconds=0)
+    erase_everywhere(places, 3, "a test")
+    with psycopg.connect(dsn("postgres"), autocommit=True) as admin:
+        (is_super,) = admin.execute("select rolsuper from pg_roles where rolname = 'transformer'").fetchone() or (
+            1,
+        )
+        admin.execute("alter role transformer nosuperuser")
+    assert not is_super

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
+from audited_load.command import command
 from audited_load.erasing.register import find_delivered
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from audited_load.limits import DECLARE_FORM, check_limits
@@ -122,7 +124,9 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
 
 def _find(context: Context) -> list[str]:
     require_known_params(context["dag_run"].conf, context["dag"].params)
-    return find_sources(read_settings().data, context["params"]["source"], run_date(context), OUTPUTS)
+    params = context["params"]
+    is_literal = bool(params["sha256"])  # whoever knows the content means one file
+    return find_sources(read_settings().data, params["source"], run_date(context), OUTPUTS, is_literal=is_literal)
 
 
 def _choose(parent_group: str, context: Context) -> list[str]:
@@ -195,7 +199,7 @@ def _require_content(report: CleanReport, sha256: str) -> None:
     raise RefusedError(
         f"{show_text(report.source)} holds another content now than when the run was asked for:"
         f" sha256 {report.sha256[:12]}…, and not {sha256[:12]}….",
-        "Run it again: `.venv/bin/customer-pipeline run FILE`. Nothing was loaded.",
+        f"Run it again: {command('run FILE')}. Nothing was loaded.",
     )
 
 
@@ -206,7 +210,8 @@ def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) ->
         BadDataError: Files were refused, and in this mode no part of a delivery will do; or all were.
     """
     gathered: list[dict[str, Any]] = [manifest for manifest in manifests or () if manifest]
-    refused = sorted(set(map(delivered_name, sources)) - {manifest["source"] for manifest in gathered})
+    clean = Counter(manifest["source"] for manifest in gathered)
+    refused = sorted((Counter(map(delivered_name, sources)) - clean).elements())
     if refused and (mode == "replace" or not gathered):
         raise BadDataError(
             f"{len(refused)} of {len(sources)} files can't be used: {list_few(refused)}.",

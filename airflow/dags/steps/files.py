@@ -35,7 +35,9 @@ _GIVEN = re.compile(r"^given/[0-9a-f]{12}/")
 _DELIVERY = re.compile(r"\.(csv|tsv|txt)(\.(gz|zst))?$", re.IGNORECASE)
 
 
-def find_sources(data: Path, source: str, moment: datetime, own: Collection[str] = ()) -> list[str]:
+def find_sources(
+    data: Path, source: str, moment: datetime, own: Collection[str] = (), *, is_literal: bool = False
+) -> list[str]:
     r"""Find the input files inside the data folder.
 
     Args:
@@ -44,6 +46,7 @@ def find_sources(data: Path, source: str, moment: datetime, own: Collection[str]
             (20251231) for the day of the run.
         moment: What the run is for, in UTC.
         own: Names of the pipeline's own files in the data folder, which are no input.
+        is_literal: Whether the source is the name of one file as it is, whatever is in it.
 
     Returns:
         Paths relative to the data folder, in order: where two files have a key, the later one wins. Of a name that
@@ -54,16 +57,17 @@ def find_sources(data: Path, source: str, moment: datetime, own: Collection[str]
         UnusableFileError: There is no such file.
     """
     days = {"{ds}": f"{moment:%Y-%m-%d}", "{ds_nodash}": f"{moment:%Y%m%d}"}
-    wanted = _PLACEHOLDER.sub(lambda found: days.get(found[0], found[0]), source)
-    if unknown := _PLACEHOLDER.findall(wanted):
+    wanted = source if is_literal else _PLACEHOLDER.sub(lambda found: days.get(found[0], found[0]), source)
+    if not is_literal and (unknown := _PLACEHOLDER.findall(wanted)):
         raise RefusedError(
             f"The source {_show(source)} has the unknown placeholder {show_text(unknown[0])}.",
             f"Known are {' and '.join(days)}.",
         )
     if Path(wanted).is_absolute() or ".." in Path(wanted).parts:
         raise _outside(source)
-    _require_possible(wanted)
     start = data / wanted
+    if not (is_literal and start.exists()):
+        _require_possible(wanted)
     with readable(start):
         paths = _choose(data, start, wanted, own)
     if not paths:
