@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.env_file import CONTAINER_USER, DECIDED_BY_ENV_FILE, read_env_file
@@ -25,7 +26,10 @@ SERVICES = {
 """Our names of the services → those in docker-compose.yml."""
 
 INIT = "airflow-init"
-START_SECONDS = 300
+SILENT_SECONDS = 300
+"""How long the containers may log nothing at all before they are healthy."""
+MOST_SECONDS = 1200
+"""How long they may take in all."""
 _IMAGES = (
     "If an image or a package can't be had: connect, or name copies of the images that you can reach, PYTHON_IMAGE"
     " and POSTGRES_IMAGE in `.env` (see .env.example). Without Docker: `RUNTIME=embedded make up`."
@@ -71,15 +75,16 @@ def start_stack(runtime: Runtime) -> None:
         return
     _make_folders(runtime)
     _build(runtime)
+    since = datetime.now(UTC)
     if _compose(runtime, "up", "-d", "--remove-orphans").returncode:
         ended = read_containers(runtime).get(INIT)
         if ended and ended.state == "exited" and not ended.status.startswith("Exited (0)"):
-            raise _failure(runtime, INIT, "could not prepare the database")
+            raise _failure(runtime, INIT, "could not prepare the database", since)
         raise UnavailableError(
             "Docker could not start the stack; what it said is above.",
             f"If a port is taken: change it in `.env`, then `make up` again. {_IMAGES}",
         )
-    _wait_until_healthy(runtime)
+    _wait_until_healthy(runtime, since)
 
 
 def stop_stack(runtime: Runtime, *, with_data: bool = False) -> None:
@@ -167,12 +172,17 @@ def _build(runtime: Runtime) -> None:
         raise UnavailableError(f"Docker could not build the image:\n{end}", _IMAGES)
 
 
-def _wait_until_healthy(runtime: Runtime) -> None:
-    deadline = time.monotonic() + START_SECONDS
+def _wait_until_healthy(runtime: Runtime, since: datetime) -> None:
+    """Wait for as long as the containers make progress, which their logs show."""
+    began = changed = time.monotonic()
+    said = ""
     while waiting := _unhealthy(runtime):
-        if time.monotonic() > deadline:
-            raise _failure(runtime, waiting[0], f"is not healthy after {START_SECONDS} s")
-        time.sleep(0.5)
+        now = time.monotonic()
+        if (says := _logs(runtime, since, "--tail=1")) != said:
+            said, changed = says, now
+        if now - changed > SILENT_SECONDS or now - began > MOST_SECONDS:
+            raise _failure(runtime, waiting[0], f"is not healthy after {now - began:.0f} s", since)
+        time.sleep(1)
 
 
 def _unhealthy(runtime: Runtime) -> list[str]:
@@ -180,13 +190,18 @@ def _unhealthy(runtime: Runtime) -> list[str]:
     return [name for name in SERVICES.values() if name not in containers or not containers[name].is_healthy]
 
 
-def _failure(runtime: Runtime, service: str, problem: str) -> UnavailableError:
-    command, environment = compose_command(runtime, "logs", "--no-color", "--tail=25", service)
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+def _failure(runtime: Runtime, service: str, problem: str, since: datetime) -> UnavailableError:
     return UnavailableError(
-        f"{service} {problem}. The end of its log:\n{done.stdout.strip()[-3000:]}",
+        f"{service} {problem}. The end of its log since the start:\n"
+        f"{_logs(runtime, since, '--tail=25', service).strip()[-3000:]}",
         "Correct what the log names, then `make restart`.",
     )
+
+
+def _logs(runtime: Runtime, since: datetime, *arguments: str) -> str:
+    moment = since.isoformat(timespec="seconds")
+    command, environment = compose_command(runtime, "logs", "--no-color", f"--since={moment}", *arguments)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
 
 
 def _make_folders(runtime: Runtime) -> None:
