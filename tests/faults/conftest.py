@@ -258,6 +258,9 @@ def run(
         "rejected_closed",
         "rejected_replays",
         "changes",
+        "erasures",
+        "scrubbed_files",
+        "migrations",
     }
     assert not list(work.glob("run-out/.cleaning-*"))
     assert seen == {before, after}

@@ -461,6 +461,7 @@ def test_the_register_says_when_and_by_whom_and_no_id(
     load_file(dsn("loader"), _delivery(pipeline), "run-1")
     key = pipeline.secrets["erasure"]
     with psycopg.connect(dsn("loader"), autocommit=True) as connection:
+        connection.execute("drop table cleaned_data.migrations, cleaned_data.erasures")
         connection.execute(
             "create table cleaned_data.erasures (erasure_id bigint generated always as identity primary key,"
             " subject text not null, requested_at timestamptz not null default now(),"

@@ -181,7 +181,7 @@ def test_a_column_that_the_table_lacks_is_refused_with_a_remedy_and_before_anyth
     folder.mkdir()
     with pytest.raises(RefusedError, match="region is absent in the table and text null in the feed") as caught:
         create_all(dsn, feed_with(REGION, folder))
-    assert f"{folder}/0001_WHAT.sql" in caught.value.remedy
+    assert f"{tmp_path.name}/migrations/0001_WHAT.sql" in caught.value.remedy
     assert shape(dsn) == before
 
 

@@ -93,7 +93,8 @@ def require_columns(connection: psycopg.Connection, tables: Tables) -> None:
 
 def _next_file(tables: Tables) -> str:
     own = tables.migrations[-1]
-    return f"{own.folder}/{len(own.files()) + 1:04}_WHAT.sql"
+    # In a container the folder lies elsewhere than on the machine.
+    return f"{own.folder.parent.name}/{own.folder.name}/{len(own.files()) + 1:04}_WHAT.sql"
 
 
 def _show_columns(connection: psycopg.Connection, tables: Tables) -> None:
