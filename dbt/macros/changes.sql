@@ -38,15 +38,30 @@
 {% endmacro %}
 
 {% macro code_of_models() %}
-    {#- Rows of other models don't mix: what tells these models from others. Of macros, those that say what a row is. -#}
-    {% set parts = [staged_columns()] %}
+    {#- Rows of other models don't mix: what tells these models, and the macros that they use, from others. -#}
+    {% set parts, macros = [], [] %}
     {% for node in graph.nodes.values() | selectattr("resource_type", "equalto", "model") | sort(attribute="name") %}
         {% do parts.append(node.raw_code) %}
         {% for column in node.columns.values() %}
             {% do parts.append(column.name ~ " " ~ column.data_type) %}
         {% endfor %}
+        {% do macros.extend(node.depends_on.macros) %}
+    {% endfor %}
+    {% for name in with_their_own(macros) | sort %}
+        {% do parts.append(context[name.split(".")[-1]].macro.macro_sql) %}
     {% endfor %}
     {{ return(local_md5(parts | join("\n"))) }}
+{% endmacro %}
+
+{% macro with_their_own(names) %}
+    {#- Macros of this project, and those of it that they call. -#}
+    {% set found = [] %}
+    {% for name in names if name.startswith("macro." ~ project_name ~ ".") and name not in found %}
+        {% do found.append(name) %}
+        {# The list grows while it is read. #}
+        {% do names.extend(context[name.split(".")[-1]].macro.depends_on.macros) %}
+    {% endfor %}
+    {{ return(found) }}
 {% endmacro %}
 
 {% macro changed_transactions() %}
@@ -62,14 +77,13 @@
     {{ return("analytics_sets." ~ mart ~ "_s" ~ set_number) }}
 {% endmacro %}
 
-{% macro delta_of(relation) %}
-    {#- The rows of a mart that change; beside the view that shows the mart with them. -#}
-    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_delta"}, type="table")) }}
+{% macro beside(relation, suffix) %}
+    {#- A table beside a mart: its rows that change (`delta`), the keys of those that go (`gone`). -#}
+    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_" ~ suffix}, type="table")) }}
 {% endmacro %}
 
-{% macro gone_of(relation) %}
-    {#- Keys of the rows of a mart that go. -#}
-    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_gone"}, type="table")) }}
+{% macro delta_of(relation) %}
+    {{ return(beside(relation, "delta")) }}
 {% endmacro %}
 
 {% macro look_up(relation, alias, condition) %}

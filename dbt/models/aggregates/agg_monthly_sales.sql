@@ -1,4 +1,3 @@
-{{ config(unique_key=["customer_id", "transaction_month"], post_hook=["{{ analyze_table() }}"]) }}
 {% set facts = ref("fact_transactions") %}
 {% set set_number = published_set() %}
 

@@ -1,9 +1,3 @@
-{{
-    config(
-        unique_key=["product_id"],
-        post_hook=["{{ analyze_table() }}", "{{ restore_foreign_key('product_id') }}"]
-    )
-}}
 {% set set_number = published_set() %}
 
 with

@@ -1,12 +1,6 @@
 {{
     config(
-        unique_key=["transaction_id"],
-        indexes=[{"columns": ["customer_id", "transaction_date"]}, {"columns": ["product_id", "unit_price"]}],
-        post_hook=[
-            "{{ add_foreign_key('customer_id', ref('dim_customers')) }}",
-            "{{ add_foreign_key('product_id', ref('dim_products')) }}",
-            "{{ analyze_table() }}",
-        ]
+        indexes=[{"columns": ["customer_id", "transaction_date"]}, {"columns": ["product_id", "unit_price"]}]
     )
 }}
 {% set customers = ref("dim_customers") %}
