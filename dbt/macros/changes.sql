@@ -1,6 +1,7 @@
 {#-
-    A merge of a day leaves most of the marts as they are. Then a model computes only the rows that change, from the
-    marts that readers see and the rows that the merge touched (docs/adr/0011). These macros are what models need for it.
+    A merge of a day leaves most of the marts as they are. Then macros of a mart, `merge/<mart>.sql`, compute only the rows
+    that change, from the marts that readers see and the rows that the merge touched (docs/adr/0011). These macros are
+    what they need for it.
 -#}
 {% macro published_set() %}
     {#-
@@ -46,6 +47,9 @@
             {% do parts.append(column.name ~ " " ~ column.data_type) %}
         {% endfor %}
         {% do macros.extend(node.depends_on.macros) %}
+        {% for name in ["merge_" ~ node.name, "keys_" ~ node.name] if context[name] %}
+            {% do macros.append("macro." ~ project_name ~ "." ~ name) %}
+        {% endfor %}
     {% endfor %}
     {% for name in with_their_own(macros) | sort %}
         {% do parts.append(context[name.split(".")[-1]].macro.macro_sql) %}
@@ -93,3 +97,15 @@
     -#}
     cross join lateral (select * from {{ relation }} as found where {{ condition }} offset 0) as {{ alias }}
 {%- endmacro %}
+
+{% macro cte(statement, name, renamed=none) %}
+    {#-
+        A named part of a model's statement, word for word, so that a merge repeats no rule. Models are formatted so that
+        its last line is the first one that begins with a bracket.
+    -#}
+    {%- set found = modules.re.search("(?ms)^" ~ name ~ " as \\((.*?)^\\)", statement) -%}
+    {%- if not found -%}
+        {% do exceptions.raise_compiler_error("The statement of " ~ model.name ~ " has no part `" ~ name ~ " as (`.") %}
+    {%- endif -%}
+    {{ return((renamed or name) ~ " as (" ~ found.group(1) ~ ")") }}
+{% endmacro %}

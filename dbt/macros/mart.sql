@@ -1,8 +1,8 @@
 {% materialization mart, adapter="postgres" %}
     {#-
         A table, as the materialization of that name makes it; after a merge, a view of the published mart with the
-        rows that change. They lie in `<mart>_delta`, and the keys of those that go in `<mart>_gone`. A mart that has no
-        way of its own to compute them is built anew, and compared with what is published.
+        rows that change. They lie in `<mart>_delta`, and the keys of those that go in `<mart>_gone`. Macros of the mart,
+        `merge/<mart>.sql`, compute them; without, it is built anew, and compared with what is published.
     -#}
     {% set set_number = published_set() %}
     {% set delta, gone, whole = beside(this, "delta"), beside(this, "gone"), beside(this, "whole") %}
@@ -22,19 +22,20 @@
         {% do adapter.drop_relation(existing) %}
     {% endif %}
     {% do run_query("drop table if exists " ~ delta ~ ", " ~ gone ~ ", " ~ whole ~ " cascade") %}
-    {% if "published_set()" in model.raw_code %}
+    {% set merge = context["merge_" ~ model.name] %}
+    {% if merge %}
         {% call statement("main") %}
-            {{ get_create_table_as_sql(False, delta, sql) }}
+            {{ get_create_table_as_sql(False, delta, merge(sql, set_number)) }}
         {% endcall %}
         {% call statement("gone") %}
             create table {{ gone }} as
             select distinct {{ keys | join(", ") }}
             from (
-                select
-                    sign, transaction_id, coalesce(customer_id, -1) as customer_id, product_id, transaction_month
+                select {{ context["keys_" ~ model.name]() }}
                 from ({{ changed_transactions() }}) as changed
+                where sign = -1
             ) as touched
-            where sign = -1 and not exists (select 1 from {{ delta }} as d where {{ same(keys, "d", "touched") }})
+            where not exists (select 1 from {{ delta }} as d where {{ same(keys, "d", "touched") }})
         {% endcall %}
     {% else %}
         {% call statement("main") %}
