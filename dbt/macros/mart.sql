@@ -4,9 +4,8 @@
         rows that change. They lie in `<mart>_delta`, and the keys of those that go in `<mart>_gone`. Macros of the mart,
         `merge/<mart>.sql`, compute them; without, it is built anew, and compared with what is published.
     -#}
-    {% set set_number = published_set() %}
+    {% set keys, set_number = primary_key_of(model), published_set() %}
     {% set delta, gone, whole = beside(this, "delta"), beside(this, "gone"), beside(this, "whole") %}
-    {% set keys = primary_key_of(model) %}
     {% if set_number is none %}
         {% set built = materialization_table_default() %}
         {% do run_query("drop table if exists " ~ delta ~ ", " ~ gone) %}

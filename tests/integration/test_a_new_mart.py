@@ -131,3 +131,13 @@ def test_a_new_mart_is_kept_by_cosmos_and_other_dags_can_follow_it(runtime: Runt
     tasks = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.startswith("DBT-")}
     assert {f"DBT-Transformations.dbt_models.agg_daily_sales.{step}" for step in ("run", "test")} <= set(tasks)
     assert "analytics.agg_daily_sales" in tasks["DBT-Transformations.publish_marts"]
+
+
+@pytest.mark.usefixtures("dsn")
+def test_a_mart_without_a_primary_key_fails_at_its_first_build_and_not_at_the_first_merge(
+    project: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = project / "models" / "aggregates" / "agg_daily_sales.yml"
+    path.write_text(YML.replace(", {type: primary_key}", ""))
+    assert not parsed(project, tmp_path)("run", "--select", "agg_daily_sales")
+    assert "agg_daily_sales has no primary key" in capfd.readouterr().out
