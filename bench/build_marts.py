@@ -25,6 +25,7 @@ from merge_a_day import HEADER, load
 from server import running_server
 
 from audited_load.warehouse.load import connect
+from audited_load.warehouse.mart_manifest import read_marts
 from audited_load.warehouse.marts import publish_marts, roll_back_marts
 from customer_pipeline.feed import load_tables
 from customer_pipeline.settings import Runtime
@@ -175,7 +176,7 @@ def build_by_hand(runtime: Runtime, folder: Path) -> float:
     return time.monotonic() - started
 
 
-def publish(runtime: Runtime, waits: list[float]) -> float:
+def publish(runtime: Runtime, folder: Path, waits: list[float]) -> float:
     """Publish what dbt built, with a reader that looks all along; gives the seconds."""
     done = threading.Event()
 
@@ -186,13 +187,14 @@ def publish(runtime: Runtime, waits: list[float]) -> float:
                 connection.execute(LOOK).fetchone()
                 waits.append(time.monotonic() - started)
 
+    models = read_marts(folder / "target" / "manifest.json")
     with connect(runtime.dsn("transformer")) as connection:
         exists = connection.execute("select to_regclass('analytics.fact_transactions')").fetchone() != (None,)
         reader = threading.Thread(target=look_all_along)
         if exists:
             reader.start()
         started = time.monotonic()
-        publish_marts(connection, MARTS, grace_seconds=3600)
+        publish_marts(connection, MARTS, models, grace_seconds=3600)
         seconds = time.monotonic() - started
         done.set()
         if exists:

@@ -47,7 +47,7 @@ def main() -> None:
             create_operations(connection, TABLES, ("reader",), ("transformer",))
         run_dbt(runtime, folder, "run")
         run_tests(runtime, folder)
-        publish(runtime, [0.0])
+        publish(runtime, folder, [0.0])
         with psycopg.connect(runtime.dsn("reader")) as reader:
             row = reader.execute("select count(*) from analytics.agg_monthly_sales").fetchone()
         months = row[0] if row else 0

@@ -1,6 +1,7 @@
 {#-
-    A merge of a day leaves most of the marts as they are. Then a model computes only the rows that change, from the
-    marts that readers see and the rows that the merge touched (docs/adr/0011). These macros are what models need for it.
+    A merge of a day leaves most of the marts as they are. Then macros of a mart, `merge/<mart>.sql`, compute only the rows
+    that change, from the marts that readers see and the rows that the merge touched (docs/adr/0011). These macros are
+    what they need for it.
 -#}
 {% macro published_set() %}
     {#-
@@ -38,15 +39,33 @@
 {% endmacro %}
 
 {% macro code_of_models() %}
-    {#- Rows of other models don't mix: what tells these models from others. Of macros, those that say what a row is. -#}
-    {% set parts = [staged_columns()] %}
+    {#- Rows of other models don't mix: what tells these models, and the macros that they use, from others. -#}
+    {% set parts, macros = [], [] %}
     {% for node in graph.nodes.values() | selectattr("resource_type", "equalto", "model") | sort(attribute="name") %}
         {% do parts.append(node.raw_code) %}
         {% for column in node.columns.values() %}
             {% do parts.append(column.name ~ " " ~ column.data_type) %}
         {% endfor %}
+        {% do macros.extend(node.depends_on.macros) %}
+        {% for name in ["merge_" ~ node.name, "keys_" ~ node.name] if context[name] %}
+            {% do macros.append("macro." ~ project_name ~ "." ~ name) %}
+        {% endfor %}
+    {% endfor %}
+    {% for name in with_their_own(macros) | sort %}
+        {% do parts.append(context[name.split(".")[-1]].macro.macro_sql) %}
     {% endfor %}
     {{ return(local_md5(parts | join("\n"))) }}
+{% endmacro %}
+
+{% macro with_their_own(names) %}
+    {#- Macros of this project, and those of it that they call. -#}
+    {% set found = [] %}
+    {% for name in names if name.startswith("macro." ~ project_name ~ ".") and name not in found %}
+        {% do found.append(name) %}
+        {# The list grows while it is read. #}
+        {% do names.extend(context[name.split(".")[-1]].macro.depends_on.macros) %}
+    {% endfor %}
+    {{ return(found) }}
 {% endmacro %}
 
 {% macro changed_transactions() %}
@@ -62,14 +81,13 @@
     {{ return("analytics_sets." ~ mart ~ "_s" ~ set_number) }}
 {% endmacro %}
 
-{% macro delta_of(relation) %}
-    {#- The rows of a mart that change; beside the view that shows the mart with them. -#}
-    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_delta"}, type="table")) }}
+{% macro beside(relation, suffix) %}
+    {#- A table beside a mart: its rows that change (`delta`), the keys of those that go (`gone`). -#}
+    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_" ~ suffix}, type="table")) }}
 {% endmacro %}
 
-{% macro gone_of(relation) %}
-    {#- Keys of the rows of a mart that go. -#}
-    {{ return(relation.incorporate(path={"identifier": relation.identifier ~ "_gone"}, type="table")) }}
+{% macro delta_of(relation) %}
+    {{ return(beside(relation, "delta")) }}
 {% endmacro %}
 
 {% macro look_up(relation, alias, condition) %}
@@ -79,3 +97,15 @@
     -#}
     cross join lateral (select * from {{ relation }} as found where {{ condition }} offset 0) as {{ alias }}
 {%- endmacro %}
+
+{% macro cte(statement, name, renamed=none) %}
+    {#-
+        A named part of a model's statement, word for word, so that a merge repeats no rule. Models are formatted so that
+        its last line is the first one that begins with a bracket.
+    -#}
+    {%- set found = modules.re.search("(?ms)^" ~ name ~ " as \\((.*?)^\\)", statement) -%}
+    {%- if not found -%}
+        {% do exceptions.raise_compiler_error("The statement of " ~ model.name ~ " has no part `" ~ name ~ " as (`.") %}
+    {%- endif -%}
+    {{ return((renamed or name) ~ " as (" ~ found.group(1) ~ ")") }}
+{% endmacro %}

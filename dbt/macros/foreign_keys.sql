@@ -1,52 +1,79 @@
 {#-
-    Keys are added after the rows: checking one by one while they are written costs twenty times as much. Between a
-    table and a view there can be none; then the key is added, or checked, when the marts are published.
+    Foreign keys are what the constraints of a model's .yml say. They are added after the rows: checking one by one while
+    they are written costs twenty times as much. Between a table and a view there can be none; then the key is added, or
+    checked, when the marts are published.
+
+    dbt drops a rebuilt table's predecessor with cascade, and with it the keys that lead to it. A mart that is rebuilt alone
+    puts them back, if the other is there and fits. When it does not fit, the other is about to be rebuilt too, and
+    brings its own key.
 -#}
-{% macro add_foreign_key(column, parent) %}
-    do $body$ begin
-        if (
-            select count(*) from pg_class
-            where oid in ('{{ this }}'::regclass, '{{ parent }}'::regclass) and relkind = 'r'
-        ) = 2 then
-            alter table {{ this }}
-            add foreign key ({{ column }}) references {{ parent }} ({{ column }});
-        end if;
-    end $body$
+{% macro add_foreign_keys() %}
+    {%- if execute -%}
+        {%- for node in graph.nodes.values() if node.resource_type == "model" and node.config.materialized == "mart" -%}
+            {%- for key in foreign_keys_of(node) if this.name in [node.alias, key.parent] -%}
+                {%- set child = this.incorporate(path={"identifier": node.alias}) -%}
+                {%- set parent = this.incorporate(path={"identifier": key.parent}) -%}
+                do $body$ begin
+                    if (
+                        select count(*) from pg_class
+                        where oid in (to_regclass('{{ child }}'), to_regclass('{{ parent }}')) and relkind = 'r'
+                    ) = 2
+                        and not exists (
+                            select 1 from pg_constraint
+                            where
+                                contype = 'f'
+                                and conrelid = to_regclass('{{ child }}')
+                                and confrelid = to_regclass('{{ parent }}')
+                                and conkey = array(
+                                    select a.attnum
+                                    from unnest({{ texts(key.columns) }}) with ordinality as k (name, place)
+                                    inner join pg_attribute as a on k.name = a.attname and a.attrelid = conrelid
+                                    order by k.place
+                                )
+                        )
+                    then
+                        alter table {{ child }} add foreign key ({{ key.columns | join(", ") }})
+                        references {{ parent }} ({{ key.parent_columns | join(", ") }});
+                    end if;
+                {%- if this.name == key.parent and this.name != node.alias %}
+                exception when foreign_key_violation or undefined_column then
+                    null;
+                {%- endif %}
+                end $body$;
+            {%- endfor -%}
+        {%- endfor -%}
+    {%- endif -%}
 {% endmacro %}
 
-{% macro restore_foreign_key(column) %}
-    {#-
-        dbt drops a rebuilt table's predecessor with cascade, and with it the fact's foreign key to it.
-        A dimension that is rebuilt alone puts the key back, if the fact is there and fits. When it does not
-        fit, the fact is about to be rebuilt too, and brings its own key.
-    -#}
-    do $body$
-    begin
-        if (
-            select count(*) from pg_class
-            where oid in ('{{ this }}'::regclass, to_regclass('{{ this.schema }}.fact_transactions')) and relkind = 'r'
-        ) = 2
-            and not exists (
-                select 1 from pg_constraint
-                where
-                    contype = 'f'
-                    and conrelid = to_regclass('{{ this.schema }}.fact_transactions')
-                    and confrelid = to_regclass('{{ this }}')
-            )
-        then
-            alter table {{ this.schema }}.fact_transactions
-            add foreign key ({{ column }}) references {{ this }} ({{ column }});
-        end if;
-    exception when foreign_key_violation then
-        null;
-    end
-    $body$
+{% macro foreign_keys_of(node) %}
+    {#- Whether they stand beside the columns or below the model; `to` may be a ref, or the relation it leads to. -#}
+    {%- set constraints = [] -%}
+    {%- for column in node.columns.values() -%}
+        {%- for constraint in column.constraints -%}
+            {%- do constraints.append(dict(constraint, columns=[column.name])) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- set found = [] -%}
+    {%- for constraint in constraints + node.constraints if constraint.type == "foreign_key" -%}
+        {%- set name = modules.re.findall("\\w+", constraint.to) | last -%}
+        {%- set others = graph.nodes.values() | selectattr("resource_type", "equalto", "model") -%}
+        {%- set parent = others | selectattr("name", "equalto", name) | map(attribute="alias") | first | default(name) -%}
+        {%- do found.append(
+            {"columns": constraint.columns, "parent": parent, "parent_columns": constraint.to_columns}
+        ) -%}
+    {%- endfor -%}
+    {{ return(found) }}
 {% endmacro %}
 
-{% macro analyze_table() %}
-    do $body$ begin
-        if (select relkind from pg_class where oid = '{{ this }}'::regclass) = 'r' then
-            analyze {{ this }};
-        end if;
-    end $body$
+{% macro postgres__get_table_columns_and_constraints() %}
+    {#- What dbt writes into `create table`, but for foreign keys. -#}
+    {%- set columns = {} -%}
+    {%- for name, column in model.columns.items() -%}
+        {%- set constraints = column.constraints | rejectattr("type", "equalto", "foreign_key") | list -%}
+        {%- do columns.update({name: dict(column, constraints=constraints)}) -%}
+    {%- endfor -%}
+    {%- set constraints = model.constraints | rejectattr("type", "equalto", "foreign_key") | list -%}
+    {%- set lines = adapter.render_raw_columns_constraints(raw_columns=columns)
+        + adapter.render_raw_model_constraints(raw_constraints=constraints) -%}
+    ({{ lines | join(", ") }})
 {% endmacro %}

@@ -7,6 +7,7 @@ import getpass
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from audited_load.erasing.register import list_erasures
 from audited_load.errors import RefusedError, UnavailableError
 from audited_load.shown import escape_text
 from audited_load.warehouse.load import connect
+from audited_load.warehouse.mart_manifest import Mart, read_marts
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.compose import exec_command
 from customer_pipeline.environment import process_environment
@@ -195,19 +197,25 @@ def _print_files(what: str, paths: list[Path], console: Console) -> None:
         console.print(f"  and {len(paths) - SHOWN} more of this kind")
 
 
-def _build(runtime: Runtime) -> None:
-    """Build and test all models with dbt, from all rows; not the history, which is of what was published."""
+def _build(runtime: Runtime) -> Sequence[Mart]:
+    """Build and test all models with dbt, from all rows; not the history, which is of what was published.
+
+    Gives the marts that dbt says it has.
+    """
     arguments = ["--no-use-colors", "build", "--full-refresh", "--exclude-resource-type", "snapshot"]
     if runtime.kind == DOCKER:
+        project = runtime.home / "dbt"
         command, environment = exec_command(runtime, "scheduler", "dbt", *arguments, folder="/opt/dbt")
     else:
         environment = process_environment(runtime)
-        folder = environment["PIPELINE_DBT"]
+        project = Path(environment["PIPELINE_DBT"])
         command = [sys.executable, "-m", "dbt.cli.main", *arguments]
-        command += ["--project-dir", folder, "--profiles-dir", folder]
+        command += ["--project-dir", str(project), "--profiles-dir", str(project)]
+        environment["DBT_TARGET_PATH"] = "target"
     done = subprocess.run(command, env=environment, cwd=runtime.folder, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UnavailableError(
             f"The marts could not be built anew: {(done.stdout + done.stderr).strip()[-2000:]}",
             "Readers see the marts of before. Mend it, then erase the same customer again.",
         )
+    return read_marts(project / "target" / "manifest.json")

@@ -8,12 +8,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from audited_load.errors import RefusedError
 from audited_load.shown import DECLARE_ENCODING, escape_text
+from audited_load.warehouse.mart_manifest import read_models
 from pipeline_page import charts, texts
 from pipeline_page.runs import TASKS, run_address, task_address
 
 TABS = (("today", "Today"), ("quality", "Quality"), ("sales", "Sales"), ("loads", "Loads"))
-MARTS = ("stg_customer_transactions", "dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales")
 
 
 def make_environment() -> Environment:
@@ -32,7 +33,6 @@ def make_environment() -> Environment:
         "declare_encoding": DECLARE_ENCODING,
         "chart_config": charts.CONFIG,
         "tabs": TABS,
-        "marts": MARTS,
         "tasks": TASKS,
         "run_address": run_address,
         "task_address": task_address,
@@ -45,10 +45,15 @@ def _escape(value: object) -> object:
     return escape_text(value) if type(value) is str else value
 
 
-def docs_are_made() -> bool:
-    """Tell whether `make dbt-docs` has been run."""
-    project = os.environ.get("PIPELINE_DBT")
-    return bool(project) and (Path(project or "") / "target" / "catalog.json").exists()
+def documented_models() -> tuple[str, ...]:
+    """Give the models that dbt's documentation describes; none if `make dbt-docs` was not run."""
+    target = Path(os.environ.get("PIPELINE_DBT") or "") / "target"
+    if not (os.environ.get("PIPELINE_DBT") and (target / "catalog.json").exists()):
+        return ()
+    try:
+        return read_models(target / "manifest.json")
+    except RefusedError:  # just being written
+        return ()
 
 
 def render_view(environment: Environment, tab: str, context: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from pipeline_page.assets import ASSETS, HEADERS, VERSION, serve
 from pipeline_page.download import TABLES, write_csv
 from pipeline_page.ledger import find_loads, find_visible_load
 from pipeline_page.quality import find_quality, read_thresholds
-from pipeline_page.render import docs_are_made, make_environment, render_view
+from pipeline_page.render import documented_models, make_environment, render_view
 from pipeline_page.runs import FindRun
 from pipeline_page.sales import Sales, find_sales
 from pipeline_page.today import find_today
@@ -40,7 +40,9 @@ class _Site:
         self.login = f"{root}/api/v2/auth/login"
 
     def show(self, tab: str, context: dict[str, Any]) -> HTMLResponse:
-        text = render_view(self._environment, tab, context | self._common | {"docs": docs_are_made()})
+        text = render_view(
+            self._environment, tab, context | self._common | {"docs": documented_models() if tab == "sales" else ()}
+        )
         return HTMLResponse(text, headers=HEADERS)
 
     def say(self, message: str, remedies: list[str], command: str = "", *, is_bad: bool = False) -> HTMLResponse:

@@ -10,8 +10,7 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
-from steps.dbt_manifest import fresh_manifest
-from steps.dbt_transformations_pipeline import PROJECT
+from steps.dbt_manifest import PROJECT, fresh_manifest
 from steps.retry_policy import DbtRetryPolicy
 from steps.settings import read_settings
 from steps.task_errors import reported_errors

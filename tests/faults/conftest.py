@@ -145,8 +145,8 @@ class Run:
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait for a condition, at most half a minute and not beyond the end of a process."""
-    deadline = time.monotonic() + 30
+    """Wait for a condition, at most two minutes and not beyond the end of a process."""
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, "the point was never reached"
         if process is not None and process.poll() is not None:

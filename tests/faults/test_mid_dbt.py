@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from audited_load.warehouse.load import connect
+from audited_load.warehouse.mart_manifest import read_marts
 from audited_load.warehouse.marts import publish_marts
 from customer_pipeline.feed import load_tables
 from customer_pipeline.roles import make_roles_and_databases
@@ -45,9 +46,9 @@ def build(server: Server, target: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def publish(server: Server) -> None:
+def publish(server: Server, target: Path) -> None:
     with connect(server.runtime.dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, grace_seconds=60)
+        publish_marts(connection, MARTS, read_marts(target / "manifest.json"), grace_seconds=60)
 
 
 def finish(server: Server, target: Path) -> None:
@@ -55,7 +56,7 @@ def finish(server: Server, target: Path) -> None:
     process = build(server, target)
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
-    publish(server)
+    publish(server, target)
 
 
 @pytest.fixture(scope="module")
@@ -139,14 +140,17 @@ def test_killed_while_it_publishes(server: Server, target: Path) -> None:
     finished = build(server, target)
     assert finished.wait(timeout=300) == 0
     script = (
-        "import sys; from audited_load.warehouse.load import connect;"
+        "import sys; from pathlib import Path; from audited_load.warehouse.load import connect;"
+        "from audited_load.warehouse.mart_manifest import read_marts;"
         "from audited_load.warehouse.marts import publish_marts; from customer_pipeline.feed import load_tables\n"
         "with connect(sys.stdin.readline().strip()) as connection:\n"
-        "    publish_marts(connection, load_tables()[1], 60)"
+        "    publish_marts(connection, load_tables()[1], read_marts(Path(sys.argv[1])), 60)"
     )
     with psycopg.connect(server.runtime.dsn("postgres")) as blocker, server.admin() as admin:
         blocker.execute("lock table analytics_sets.published in share mode")
-        process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(target / "manifest.json")], stdin=subprocess.PIPE, text=True
+        )
         assert process.stdin is not None
         process.stdin.write(server.runtime.dsn("transformer") + "\n")
         process.stdin.flush()

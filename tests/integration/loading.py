@@ -11,11 +11,26 @@ from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, release_lease
 from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
+from audited_load.warehouse.mart_manifest import ForeignKey, Mart
 from audited_load.warehouse.publish import Published, audit_and_publish
 from audited_load.warehouse.tables import Tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 TABLES = Tables(CUSTOMER_TRANSACTIONS, "cleaned_data")
+MODELS = (
+    Mart("dim_customers"),
+    Mart("dim_products"),
+    Mart(
+        "fact_transactions",
+        frozenset({"dim_customers", "dim_products"}),
+        (
+            ForeignKey(("customer_id",), "dim_customers", ("customer_id",)),
+            ForeignKey(("product_id",), "dim_products", ("product_id",)),
+        ),
+    ),
+    Mart("agg_monthly_sales", frozenset({"fact_transactions"})),
+)
+MARTS_HERE = tuple(mart.name for mart in MODELS)
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
 
 

@@ -34,7 +34,7 @@ from audited_load.warehouse.marts import publish_marts
 from audited_load.warehouse.rollback import roll_back
 from customer_pipeline import erase
 from customer_pipeline.settings import Runtime
-from integration.loading import TABLES, load_file, prepare, publish
+from integration.loading import MODELS, TABLES, load_file, prepare, publish
 from integration.test_star_schema import dbt
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from steps.erased import read_erased_customers
@@ -107,7 +107,7 @@ def build_marts(runtime: Runtime, tmp_path: Path) -> None:
     built = dbt(runtime, tmp_path / "target", "build")
     assert built.returncode == 0, built.stdout
     with connect(runtime.dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, grace_seconds=3600)
+        publish_marts(connection, MARTS, MODELS, grace_seconds=3600)
     kept = dbt(runtime, tmp_path / "target", "snapshot")
     assert kept.returncode == 0, kept.stdout
 

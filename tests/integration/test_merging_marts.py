@@ -21,7 +21,7 @@ from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import PublishedSet, publish_marts, roll_back_marts
 from audited_load.warehouse.rollback import roll_back
 from customer_pipeline.settings import Runtime
-from integration.loading import HEADER, TABLES, load_file
+from integration.loading import HEADER, MARTS_HERE, MODELS, TABLES, load_file
 from integration.test_star_schema import PROJECT
 from steps.tables import MARTS
 
@@ -51,9 +51,12 @@ def dbt(runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Db
 
 def parsed(project: Path, folder: Path) -> Dbt:
     """Run dbt in this process."""
-    manifest = _parse(project)
+    manifest, foreign_keys = _parse(project)
 
     def run(*arguments: str) -> bool:
+        # dbt writes relations there, and doesn't read them again.
+        for key, ref in foreign_keys:
+            key.to = ref
         runner = dbtRunner(manifest=manifest)
         return runner.invoke(["--quiet", *arguments, *_places(project, folder)]).success
 
@@ -61,10 +64,12 @@ def parsed(project: Path, folder: Path) -> Dbt:
 
 
 @cache
-def _parse(project: Path) -> Any:
+def _parse(project: Path) -> tuple[Any, list[tuple[Any, str]]]:
     """Parse a project, once for all tests."""
     with TemporaryDirectory() as folder:
-        return dbtRunner().invoke(["--quiet", "parse", *_places(project, Path(folder))]).result
+        manifest = dbtRunner().invoke(["--quiet", "parse", *_places(project, Path(folder))]).result
+    constraints = [key for node in manifest.nodes.values() for key in getattr(node, "all_constraints", ())]
+    return manifest, [(key, key.to) for key in constraints if key.to]
 
 
 def _places(project: Path, folder: Path) -> list[str]:
@@ -84,7 +89,7 @@ def query(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 def publish(dsn: Dsn) -> PublishedSet:
     with connect(dsn("transformer")) as connection:
-        return publish_marts(connection, MARTS, 0)
+        return publish_marts(connection, MARTS, MODELS, 0)
 
 
 def build_and_publish(dbt: Dbt, dsn: Dsn, *arguments: str) -> PublishedSet:
@@ -121,7 +126,7 @@ def write(path: Path, records: dict[int, str]) -> Path:
 
 def contents(dsn: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
     # `loaded_at` is in no mart: two builds of one load are the same.
-    return {mart: sorted(query(dsn, f"table {schema}.{mart}"), key=repr) for mart in MARTS.names}
+    return {mart: sorted(query(dsn, f"table {schema}.{mart}"), key=repr) for mart in MARTS_HERE}
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -144,7 +149,7 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
         load_file(dsn("loader"), write(tmp_path / f"{day}.csv", changes), f"run-{day}", mode="merge", day=1 + day)
         before = contents(dsn("transformer"), MARTS.views)
         assert dbt(*BUILD)
-        assert query(dsn("transformer"), ORIGINS, list(MARTS.names)) == [("v",)]  # changes, and not tables
+        assert query(dsn("transformer"), ORIGINS, list(MARTS_HERE)) == [("v",)]  # changes, and not tables
         assert contents(dsn("transformer"), MARTS.views) == before
         shown = contents(dsn("transformer"), MARTS.staging)
         assert publish(dsn) == PublishedSet(1, day + 1, changed=True)
@@ -153,7 +158,7 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
         assert contents(dsn("transformer"), MARTS.staging) == merged
         assert publish(dsn) == PublishedSet(1, day + 1, changed=False)
         assert dbt("run", "--full-refresh")
-        assert query(dsn("transformer"), ORIGINS, list(MARTS.names)) == [("r",)]
+        assert query(dsn("transformer"), ORIGINS, list(MARTS_HERE)) == [("r",)]
         assert contents(dsn("transformer"), MARTS.staging) == merged
     assert query(dsn("transformer"), KEYS_OF_FACT) == [(2,)]
 
@@ -173,6 +178,7 @@ def test_a_merge_is_taken_back_from_table_and_marts(dsn: Dsn, dbt: Dbt, tmp_path
         assert contents(dsn("transformer"), MARTS.views) == before
         assert contents(dsn("transformer"), MARTS.staging) == before
         assert [name for (name,) in query(dsn("transformer"), KEPT) if not name.endswith("_s1")] == [
+            "builds",
             "published",
             "published_sets",
         ]
@@ -349,9 +355,12 @@ def test_only_marts_that_passed_all_their_tests_since_they_were_built_are_publis
         load_file(dsn("loader"), changes, f"run-{day}", mode="merge", day=day)
         assert dbt(*BUILD, *arguments)
         assert dbt("run", "--select", "dim_products", *arguments)
-        with pytest.raises(RefusedError, match="passed since these marts were built: dim_products"):
+        with pytest.raises(RefusedError, match="fact_transactions is older than dim_products"):
             publish(dsn)
-        assert dbt("test", "--select", "dim_products", "--exclude", "test_type:unit")
+        assert dbt("run", "--select", "dim_products+", *arguments)
+        with pytest.raises(RefusedError, match="built: dim_products, fact_transactions, agg_monthly_sales"):
+            publish(dsn)
+        assert dbt("test", "--select", "dim_products+", "--exclude", "test_type:unit")
         assert publish(dsn).load_id == day
 
 
@@ -370,7 +379,9 @@ def test_a_mart_that_fails_a_test_after_it_passed_is_not_published(dsn: Dsn, dbt
         publish(dsn)
 
 
-def test_another_macro_of_staging_builds_everything(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+def test_other_models_and_failed_unit_tests_are_refused_and_then_everything_is_built(
+    dsn: Dsn, dbt: Dbt, tmp_path: Path
+) -> None:
     chance = random.Random(7)
     records = {key: any_record(chance, key) for key in range(100)}
     load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
@@ -379,6 +390,19 @@ def test_another_macro_of_staging_builds_everything(dsn: Dsn, dbt: Dbt, tmp_path
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
     macro = project / "macros" / "staged_columns.sql"
     macro.write_text(macro.read_text().replace("coalesce(price > 0, false) as", "coalesce(price >= 0, false) as"))
+    test = project / "models" / "aggregates" / "agg_monthly_sales.yml"
+    test.write_text(test.read_text().replace("revenue_growth_percent: 200}", "revenue_growth_percent: 201}"))
+    changed = parsed(project, tmp_path)
+    assert changed(*BUILD, "--select", "agg_monthly_sales")
+    with pytest.raises(
+        RefusedError, match=r"models have changed .*: dim_customers, dim_products, fact_transactions"
+    ):
+        publish(dsn)
     changes = write(tmp_path / "1.csv", {500: any_record(chance, 500)})
     load_file(dsn("loader"), changes, "run-1", mode="merge", day=2)
-    assert build_and_publish(parsed(project, tmp_path), dsn) == PublishedSet(2, 2, changed=True)
+    assert changed(*BUILD)
+    assert not changed("test", "--select", "test_type:unit")
+    assert changed("test", "--exclude", "test_type:unit")  # it failed, whatever passes after it
+    with pytest.raises(RefusedError, match=r"agg_monthly_sales \(failed: growth_is_against_the_previous"):
+        publish(dsn)
+    assert build_and_publish(changed, dsn) == PublishedSet(2, 2, changed=True)

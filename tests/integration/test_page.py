@@ -17,7 +17,7 @@ from audited_load.warehouse.marts import publish_marts
 from audited_load.warehouse.operations import create_operations
 from customer_pipeline.roles import make_roles_and_databases
 from customer_pipeline.settings import Runtime
-from integration.loading import HEADER, TABLES, load_file, prepare, write_csv
+from integration.loading import HEADER, MODELS, TABLES, load_file, prepare, write_csv
 from integration.test_star_schema import dbt, make_sample
 from pipeline_page.missed import LOOKED_AT, find_missed_runs
 from pipeline_page.quality import find_quality
@@ -84,7 +84,7 @@ def test_the_page_ties_out_until_a_cent_differs(runtime: Runtime, dsn: Dsn, tmp_
     built = dbt(runtime, tmp_path / "target", "build")
     assert built.returncode == 0, built.stdout
     with connect(dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, 0)
+        publish_marts(connection, MARTS, MODELS, 0)
     with reading(dsn("reader")) as connection:
         today, sales = find_today(connection, Kept(), None), find_sales(connection, Kept())
     assert today.ties_out is True

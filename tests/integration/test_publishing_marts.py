@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +15,8 @@ from audited_load.errors import RefusedError, UnavailableError
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import PublishedSet, drop_expired_sets, publish_marts, roll_back_marts
 from customer_pipeline.settings import Runtime
-from integration.loading import load_file, write_csv
-from integration.test_star_schema import dbt
+from integration.loading import MARTS_HERE, MODELS, load_file, write_csv
+from integration.test_star_schema import PROJECT, dbt
 from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
@@ -53,6 +53,17 @@ KEYS = """
     where contype = 'f' and connamespace = 'analytics_sets'::regnamespace and conrelid::regclass::text like '%fact%'
     order by 1, 2
 """
+# As dbt makes it and fills it.
+MAKE_BUILDS = re.findall(r"create table .*?\);", (PROJECT / "macros" / "builds.sql").read_text(), re.S)[0]
+NOTE = """
+    insert into analytics_sets.builds
+        (mart, relation, load_id, code, built_by, begun_at, built_at, is_tested)
+    select c.relname, c.oid, %(load)s, %(code)s, 'test', clock_timestamp(), clock_timestamp(), true
+    from pg_class as c
+    where c.relname = %(name)s and c.relnamespace = 'analytics_dbt_staging'::regnamespace
+    on conflict (mart) do update set (relation, load_id, code, begun_at, built_at)
+        = row(excluded.relation, excluded.load_id, excluded.code, excluded.begun_at, excluded.built_at)
+"""
 PARTITIONS = (
     "select count(*) from pg_inherits where inhparent = any(array("
     "select oid from pg_class where relnamespace = 'analytics_sets'::regnamespace))"
@@ -74,9 +85,12 @@ def say_published(dsn: Dsn, load: int) -> None:
         connection.execute("insert into cleaned_data.published_load values (%s)", (load,))
 
 
-def build(dsn: Dsn, load: int, *, rows: int = 100, extra: str = "", only: tuple[str, ...] = MARTS.names) -> None:
+def build(
+    dsn: Dsn, load: int, *, rows: int = 100, extra: str = "", code: str = "c", only: tuple[str, ...] = MARTS_HERE
+) -> None:
     """Build marts as dbt does: the relation that was there before goes with cascade."""
     with psycopg.connect(dsn("transformer"), autocommit=True) as connection:
+        connection.execute(MAKE_BUILDS)
         for name in only:
             kind = connection.execute(
                 "select relkind::text from pg_class where oid = to_regclass(%s)", (f"{MARTS.staging}.{name}",)
@@ -84,15 +98,14 @@ def build(dsn: Dsn, load: int, *, rows: int = 100, extra: str = "", only: tuple[
             if kind:
                 connection.execute(f"drop {'view' if kind == ('v',) else 'table'} {MARTS.staging}.{name} cascade")  # type: ignore[call-overload]
             connection.execute(TABLES[name].format(s=MARTS.staging, extra=extra))  # type: ignore[call-overload]
-            fill = FILL[MARTS.names.index(name)]
+            fill = FILL[MARTS_HERE.index(name)]
             connection.execute(fill.format(s=MARTS.staging, load=load, rows=rows))  # type: ignore[call-overload]
-            note = json.dumps({"load": str(load), "is_tested": True})
-            connection.execute(f"comment on table {MARTS.staging}.{name} is '{note}'")  # type: ignore[call-overload]
+            connection.execute(NOTE, {"name": name, "load": load, "code": code})
 
 
 def publish(dsn: Dsn, grace: float = 0) -> PublishedSet:
     with connect(dsn("transformer")) as connection:
-        return publish_marts(connection, MARTS, grace)
+        return publish_marts(connection, MARTS, MODELS, grace)
 
 
 def build_and_publish(dsn: Dsn, load: int, **more: Any) -> PublishedSet:
@@ -146,6 +159,76 @@ def test_marts_of_different_loads_are_refused(dsn: Dsn, only: tuple[str, ...]) -
     with pytest.raises(RefusedError, match="load 1"):
         publish(dsn)
     assert query(dsn("reader"), SEEN) == before
+
+
+def test_marts_of_different_models_are_refused(dsn: Dsn) -> None:
+    build_and_publish(dsn, 1)
+    before = query(dsn("reader"), SEEN)
+    build(dsn, 1, rows=7, code="others", only=("fact_transactions", "agg_monthly_sales"))
+    with pytest.raises(RefusedError, match=r"The models have changed since .*: dim_customers, dim_products"):
+        publish(dsn)
+    assert query(dsn("reader"), SEEN) == before
+    build(dsn, 1, rows=7, code="others")
+    assert publish(dsn).set_number == 2
+
+
+def test_a_mart_older_than_what_it_is_built_from_is_refused(dsn: Dsn) -> None:
+    build_and_publish(dsn, 1)
+    build(dsn, 1, only=("dim_customers", "fact_transactions"))
+    with pytest.raises(RefusedError, match="from: agg_monthly_sales is older than fact_transactions"):
+        publish(dsn)
+    build(dsn, 1, only=("agg_monthly_sales",))
+    assert publish(dsn).set_number == 2
+
+
+def test_a_relation_that_took_the_place_of_a_built_one_has_no_record(dsn: Dsn) -> None:
+    say_published(dsn, 1)
+    build(dsn, 1)
+    with psycopg.connect(dsn("transformer"), autocommit=True) as connection:
+        connection.execute(
+            "create table analytics_dbt_staging.other (like analytics_dbt_staging.agg_monthly_sales)"
+        )
+        connection.execute("drop table analytics_dbt_staging.agg_monthly_sales")
+        connection.execute("alter table analytics_dbt_staging.other rename to agg_monthly_sales")
+    with pytest.raises(RefusedError, match="agg_monthly_sales: no record of its build"):
+        publish(dsn)
+
+
+def test_a_warehouse_of_before_the_table_of_builds_goes_on(dsn: Dsn) -> None:
+    for load in (1, 2):
+        build_and_publish(dsn, load, rows=10 * load)
+    with psycopg.connect(dsn("transformer"), autocommit=True) as connection:
+        connection.execute("drop table analytics_sets.builds")
+        for name in MARTS_HERE:  # as it was noted then
+            note = '{"load": "2", "is_tested": true}'
+            connection.execute(f"comment on view analytics_dbt_staging.{name} is '{note}'")  # type: ignore[call-overload]
+    assert publish(dsn) == PublishedSet(2, 2, changed=False)
+    say_published(dsn, 1)
+    with connect(dsn("transformer")) as connection:
+        assert roll_back_marts(connection, MARTS, 1) == PublishedSet(1, 1, changed=True)
+    assert publish(dsn) == PublishedSet(1, 1, changed=False)
+    assert query(dsn("reader"), SEEN) == [(10, 1, 1, True, 1)]
+    build(dsn, 1, rows=5, only=("fact_transactions", "agg_monthly_sales"))
+    with pytest.raises(RefusedError, match="dim_customers: no record of its build"):
+        publish(dsn)
+    assert build_and_publish(dsn, 3, rows=30).changed
+    assert query(dsn("reader"), SEEN) == [(30, 3, 1, True, 3)]
+
+
+def test_a_new_mart_gives_earlier_sets_up_and_one_that_is_gone_goes(dsn: Dsn) -> None:
+    for load in (1, 2):
+        say_published(dsn, load)
+        build(dsn, load, only=MARTS_HERE[: 2 + load])
+        with connect(dsn("transformer")) as connection:
+            publish_marts(connection, MARTS, MODELS[: 2 + load], 60)
+    with connect(dsn("transformer")) as connection:
+        assert roll_back_marts(connection, MARTS, 1) is None
+    assert query(dsn("reader"), SEEN) == [(100, 2, 1, True, 2)]
+    say_published(dsn, 3)
+    build(dsn, 3, only=MARTS_HERE[:3])
+    with connect(dsn("transformer")) as connection:
+        assert publish_marts(connection, MARTS, MODELS[:3], 0).set_number == 3
+    assert query(dsn("reader"), "select to_regclass('analytics.agg_monthly_sales')") == [(None,)]
 
 
 def test_absent_marts_and_an_empty_ledger_are_refused_with_a_clear_word(dsn: Dsn) -> None:

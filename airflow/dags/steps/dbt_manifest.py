@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from audited_load.errors import RefusedError
+from audited_load.warehouse.mart_manifest import Mart, read_marts
 
+PROJECT = Path(os.environ.get("PIPELINE_DBT") or Path(__file__).resolve().parents[3] / "dbt")
 _WATCHED = ("dbt_project.yml", "profiles.yml", "models", "macros", "tests", "snapshots", "seeds")
+
+
+def find_marts(project: Path = PROJECT) -> tuple[Mart, ...]:
+    """Give the marts of a dbt project, those that others are built from first.
+
+    Args:
+        project: Folder of `dbt_project.yml`.
+
+    Raises:
+        RefusedError: dbt can't parse the project, or a foreign key leads to no mart.
+    """
+    return read_marts(fresh_manifest(project))
 
 
 def fresh_manifest(project: Path) -> Path:

@@ -6,9 +6,7 @@ What was built becomes visible to readers at the end, all marts at once; then th
 from __future__ import annotations
 
 import logging
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 from airflow.sdk import get_current_context, task
@@ -19,8 +17,8 @@ from cosmos.operators.local import DbtSnapshotLocalOperator
 from audited_load.warehouse.load import connect
 from audited_load.warehouse.marts import publish_marts
 from audited_load.warehouse.readers import end_old_readers
-from steps.assets import PUBLISHED_MARTS, report_lineage
-from steps.dbt_manifest import fresh_manifest
+from steps.assets import published_assets, report_lineage
+from steps.dbt_manifest import PROJECT, find_marts, fresh_manifest
 from steps.metrics import send_gauges
 from steps.retry_policy import DbtRetryPolicy
 from steps.tables import MARTS, READER_TRANSACTION_SECONDS
@@ -28,8 +26,6 @@ from steps.task_errors import reported_errors
 from steps.warehouse import marts_dsn
 
 log = logging.getLogger(__name__)
-
-PROJECT = Path(os.environ.get("PIPELINE_DBT") or Path(__file__).resolve().parents[3] / "dbt")
 
 
 def dbt_transformations_pipeline(parent_group: str) -> Any:
@@ -43,24 +39,27 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     """
     profile = ProfileConfig(profile_name="ebury", target_name="dev", profiles_yml_filepath=PROJECT / "profiles.yml")
 
+    models = find_marts()
     # Followers wait for these assets: Cosmos' own stand for tables that nobody sees yet.
-    @task(task_id="publish_marts", outlets=list(PUBLISHED_MARTS))
+    assets = published_assets(models)
+
+    @task(task_id="publish_marts", outlets=list(assets))
     def publish() -> dict[str, Any]:
         """Let readers see the marts, now that every test has passed."""
         with reported_errors(parent_group), connect(marts_dsn()) as connection:
             end_old_readers(connection, READER_TRANSACTION_SECONDS)
-            published = publish_marts(connection, MARTS, READER_TRANSACTION_SECONDS)
+            published = publish_marts(connection, MARTS, models, READER_TRANSACTION_SECONDS)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s set %s, of load %s", parent_group, word, published.set_number, published.load_id)
         send_gauges({"marts_published_timestamp": time.time()})
         context = get_current_context()
-        built = [f"{MARTS.staging}.{name}" for name in MARTS.names]
-        report_lineage(context, built, [mart.name for mart in PUBLISHED_MARTS])
-        for mart in PUBLISHED_MARTS:
-            context["outlet_events"][mart].extra = {"load_id": published.load_id, "changed": published.changed}
+        built = [f"{MARTS.staging}.{mart.name}" for mart in models]
+        report_lineage(context, built, [asset.name for asset in assets])
+        for asset in assets:
+            context["outlet_events"][asset].extra = {"load_id": published.load_id, "changed": published.changed}
         return {"set_number": published.set_number, "load_id": published.load_id, "changed": published.changed}
 
-    models = DbtTaskGroup(
+    dbt_models = DbtTaskGroup(
         group_id="dbt_models",
         project_config=ProjectConfig(
             dbt_project_path=PROJECT,
@@ -86,5 +85,5 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
         invocation_mode=InvocationMode.DBT_RUNNER,
         retry_policy=DbtRetryPolicy(),
     )
-    models >> publish() >> history
+    dbt_models >> publish() >> history
     return history

@@ -1,21 +1,19 @@
-"""Which tables of the warehouse the pipeline fills: the cleaned table and the marts. Free of Airflow."""
+"""Which tables of the warehouse the pipeline fills: the cleaned table, and where the marts are.
+
+Which marts there are, dbt's manifest says: `steps.dbt_manifest.find_marts`. Free of Airflow.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from audited_load.warehouse.mart_tables import ForeignKey, Marts
+from audited_load.warehouse.mart_tables import Marts
 from audited_load.warehouse.tables import Tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 SCHEMA = "cleaned_data"
 TABLES = Tables(CUSTOMER_TRANSACTIONS, SCHEMA, Path(__file__).resolve().parents[1] / "migrations")
 MARTS = Marts(
-    names=("dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales"),
-    foreign_keys=(
-        ForeignKey("fact_transactions", "customer_id", "dim_customers"),
-        ForeignKey("fact_transactions", "product_id", "dim_products"),
-    ),
     staging="analytics_dbt_staging",
     sets="analytics_sets",
     views="analytics",

@@ -1,74 +1,10 @@
-{{ config(unique_key=["customer_id", "transaction_month"], post_hook=["{{ analyze_table() }}"]) }}
-{% set facts = ref("fact_transactions") %}
-{% set set_number = published_set() %}
-
 with
 
-{% if set_number is not none %}
-    changed_months as (
-        select distinct
-            coalesce(customer_id, -1) as customer_id,
-            transaction_month
-        from ({{ changed_transactions() }}) as changed
-    ),
+transactions as (
+    select * from {{ ref("fact_transactions") }}
+),
 
-    following_months as (
-        select
-            customer_id,
-            (transaction_month + interval '1 month')::date as transaction_month
-        from changed_months
-    ),
-
-    -- Of the changed months everything is counted anew; those before and after are as published.
-    neighbours as ( -- noqa: ST03
-        select
-            customer_id,
-            (transaction_month - interval '1 month')::date as transaction_month
-        from changed_months
-        union
-        select * from following_months
-        except
-        select * from changed_months
-    ),
-
-    transactions as (
-        select
-            customer_id,
-            transaction_month,
-            product_id,
-            units_sold,
-            unit_price,
-            gross_amount,
-            tax_amount
-        from {{ delta_of(facts) }}
-        where (customer_id, transaction_month) in (select * from changed_months)
-        union all
-        select
-            f.customer_id,
-            f.transaction_month,
-            f.product_id,
-            f.units_sold,
-            f.unit_price,
-            f.gross_amount,
-            f.tax_amount
-        from changed_months
-        {{
-            look_up(in_set("fact_transactions", set_number), "f", "
-                found.customer_id = changed_months.customer_id
-                and found.transaction_date >= changed_months.transaction_month
-                and found.transaction_date < changed_months.transaction_month + interval '1 month'
-            ")
-        }}
-        left join {{ delta_of(facts) }} as d on f.transaction_id = d.transaction_id
-        where d.transaction_id is null
-    ),
-{% else %}
-    transactions as (
-        select * from {{ facts }}
-    ),
-{% endif %}
-
-per_month as (
+months as (
     select
         customer_id,
         transaction_month,
@@ -82,31 +18,6 @@ per_month as (
         max(unit_price)::numeric(18, 4) as maximum_price
     from transactions
     group by customer_id, transaction_month
-),
-
-months as (
-    select * from per_month
-    {% if set_number is not none %}
-        union all
-        select
-            published.customer_id,
-            published.transaction_month,
-            published.transactions,
-            published.distinct_products,
-            published.units_sold,
-            published.revenue,
-            published.tax_amount,
-            published.average_price,
-            published.minimum_price,
-            published.maximum_price
-        from neighbours
-        {{
-            look_up(in_set("agg_monthly_sales", set_number), "published", "
-                found.customer_id = neighbours.customer_id
-                and found.transaction_month = neighbours.transaction_month
-            ")
-        }}
-    {% endif %}
 ),
 
 with_previous as (
@@ -125,13 +36,6 @@ compared as (
             when last_month_with_sales = (transaction_month - interval '1 month')::date then last_revenue
         end as previous_month_revenue
     from with_previous
-    {% if set_number is not none %}
-        where (customer_id, transaction_month) in (
-            select * from changed_months
-            union all
-            select * from following_months
-        )
-    {% endif %}
 ),
 
 final as (

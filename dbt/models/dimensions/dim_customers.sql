@@ -1,106 +1,12 @@
-{{
-    config(
-        unique_key=["customer_id"],
-        post_hook=["{{ analyze_table() }}", "{{ restore_foreign_key('customer_id') }}"]
-    )
-}}
-{% set set_number = published_set() %}
-
 with
 
-{% if set_number is not none %}
-    changed as (
-        select
-            sign,
-            coalesce(customer_id, -1) as customer_id,
-            transaction_id,
-            transaction_date,
-            subtotal
-        from ({{ changed_transactions() }}) as changed
-    ),
-
-    published as (
-        select * from {{ in_set("dim_customers", set_number) }}
-    ),
-
-    days as (
-        select
-            customer_id,
-            transaction_date,
-            sum(sign) as transactions,
-            coalesce(sum(sign * subtotal), 0) as value
-        from changed
-        group by customer_id, transaction_date
-    ),
-
-    -- Customers whose dates can't be told from what is published: counted anew, from all their transactions.
-    recounted as (
-        select distinct days.customer_id
-        from days
-        left join published on days.customer_id = published.customer_id
-        where
-            published.customer_id is null
-            or (
-                days.transactions <> 0 and published.customer_id <> -1
-                and days.transaction_date <= coalesce(published.gold_since, 'infinity')
-            )
-            or (
-                days.transactions < 0
-                and days.transaction_date in (published.first_transaction_date, published.last_transaction_date)
-            )
-    ),
-
-    transactions as (
-        select
-            customer_id,
-            transaction_date,
-            subtotal
-        from changed
-        where sign = 1 and customer_id in (select customer_id from recounted)
-        union all
-        select
-            f.customer_id,
-            f.transaction_date,
-            f.gross_amount as subtotal
-        from recounted
-        inner join {{ in_set("fact_transactions", set_number) }} as f on recounted.customer_id = f.customer_id
-        left join changed on f.transaction_id = changed.transaction_id and changed.sign = -1
-        where changed.transaction_id is null
-    ),
-
-    adjustments as (
-        select
-            customer_id,
-            sum(transactions) as transactions,
-            sum(value) as value,
-            min(transaction_date) filter (where transactions > 0) as first_date,
-            max(transaction_date) filter (where transactions > 0) as last_date
-        from days
-        where customer_id not in (select customer_id from recounted)
-        group by customer_id
-    ),
-
-    adjusted as ( -- noqa: ST03
-        select
-            published.customer_id,
-            (published.lifetime_transactions + adjustments.transactions)::bigint as lifetime_transactions,
-            (published.lifetime_value + adjustments.value)::numeric(38, 4) as lifetime_value,
-            least(published.first_transaction_date, adjustments.first_date) as first_transaction_date,
-            greatest(published.last_transaction_date, adjustments.last_date) as last_transaction_date,
-            published.silver_since,
-            published.gold_since
-        from adjustments
-        inner join published on adjustments.customer_id = published.customer_id
-    ),
-{% else %}
-    transactions as (
-        select
-            coalesce(customer_id, -1) as customer_id,
-            transaction_date,
-            subtotal
-        from {{ ref("stg_customer_transactions") }}
-    ),
-{% endif %}
+transactions as (
+    select
+        coalesce(customer_id, -1) as customer_id,
+        transaction_date,
+        subtotal
+    from {{ ref("stg_customer_transactions") }}
+),
 
 counted as (
     select
@@ -126,10 +32,6 @@ nobody as (
         null::date as last_transaction_date,
         null::date as silver_since,
         null::date as gold_since
-    {% if set_number is not none %}
-        from recounted
-        where recounted.customer_id = -1
-    {% endif %}
 ),
 
 customers as (
@@ -139,10 +41,6 @@ customers as (
     from nobody
     left join counted on nobody.customer_id = counted.customer_id
     where counted.customer_id is null
-    {% if set_number is not none %}
-        union all
-        select * from adjusted
-    {% endif %}
 ),
 
 final as (

@@ -1,41 +1,18 @@
 {{
     config(
-        unique_key=["transaction_id"],
-        indexes=[{"columns": ["customer_id", "transaction_date"]}, {"columns": ["product_id", "unit_price"]}],
-        post_hook=[
-            "{{ add_foreign_key('customer_id', ref('dim_customers')) }}",
-            "{{ add_foreign_key('product_id', ref('dim_products')) }}",
-            "{{ analyze_table() }}",
-        ]
+        indexes=[{"columns": ["customer_id", "transaction_date"]}, {"columns": ["product_id", "unit_price"]}]
     )
 }}
-{% set customers = ref("dim_customers") %}
-{% set set_number = published_set() %}
 
 with
 
 transactions as (
-    {% if set_number is none %}
-        select * from {{ ref("stg_customer_transactions") }}
-    {% else %}
-        select * from ({{ changed_transactions() }}) as changed
-        where sign = 1
-    {% endif %}
+    select * from {{ ref("stg_customer_transactions") }}
 ),
 
 customers as (
-    select * from {{ customers }}
+    select * from {{ ref("dim_customers") }}
 ),
-
-{% if set_number is not none %}
-    -- Customers who reached a tier on another day than was known.
-    moved as materialized ( -- noqa: ST03
-        select now.customer_id
-        from {{ delta_of(customers) }} as now
-        inner join {{ in_set("dim_customers", set_number) }} as before on now.customer_id = before.customer_id
-        where (now.silver_since, now.gold_since) is distinct from (before.silver_since, before.gold_since)
-    ),
-{% endif %}
 
 lines as (
     select
@@ -55,29 +32,6 @@ lines as (
         is_valid_transaction,
         load_id
     from transactions
-    {% if set_number is not none %}
-        union all
-        -- Their other rows, which stay as they are but for the tier.
-        select
-            f.transaction_id,
-            f.customer_id,
-            f.product_id,
-            f.transaction_date,
-            f.transaction_month,
-            f.transaction_year,
-            f.transaction_quarter,
-            f.month_number,
-            f.units_sold,
-            f.unit_price,
-            f.gross_amount,
-            f.tax_amount,
-            f.net_amount,
-            f.is_valid_transaction,
-            f.load_id
-        from moved
-        {{ look_up(in_set("fact_transactions", set_number), "f", "found.customer_id = moved.customer_id") }}
-        where f.transaction_id not in (select transaction_id from transactions)
-    {% endif %}
 ),
 
 final as (

@@ -40,6 +40,7 @@ from audited_load.warehouse.mart_erasure import (
     make_marts_unfit,
     wait_for_readers,
 )
+from audited_load.warehouse.mart_manifest import Mart
 from audited_load.warehouse.mart_tables import Marts
 from audited_load.warehouse.tables import Tables
 
@@ -63,7 +64,7 @@ class Places:
         data: The data folder.
         artifacts: Folders of logs and of what was built, which are only looked through.
         key: That of the register. Secret.
-        build: Builds and tests all marts, from all rows.
+        build: Builds and tests all marts, from all rows; gives which there are.
         say: Told what takes long.
         reader_seconds: How long a reader's transaction may last.
         readers: The roles that may read the cleaned view; the last of them is the one that people use.
@@ -76,7 +77,7 @@ class Places:
     data: Path
     artifacts: tuple[Path, ...]
     key: str = field(repr=False)
-    build: Callable[[], object]
+    build: Callable[[], Sequence[Mart]]
     say: Callable[[str], object]
     reader_seconds: float
     readers: tuple[str, ...] = ("transformer", "reader")
@@ -200,9 +201,9 @@ def _erase_rows(
     """Erase from all tables; give rows by table, and before which set of marts all are given up."""
     marts, subject = places.marts, places.subject
 
-    def build() -> None:
+    def build() -> Sequence[Mart]:
         places.say("Building the marts anew without the customer.")
-        places.build()
+        return places.build()
 
     with connect(places.dsn("transformer")) as transformer:
         in_marts = count_in_marts(transformer, marts, subject, ids)

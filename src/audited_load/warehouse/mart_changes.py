@@ -12,11 +12,13 @@ Readers see the rows before or the rows after, since they are versions of one tr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
-from audited_load.warehouse.mart_tables import Marts, columns_of, show_in_staging
+from audited_load.warehouse.mart_tables import Marts, columns_of, names_in_set, show_in_staging
 
 # A few rows of very many: never by reading all of them.
 _FEW_ROWS = (
@@ -58,12 +60,15 @@ _ENTER_UNDO = """
 """
 
 
-def apply_changes(connection: psycopg.Connection, marts: Marts, number: int, load_id: int) -> None:
+def apply_changes(
+    connection: psycopg.Connection, marts: Marts, names: Sequence[str], number: int, load_id: int
+) -> None:
     """Bring the rows that a merge changes into the set that readers see, all marts in one transaction.
 
     Args:
         connection: In autocommit mode, as the role that owns the marts.
-        marts: Which, and where.
+        marts: Where.
+        names: Which, those that others refer to first.
         number: The set.
         load_id: The load that the marts are of then.
 
@@ -81,15 +86,15 @@ def apply_changes(connection: psycopg.Connection, marts: Marts, number: int, loa
                 "Nothing was published. Build all of them: clear the task group of the models, or `make dbt-run`"
                 " and `make dbt-test`, and then this task.",
             )
-        found = {mart: _parts(connection, marts, mart, number) for mart in marts.names}
-        for mart in marts.names:
+        found = {mart: _parts(connection, marts, mart, number) for mart in names}
+        for mart in names:
             for statement in _KEEP:
                 connection.execute(marts.fill(statement, **found[mart]))
             connection.execute(marts.fill(_UPSERT, rows=found[mart]["delta"], **found[mart]))
-        for mart in reversed(marts.names):
+        for mart in reversed(names):
             connection.execute(marts.fill(_DELETE, rows=found[mart]["gone"], **found[mart]))
         connection.execute(marts.fill(_ENTER, **parts))
-        show_in_staging(connection, marts, number, load_id)
+        show_in_staging(connection, marts, names, number)
 
 
 def undo_changes(connection: psycopg.Connection, marts: Marts, number: int, load_id: int) -> bool:
@@ -97,7 +102,7 @@ def undo_changes(connection: psycopg.Connection, marts: Marts, number: int, load
 
     Args:
         connection: In a transaction, as the role that owns the marts.
-        marts: Which, and where.
+        marts: Where.
         number: The set.
         load_id: The load that the marts are to be of again.
 
@@ -108,14 +113,15 @@ def undo_changes(connection: psycopg.Connection, marts: Marts, number: int, load
     parts = {"number": sql.Literal(number), "load_id": sql.Literal(load_id)}
     if connection.execute(marts.fill(statement, **parts)).fetchone() is None:
         return False
-    found = {mart: _parts(connection, marts, mart, number) for mart in marts.names}
-    for mart in marts.names:
+    names = names_in_set(connection, marts, number)
+    found = {mart: _parts(connection, marts, mart, number) for mart in names}
+    for mart in names:
         connection.execute(marts.fill(_UPSERT, rows=found[mart]["before"], **found[mart]))
-    for mart in reversed(marts.names):
+    for mart in reversed(names):
         connection.execute(marts.fill(_DELETE, rows=found[mart]["inserted"], **found[mart]))
         connection.execute(marts.fill("drop table {before}, {inserted}", **found[mart]))
     connection.execute(marts.fill(_ENTER_UNDO, **parts))
-    show_in_staging(connection, marts, number, load_id)
+    show_in_staging(connection, marts, names, number)
     return True
 
 

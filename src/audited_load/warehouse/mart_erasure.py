@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import psycopg
 from psycopg import sql
@@ -16,6 +16,7 @@ from psycopg import sql
 from audited_load.errors import UnavailableError
 from audited_load.warehouse.catalogue import Name, count_holders, find_holders, find_tables
 from audited_load.warehouse.load import locked
+from audited_load.warehouse.mart_manifest import Mart
 from audited_load.warehouse.mart_tables import Marts
 from audited_load.warehouse.marts import drop_set, find_visible_set, publish_marts
 from audited_load.warehouse.readers import end_old_readers
@@ -54,16 +55,20 @@ def make_marts_unfit(connection: psycopg.Connection, marts: Marts, subject: str,
 
 
 def erase_from_marts(
-    connection: psycopg.Connection, marts: Marts, subject: str, ids: Collection[int], build: Callable[[], object]
+    connection: psycopg.Connection,
+    marts: Marts,
+    subject: str,
+    ids: Collection[int],
+    build: Callable[[], Sequence[Mart]],
 ) -> int | None:
     """Build and publish the marts anew from the cleaned table, and give all others up.
 
     Args:
         connection: In autocommit mode, as the role that owns the marts, with the lease held.
-        marts: Which, and where.
+        marts: Where.
         subject: The column that holds the id.
         ids: Who is to be erased.
-        build: Builds and tests all marts in staging, from all rows.
+        build: Builds and tests all marts in staging, from all rows; gives which there are.
 
     Returns:
         The set before which all hold the person, for `drop_given_up`; None if no mart held the person.
@@ -73,8 +78,8 @@ def erase_from_marts(
         return None
     number = _visible_number(connection, marts, holders)
     if number is None:
-        build()
-        number = publish_marts(connection, marts, _KEEP_SECONDS).set_number
+        models = build()
+        number = publish_marts(connection, marts, models, _KEEP_SECONDS).set_number
     connection.execute(marts.fill(_GIVE_UP, number=sql.Literal(number)))
     # What a build that failed has left: all that is published shows as views there.
     for name in find_holders(connection, [marts.staging], subject, ids):
@@ -97,7 +102,7 @@ def drop_given_up(connection: psycopg.Connection, marts: Marts, number: int) -> 
 
     Args:
         connection: In autocommit mode, as the role that owns the marts.
-        marts: Which, and where.
+        marts: Where.
         number: What `erase_from_marts` gave.
 
     Returns:

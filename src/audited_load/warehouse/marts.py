@@ -5,6 +5,7 @@
 <sets>.<mart>             partitioned by set_number: one partition a published set
 <sets>.published_sets     one row a set: the load that it was built from
 <sets>.published          one row: the set that readers see
+<sets>.builds             one row a mart: of which load and models dbt built it, when, and if it was tested
 <views>.<mart>            view of that set, for readers
 <views>.published_marts   view: which set, from which load, since when
 ```
@@ -16,15 +17,26 @@ Tables are moved, not copied, and readers wait for no lock: a row that is update
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from audited_load.warehouse.load import locked, wait_for_planned
+from audited_load.warehouse.mart_builds import Staged, find_builds, find_loaded, require_one_build
 from audited_load.warehouse.mart_changes import apply_changes, forget_changes, undo_changes
-from audited_load.warehouse.mart_origin import Staged, require_one_load
-from audited_load.warehouse.mart_tables import Marts, attach, bring_in, find_shown_set, show_in_staging, tie
+from audited_load.warehouse.mart_manifest import Mart
+from audited_load.warehouse.mart_tables import (
+    Marts,
+    attach,
+    bring_in,
+    drop_removed,
+    find_shown_set,
+    names_in_set,
+    show_in_staging,
+    tie,
+)
 
 log = logging.getLogger(__name__)
 
@@ -117,43 +129,56 @@ class PublishedSet:
     changed: bool
 
 
-def publish_marts(connection: psycopg.Connection, marts: Marts, grace_seconds: float) -> PublishedSet:
+def publish_marts(
+    connection: psycopg.Connection, marts: Marts, models: Sequence[Mart], grace_seconds: float
+) -> PublishedSet:
     """Let readers see the marts that were built and tested, all at once.
 
     Args:
         connection: In autocommit mode, as the role that owns the marts.
-        marts: Which, and where.
+        marts: Where.
+        models: Which.
         grace_seconds: How long a set that readers saw stays after another has taken its place.
 
     Returns:
         What readers see now.
 
     Raises:
-        RefusedError: The marts were not all built from the load that is published now.
+        RefusedError: The marts were not all built from the load that is published now, by the same models, one
+            after another, or not all have passed their tests since.
     """
     with locked(connection, f"publish {marts.views}"):
         with connection.transaction():
             for statement in _MAKE:
                 connection.execute(marts.fill(statement))
-        staged = require_one_load(connection, marts)
-        if staged.changes_set is not None:
-            apply_changes(connection, marts, staged.changes_set, staged.load_id)
-            published = PublishedSet(staged.changes_set, staged.load_id, changed=True)
-        else:
-            published = _publish_set(connection, marts, staged)
+        published = _find_unrecorded(connection, marts, models) or _publish(connection, marts, models)
         drop_expired_sets(connection, marts, grace_seconds)
     return published
 
 
-def _publish_set(connection: psycopg.Connection, marts: Marts, staged: Staged) -> PublishedSet:
+def _find_unrecorded(connection: psycopg.Connection, marts: Marts, models: Sequence[Mart]) -> PublishedSet | None:
+    """Find the visible set if it is all that there is, published when there was no table of builds."""
+    if any(build.is_known for build in find_builds(connection, marts, models).values()):
+        return None
     visible = find_visible_set(connection, marts)
-    number = find_shown_set(connection, marts)
+    shown = find_shown_set(connection, marts, [mart.name for mart in models])
+    is_it = visible and shown == visible.set_number and visible.load_id == find_loaded(connection, marts)
+    return visible if is_it else None
+
+
+def _publish(connection: psycopg.Connection, marts: Marts, models: Sequence[Mart]) -> PublishedSet:
+    staged = require_one_build(connection, marts, models)
+    names = [mart.name for mart in models]
+    if staged.changes_set is not None:
+        apply_changes(connection, marts, names, staged.changes_set, staged.load_id)
+        return PublishedSet(staged.changes_set, staged.load_id, changed=True)
+    visible, number = find_visible_set(connection, marts), find_shown_set(connection, marts, names)
     if number is not None and visible and visible.set_number == number:
         log.info("Set %s is visible already: nothing to publish", number)
         return visible
     if number is None:
-        number = _make_set(connection, marts, staged)
-    wait_for_planned(connection, [f"{marts.sets}.{mart}" for mart in marts.names])
+        number = _make_set(connection, marts, models, staged)
+    wait_for_planned(connection, [f"{marts.sets}.{name}" for name in names])
     with connection.transaction():
         _point(connection, marts, number)
     return PublishedSet(number, staged.load_id, changed=True)
@@ -170,7 +195,7 @@ def roll_back_marts(connection: psycopg.Connection, marts: Marts, load_id: int) 
 
     Args:
         connection: In autocommit mode, as the role that owns the marts.
-        marts: Which, and where.
+        marts: Where.
         load_id: The load.
 
     Returns:
@@ -187,7 +212,7 @@ def roll_back_marts(connection: psycopg.Connection, marts: Marts, load_id: int) 
         if number is None or visible is None or visible.set_number == number:
             return visible if visible and visible.set_number == number else None
         _point(connection, marts, number)
-        show_in_staging(connection, marts, number, load_id)
+        show_in_staging(connection, marts, names_in_set(connection, marts, number), number)
     return PublishedSet(number, load_id, changed=True)
 
 
@@ -211,7 +236,7 @@ def drop_set(connection: psycopg.Connection, marts: Marts, number: int) -> bool:
         of_set = sql.Literal(number)
         mark = "update {sets}.published_sets set is_dropped = true where set_number = {number}"
         connection.execute(marts.fill(mark, number=of_set))
-        for mart in reversed(marts.names):
+        for mart in reversed(names_in_set(connection, marts, number)):
             _drop_partition(connection, marts, mart, number)
         forget = "delete from {sets}.published_sets where set_number = {number}"
         connection.execute(marts.fill(forget, number=of_set))
@@ -244,25 +269,28 @@ def _drop_partition(connection: psycopg.Connection, marts: Marts, mart: str, num
     connection.execute(marts.fill("drop table {sets}.{table}", **names))
 
 
-def _make_set(connection: psycopg.Connection, marts: Marts, staged: Staged) -> int:
+def _make_set(connection: psycopg.Connection, marts: Marts, models: Sequence[Mart], staged: Staged) -> int:
     """Move the marts into a set; give its number.
 
     The pointer moves in a later transaction: a reader who sees the pointer must know the partitions, and a commit
     shows its rows a moment before it tells other processes of partitions. Only where readers' views are made anew
     is it one transaction; there, they wait for the lock.
     """
+    names = [mart.name for mart in models]
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")
         sequence = sql.Literal(f"{marts.sets}.set_numbers")
         (number,) = connection.execute(marts.fill("select nextval({name})", name=sequence)).fetchone() or (0,)
-        for mart in marts.names:
-            bring_in(connection, marts, mart, number, is_table=staged.kinds[mart] != "v")
-        for key in marts.foreign_keys:
-            tie(connection, marts, key, number)
-        views_are_new = [attach(connection, marts, mart, number) for mart in marts.names]
+        for name in names:
+            bring_in(connection, marts, name, number, is_table=staged.kinds[name] != "v")
+        for mart in models:
+            for key in mart.foreign_keys:
+                tie(connection, marts, mart.name, key, number)
+        views_are_new = [attach(connection, marts, name, number) for name in names]
+        drop_removed(connection, marts, names)
         parts = {"load_id": staged.load_id, "number": number, "code": staged.code}
         connection.execute(marts.fill(_ENTER_SET, **{name: sql.Literal(value) for name, value in parts.items()}))
-        show_in_staging(connection, marts, number, staged.load_id)
+        show_in_staging(connection, marts, names, number)
         if any(views_are_new):
             _point(connection, marts, number)
     return int(number)
