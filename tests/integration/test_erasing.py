@@ -22,6 +22,7 @@ from rich.console import Console
 from audited_load.clean import clean_file
 from audited_load.erasing import data_files, everywhere
 from audited_load.erasing.everywhere import FILES, Places, look_everywhere
+from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.register import list_erasures, read_erased
 from audited_load.erasing.subjects import hash_subject
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
@@ -196,7 +197,7 @@ def test_nothing_holds_the_customer_afterwards_and_totals_stay(pipeline: Runtime
         (data / "incoming" / name).parent.mkdir(exist_ok=True)
         (data / "incoming" / name).write_bytes(content)
     out = attempt_folder(data, "run-x", 1)
-    clean_file(data / "incoming" / "one.csv", CUSTOMER_TRANSACTIONS, out)
+    write_layout_beside(clean_file(data / "incoming" / "one.csv", CUSTOMER_TRANSACTIONS, out))
     show_latest(out, data, ["customer_transactions_cleaned.csv", "customer_transactions_rejected.csv"])
     (data / "runs" / ".cleaning-left").mkdir()
     (data / "runs" / ".cleaning-left" / "0.csv").write_text(f"1,{ID}\n")

@@ -273,9 +273,14 @@ def test_a_rejected_file_of_unknown_order_is_left_alone_and_named(tmp_path: Path
     )
     plain, file = RawLayout(tuple(FEED.names), ","), tmp_path / "rejected.csv"
     guess = RawLayout(tuple(FEED.names), ",", is_guess=True)
-    for raw in ("7,501,bad,777,Item,1,5.00,1.00", "7,777,bad,501,Item,1,5.00,1.00"):
+    both = ([plain, swapped], [guess])
+    for raw, unsure in (
+        ("7,501,bad,777,Item,1,5.00,1.00", both),
+        ("7,777,bad,501,Item,1,5.00,1.00", both),
+        ("7,501,bad", ([guess],)),
+    ):
         file.write_text(before := ",".join(REJECTED_HEADER) + f'\n1,2,60,"record:odd: x","{raw}"\n')
-        for layouts in ([plain, swapped], [guess]):
+        for layouts in unsure:
             done, noted = scrub(tmp_path, layouts)
             assert list(done.failed) == [file]
             assert (noted, file.read_text()) == ([], before)

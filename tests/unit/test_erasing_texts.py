@@ -10,6 +10,8 @@ import pytest
 
 from audited_load.erasing.raw_texts import Doubts, read_ids, scrub_refused, scrub_texts, split_reasons
 from audited_load.erasing.splitting import ERASED, RawLayout
+from audited_load.errors import RefusedError
+from customer_pipeline import erase
 from customer_pipeline.feed import load_tables
 
 TABLES, _ = load_tables()
@@ -192,6 +194,9 @@ def test_what_is_kept_as_json_is_read_as_such(layout: RawLayout, name: str) -> N
 
 def test_one_group_of_three_zeros_is_no_decimals() -> None:
     assert read_ids(["501,000", "501.000", "501,0", "501.00", "C501"], FEED) == [None, None, 501, 501, 501]
+    for text in ("501,000", "501.000"):
+        with pytest.raises(RefusedError, match="is no id of a customer"):
+            erase._read_id(text, FEED)
     raw = '9,"501,000",2023-05-05,101,Item,1,5.00,1.00'
     for who in (501, 501_000):
         doubts = Doubts()

@@ -26,7 +26,6 @@ from audited_load.warehouse.tables import Tables
 
 _LAYOUTS = "select distinct run_id, header, delimiter from {loads}"
 _ENCODINGS = "select distinct encoding from {loads} where encoding like '% (declared)'"
-_ATTEMPT = re.compile(r"attempt-[0-9]+")
 _NULL = "update {table} set {subject} = null where {subject} = any(%s)"
 # Whatever the spelling, the digits of the id are in it: with marks between them, or in another script.
 _SUSPECTS = r"""
@@ -55,13 +54,14 @@ class Layouts:
 
     def __init__(self, by_run: dict[str, list[RawLayout]], plain: RawLayout) -> None:
         self._by_run = by_run
-        self._all = list(dict.fromkeys([*(one for of_run in by_run.values() for one in of_run), plain]))
+        known = dict.fromkeys([*(one for of_run in by_run.values() for one in of_run), plain])
+        self._guesses = [replace(layout, is_guess=True) for layout in known]
 
     def of(self, data: Path, paths: Sequence[Path]) -> list[RawLayout]:
         """Give those that a rejected file may have.
 
-        What lies beside the file counts first, then what the ledger says of its run. A run that the ledger doesn't
-        know may have had another header than all that it knows: these are guesses.
+        What lies beside the file counts first, then what the ledger says of its run. A file of another run, or of
+        none, may have had another header than all that the ledger knows: these are guesses.
 
         Args:
             data: The data folder.
@@ -73,9 +73,7 @@ class Layouts:
         folders = {part for path in paths for part in path.relative_to(data).parent.parts}
         for folder in folders & self._by_run.keys():
             return self._by_run[folder]
-        if any(_ATTEMPT.fullmatch(folder) for folder in folders):
-            return [replace(layout, is_guess=True) for layout in self._all]
-        return self._all
+        return self._guesses
 
 
 def read_layouts(connection: psycopg.Connection, tables: Tables) -> Layouts:

@@ -180,9 +180,8 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
                 counts["kept sets of marts dropped"] = drop_given_up(transformer, places.marts, given_up)
         clean_up(connection, tables)
         left = _look_again(places, ids)
-        left.unsettled = files.unsettled
+        left.unsettled, left.named = files.unsettled, files.named | left.named
         left.failed |= files.failed
-        left.named = files.named | left.named
         left.held = [path for path in left.held if path not in {*files.unsettled, *left.failed}]
         left.counts = _count_files(files) | counts
         if files.unsettled:

@@ -88,10 +88,16 @@ def _scrub_rows(
     if own.place_of(feed.subject) is not None:
         whole = [row if row.spans is not None else _Row(b"", b"", None) for row in rows]
         for place, text in enumerate(
-            scrub_texts([to_text(row.data) for row in whole], [own], feed, choose, Doubts())
+            scrub_texts([to_text(row.data) for row in whole], [own], feed, choose, doubts)
         ):
             fresh[place] = None if text is None or rows[place].spans is None else to_bytes(text)
-    places = [place for place, row in enumerate(rows) if row.spans is not None and fresh[place] is None]
+    # A row with values of its own shows itself whose it is.
+    values = [place for place in map(own.place_of, feed.names) if place is not None]
+    places = [
+        place
+        for place, row in enumerate(rows)
+        if row.spans is not None and fresh[place] is None and not any(row.cell(one).strip() for one in values)
+    ]
     raws = [unguard_formula(rows[place].cell(raw_place)) for place in places]
     reasons = [split_reasons(rows[place].cell(why_place), feed) for place in places]
     scrubbed = scrub_refused(raws, reasons, layouts, feed, choose, doubts)

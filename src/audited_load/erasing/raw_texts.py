@@ -198,7 +198,9 @@ def _scrub_texts(
             texts.append(None)  # its quotes are not in order, but it shows whose it is
             continue
         spans = [(word.start, word.end) for word in words if meaning.is_chosen(word.plain)]
-        texts.append(_cut_out(raw, spans, layouts, feed) if spans or is_found else None)
+        is_guess = any(layout.is_guess for layout in layouts)
+        doubts.unsure += is_guess and bool(spans or is_found)
+        texts.append(_cut_out(raw, spans, layouts, feed) if (spans or is_found) and not is_guess else None)
         doubts.lookalikes += texts[-1] is None and meaning.shows_chosen(raw, is_cell=False)
     return texts
 
