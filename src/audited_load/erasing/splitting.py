@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from audited_load.reading.dialect import grammar_of, normalise_name
 
@@ -38,8 +39,13 @@ class RawLayout:
 
     def place_of(self, name: str) -> int | None:
         """Tell which field has a name, from 0."""
-        names = [normalise_name(one) for one in self.header]
+        names = _plain_names(self.header)
         return names.index(name) if name in names else None
+
+
+@lru_cache(256)
+def _plain_names(header: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(normalise_name, header))
 
 
 @dataclass(frozen=True)
