@@ -17,7 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
-from audited_load.erasing.raw_texts import RawLayout, scrub_refused
+from audited_load.erasing.raw_texts import Doubts, scrub_refused
+from audited_load.erasing.splitting import RawLayout, to_bytes, to_text
 from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.evidence import Evidence, Sign
 from audited_load.form import UNDECLARED
@@ -130,9 +131,10 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     rejects = _rejects(block, records, reasons)
     if layout.erased is not None:
         values, blanked = _blank_erased(values, layout.feed.subject, layout.erased)
-        rejects, scrubbed = scrub_rejects(rejects, layout)
-        if blanked + scrubbed:
-            changed[f"{layout.feed.subject}:erased"] = blanked + scrubbed
+        doubts = Doubts()
+        rejects, scrubbed = scrub_rejects(rejects, layout, doubts)
+        found = {"erased": blanked + scrubbed, "may_be_erased": doubts.lookalikes}
+        changed += Counter({f"{layout.feed.subject}:{rule}": count for rule, count in found.items()})
     out = io.BytesIO()
     values.with_columns(pl.Series(SOURCE_RECORD, block.first_record + accepted)).write_csv(
         out, include_header=False
@@ -159,21 +161,19 @@ def _blank_erased(values: pl.DataFrame, subject: str, erased: ErasedSubjects) ->
     if not ids:
         return values, 0
     is_erased = values[subject].is_in(list(ids)).fill_null(False)
-    return values.with_columns(pl.when(is_erased).then(None).otherwise(pl.col(subject)).alias(subject)), int(
-        is_erased.sum()
-    )
+    blanked = pl.when(is_erased).then(None).otherwise(pl.col(subject)).alias(subject)
+    return values.with_columns(blanked), int(is_erased.sum())
 
 
-def scrub_rejects(rejects: list[Reject], layout: Layout) -> tuple[list[Reject], int]:
+def scrub_rejects(rejects: list[Reject], layout: Layout, doubts: Doubts | None = None) -> tuple[list[Reject], int]:
     """Scrub refused records of those who were erased, before anything is written; give how many."""
     if layout.erased is None or not rejects:
         return rejects, 0
-    raws = [reject.raw.decode(errors="surrogateescape") for reject in rejects]
-    reasons = [reject.reasons for reject in rejects]
+    raws, reasons = [to_text(reject.raw) for reject in rejects], [reject.reasons for reject in rejects]
     own = [RawLayout(layout.dialect.header, layout.dialect.delimiter)]
-    scrubbed = scrub_refused(raws, reasons, own, layout.feed, layout.erased.choose)
+    scrubbed = scrub_refused(raws, reasons, own, layout.feed, layout.erased.choose, doubts)
     fresh = [
-        reject if new is None else reject._replace(raw=new[0].encode(errors="surrogateescape"), reasons=new[1])
+        reject if new is None else reject._replace(raw=to_bytes(new[0]), reasons=new[1])
         for reject, new in zip(rejects, scrubbed, strict=True)
     ]
     return fresh, sum(new is not None for new in scrubbed)

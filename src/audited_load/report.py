@@ -38,6 +38,7 @@ class CleanReport:
         rejected_file: Path of the quarantined records, alike.
         doubts: What in the file speaks against how it was read, so that it may not be used.
         hints: What may explain why values were refused.
+        erased_known: How many erased subjects cleaning knew of; None if it didn't ask.
     """
 
     source: str
@@ -60,6 +61,7 @@ class CleanReport:
     rejected_file: str
     doubts: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
+    erased_known: int | None = None
 
     def __post_init__(self) -> None:
         """Check that every record is accounted for.

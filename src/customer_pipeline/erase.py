@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         RefusedError: The text is no id, or nothing holds it.
         UnavailableError: A run is going on, the database is away, or a file is still being written.
-        BadDataError: The id is still in a table; the message says in which.
+        BadDataError: The id is still in a table, or a file could not be dealt with; the message says in which.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     if arguments.list:
@@ -67,8 +68,9 @@ def run(arguments: argparse.Namespace) -> int:
         _print_found(look_everywhere(find_places(read_runtime(), console), number), number, console)
         return 0
     runtime = start_services(read_runtime())
-    _refuse_beside_runs(AirflowApi(runtime))
-    places = find_places(runtime, console)
+    api = AirflowApi(runtime)
+    _refuse_beside_runs(api)
+    places = replace(find_places(runtime, console), refuse_beside_runs=lambda: _refuse_beside_runs(api))
     erase(places, number, console, even_if_unknown=arguments.even_if_unknown)
     return 0
 
@@ -168,7 +170,7 @@ def _print_counts(found: Found, console: Console) -> None:
 
 
 def _print_left(found: Found, console: Console) -> None:
-    if not (found.held or found.unread or found.traces):
+    if not (found.held or found.unread or found.named or found.lookalikes or found.traces):
         console.print(
             "Nothing is left: no table, no file of the data folder, no log and no artifact holds the id now."
         )
@@ -181,6 +183,16 @@ def _print_left(found: Found, console: Console) -> None:
 def _print_notes(found: Found, console: Console) -> None:
     text = "is no file of records, and holds these digits or can't be looked into: look at it yourself"
     _print_files(text, found.unread, console)
+    for files in (found.failed, found.named):
+        for path, what in list(files.items())[:SHOWN]:
+            console.print(f"  {escape_text(str(path))}: {what}: look at it yourself")
+        if len(files) > SHOWN:
+            console.print(f"  and {len(files) - SHOWN} more of this kind")
+    if found.lookalikes:
+        console.print(
+            f"  {found.lookalikes} refused records in the quarantine hold these digits in a spelling that may be"
+            f" another's: look at them yourself: {command('quarantine export --out FILE')}"
+        )
     for trace in found.traces[:SHOWN]:
         named = f", {trace.named} with the column's name" if trace.named else ""
         console.print(

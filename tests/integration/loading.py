@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audited_load.clean import clean_file
+from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.incoming import empty_incoming
@@ -45,6 +46,8 @@ def prepare(
 ) -> Batch:
     paths = files if isinstance(files, list) else [files]
     reports = [clean_file(file, CUSTOMER_TRANSACTIONS, file.parent / f"out-{run_id}-{file.name}") for file in paths]
+    for report in reports:
+        write_layout_beside(report)
     with connect(dsn) as connection:
         create_tables(connection, TABLES, ("transformer", "reader"))
         with held_lease(connection, TABLES, run_id, 1):

@@ -20,8 +20,9 @@ from psycopg import sql
 from rich.console import Console
 
 from audited_load.clean import clean_file
-from audited_load.erasing import everywhere
+from audited_load.erasing import data_files, everywhere
 from audited_load.erasing.everywhere import FILES, Places, look_everywhere
+from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.register import list_erasures, read_erased
 from audited_load.erasing.subjects import hash_subject
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
@@ -196,7 +197,7 @@ def test_nothing_holds_the_customer_afterwards_and_totals_stay(pipeline: Runtime
         (data / "incoming" / name).parent.mkdir(exist_ok=True)
         (data / "incoming" / name).write_bytes(content)
     out = attempt_folder(data, "run-x", 1)
-    clean_file(data / "incoming" / "one.csv", CUSTOMER_TRANSACTIONS, out)
+    write_layout_beside(clean_file(data / "incoming" / "one.csv", CUSTOMER_TRANSACTIONS, out))
     show_latest(out, data, ["customer_transactions_cleaned.csv", "customer_transactions_rejected.csv"])
     (data / "runs" / ".cleaning-left").mkdir()
     (data / "runs" / ".cleaning-left" / "0.csv").write_text(f"1,{ID}\n")
@@ -273,6 +274,57 @@ def test_a_later_delivery_does_not_bring_the_customer_back(pipeline: Runtime, ds
         copy_cleaned(connection, dsn("loader"), TABLES, batch)
     publish(dsn("loader"), batch)  # the audit holds
     assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []
+
+
+def test_what_was_cleaned_before_an_erasure_is_not_loaded_after_it(
+    pipeline: Runtime, dsn: Dsn, tmp_path: Path
+) -> None:
+    """Files of a run of several are cleaned without the lease: the load brought the id back."""
+    file = pipeline.data / "incoming" / "one.csv"
+    file.write_text(dirty(1))
+    load_file(dsn("loader"), file, "run-1")
+    late = replace(clean_file(file, CUSTOMER_TRANSACTIONS, tmp_path / "out"), erased_known=0)
+    erase_it(pipeline)
+    with connect(dsn("loader")) as connection:
+        delivery = Delivery("run-2", datetime(2025, 12, 2, tzinfo=UTC), "replace", "v2")
+        with pytest.raises(RefusedError, match="A customer was erased after these files were cleaned"):
+            register_batch(connection, TABLES, [late], delivery)
+        assert register_batch(connection, TABLES, [replace(late, erased_known=1)], delivery).loads
+
+
+def test_a_run_that_began_meanwhile_and_a_file_that_cannot_be_dealt_with(
+    pipeline: Runtime, dsn: Dsn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_file(dsn("loader"), _delivery(pipeline), "run-1")
+
+    def refuse() -> None:
+        raise UnavailableError("Run late is queued.", "Let it finish.")
+
+    with pytest.raises(UnavailableError, match="Run late is queued"):
+        erase_it(pipeline, refuse_beside_runs=refuse)
+    with connect(dsn("loader")) as connection:
+        assert read_erased(connection, TABLES) == frozenset()
+    odd = pipeline.data / "odd.csv"
+    odd.write_text(HEADER + f"1,{ID},{MAIL},2024-01-02,1,Thing,2,1.10,0.05\n")
+    original = data_files.rewrite
+
+    def rewrite(path: Path, *rest: Any) -> Any:
+        if path == odd:
+            raise IndexError
+        return original(path, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(data_files, "rewrite", rewrite)
+        with pytest.raises(
+            BadDataError, match=r"odd\.csv: it can't be read: IndexError\. All else is done"
+        ) as caught:
+            erase_it(pipeline)
+    assert f"erase-customer {ID}" in caught.value.remedy
+    assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []
+    with connect(dsn("loader")) as connection:
+        assert [one.finished_at for one in list_erasures(connection, TABLES)] == [None]
+    erase_it(pipeline)
+    assert find_in_files(pipeline.data, str(ID), MAIL) == []
 
 
 def test_without_its_key_a_load_is_refused_rather_than_bring_somebody_back(
@@ -403,14 +455,20 @@ def test_the_quarantine_knows_a_scrubbed_record_again(pipeline: Runtime, dsn: Ds
 def test_a_dry_run_counts_what_goes_and_changes_nothing(pipeline: Runtime, dsn: Dsn) -> None:
     file = _delivery(pipeline)
     load_file(dsn("loader"), file, "run-1")
-    before = _contents(dsn), {path: path.stat() for path in sorted(pipeline.data.rglob("*"))}
+    before = _contents(dsn), _stamps(pipeline.data)
     found = look_everywhere(places_of(pipeline), ID)
-    assert (_contents(dsn), {path: path.stat() for path in sorted(pipeline.data.rglob("*"))}) == before
+    assert (_contents(dsn), _stamps(pipeline.data)) == before
     assert file in found.held
     assert not found.is_registered
     assert erase_it(pipeline) == found.counts, "and it counts just what goes"
     again = look_everywhere(places_of(pipeline), ID)
     assert (again.counts, again.held, again.is_registered) == ({}, [], True)
+
+
+def _stamps(folder: Path) -> dict[Path, tuple[int, ...]]:
+    """Tell all that changes when somebody writes; not when somebody reads."""
+    stats = {path: path.stat() for path in folder.rglob("*")}
+    return {path: (one.st_ino, one.st_size, one.st_mtime_ns, one.st_ctime_ns) for path, one in stats.items()}
 
 
 def _contents(dsn: Dsn) -> list[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -12,10 +14,13 @@ import pytest
 
 from audited_load.clean import clean_file
 from audited_load.erasing import data_files
+from audited_load.erasing.cleaned_tables import Layouts
 from audited_load.erasing.data_files import Folder, ScrubbedFile, look_into_folder, scrub_folder
-from audited_load.erasing.raw_texts import RawLayout
+from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.rewriting import Wanted
+from audited_load.erasing.splitting import RawLayout
 from audited_load.erasing.traces import find_traces
+from audited_load.form import Form
 from audited_load.rejects import HEADER as REJECTED_HEADER
 from customer_pipeline.feed import load_feed
 
@@ -128,7 +133,7 @@ def test_an_export_of_the_quarantine_loses_the_raw_text_that_it_quotes(tmp_path:
     after = file.read_text().splitlines()
     assert "jane" not in after[1]
     assert after[2] == rows[2]
-    assert after[3] == ",,,3,,2023-05-05,1,Item,5,abc,1"
+    assert after[3] == ',,"",3,,2023-05-05,1,Item,5,abc,1'
 
 
 def test_a_rejected_file_loses_the_record_and_the_reason_that_quotes_it(tmp_path: Path) -> None:
@@ -141,7 +146,8 @@ def test_a_rejected_file_loses_the_record_and_the_reason_that_quotes_it(tmp_path
     scrub(tmp_path, [RawLayout(tuple(FEED.names), ",")])
     assert file.read_text() == (
         before
-        + '1,2,60,"customer_id:other_digits: \'[erased]\' has digits","4,,2023-05-05,101,Item,1,5.00,1.00"\n'
+        + "1,2,60,\"customer_id:other_digits: '[erased]' has digits\","
+        + '"4,[erased],2023-05-05,101,Item,1,5.00,1.00"\n'
         + other
     )
 
@@ -193,3 +199,161 @@ def test_a_settled_file_costs_no_waiting(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("audited_load.erasing.settled.time.sleep", lambda _: pytest.fail("it waits"))
     done, noted = scrub(tmp_path, seconds=10)
     assert (done.files, len(noted)) == (1, 1)
+
+
+SPACED = HEADER + "".join(
+    f'{number}, "{customer}", "2023-05-05", "101", "It, em", "1", "5.00", "1.00"\n'
+    for number, customer in enumerate((901, 501, 902, 903))
+)
+LINES = HEADER + line(1, 901) + '10,501,2023-05-05,101,"It\nem",1,5.00,1.00\n' + line(11, 7)
+REFUSED = HEADER + line(1, 901) + "".join(line(number, text) for number, text in enumerate(("#501", "50\x001"), 2))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SPACED,
+        LINES,
+        LINES.replace("It\n", "It\r"),
+        REFUSED,
+        (HEADER + line(1, 901) + line(2, 501)).replace("\n", "\r"),
+    ],
+    ids=["spaces before quotes", "two lines", "a carriage return", "refused ids", "an old Mac"],
+)
+def test_a_scrubbed_delivery_is_read_as_it_was_but_for_the_customer(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "data" / "in.csv"
+    file.parent.mkdir()
+    file.write_bytes(content.encode())
+    before = clean_file(file, FEED, tmp_path / "before")
+    done, _ = scrub(file.parent)
+    assert (done.failed, done.unread) == ({}, [])
+    assert done.records
+    after = clean_file(file, FEED, tmp_path / "after")
+    assert (after.read, after.accepted, after.quarantined, after.totals) == (
+        before.read, before.accepted, before.quarantined, before.totals,
+    )  # fmt: skip
+    assert "501" not in file.read_text()
+
+
+REJECTED = ",".join(REJECTED_HEADER) + "\n" + '1,2,60,"record:odd: Ünï","7,501,bad,1,It,1,5.00,1.00"\n'
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        gzip.compress(REJECTED.encode()), REJECTED.encode("utf-16"), REJECTED.encode("cp1252"),
+        (REJECTED + "\n").encode(), REJECTED.replace("\n", "\r\n").encode(), REJECTED.replace("\n", "\r").encode(),
+        REJECTED.replace("raw_record", "raw_record,note").replace('1.00"', '1.00",mine').encode(),
+        REJECTED.replace(',"', ';"').replace("1,2,60", "1;2;60").replace(",".join(REJECTED_HEADER),
+            ";".join(REJECTED_HEADER)).encode(),
+    ],
+    ids=["gzip", "utf-16", "cp1252", "blank line", "crlf", "cr", "one more column", "semicolons"],
+)  # fmt: skip
+def test_a_rejected_file_in_another_shape_loses_the_customer_and_nothing_else(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "rejected.csv"
+    file.write_bytes(data)
+    done, _ = scrub(tmp_path, [RawLayout(tuple(FEED.names), ",")])
+    assert (done.records, done.failed, done.unread) == (1, {}, [])
+    old, new = (gzip.decompress(one) if data[:2] == b"\x1f\x8b" else one for one in (data, file.read_bytes()))
+    code = "utf-16" if old[:1] in b"\xff\xfe" else "cp1252" if b"\xdc" in old else "utf-8"
+    assert new.decode(code) == old.decode(code).replace("7,501,bad", "7,,bad")
+
+
+def test_an_empty_rejected_file_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((",".join(REJECTED_HEADER) + "\n").encode()))
+    (tmp_path / "b.csv").write_text(HEADER + line(1, 501))
+    done, _ = scrub(tmp_path)
+    assert (done.files, done.failed) == (1, {})
+
+
+def test_a_rejected_file_of_unknown_order_is_left_alone_and_named(tmp_path: Path) -> None:
+    """A run that was refused reached no ledger: read by another header, somebody else's record was blanked."""
+    swapped = RawLayout(
+        tuple(FEED.names[:1] + FEED.names[3:4] + FEED.names[2:3] + FEED.names[1:2] + FEED.names[4:]), ","
+    )
+    plain, file = RawLayout(tuple(FEED.names), ","), tmp_path / "rejected.csv"
+    guess = RawLayout(tuple(FEED.names), ",", is_guess=True)
+    both = ([plain, swapped], [guess])
+    for raw, unsure in (
+        ("7,501,bad,777,Item,1,5.00,1.00", both),
+        ("7,777,bad,501,Item,1,5.00,1.00", both),
+        ("7,501,bad", ([guess],)),
+    ):
+        file.write_text(before := ",".join(REJECTED_HEADER) + f'\n1,2,60,"record:odd: x","{raw}"\n')
+        for layouts in unsure:
+            done, noted = scrub(tmp_path, layouts)
+            assert list(done.failed) == [file]
+            assert (noted, file.read_text()) == ([], before)
+
+
+def test_the_order_that_is_noted_beside_a_rejected_file_counts_first(tmp_path: Path) -> None:
+    names = [FEED.names[place] for place in (0, 3, 2, 1, 4, 5, 6, 7)]
+    file = tmp_path / "in.csv"
+    file.write_text(",".join(names) + "\n7,501,bad,777,Item,1,5.00,1.00\n8,777,bad,501,Item,1,5.00,1.00\n")
+    run = tmp_path / "data" / "runs" / "one" / "attempt-1"
+    report = clean_file(file, FEED, run)
+    plain = Layouts({"other": [RawLayout(tuple(FEED.names), ",")]}, RawLayout(tuple(FEED.names), ","))
+    rejected = Path(report.rejected_file)
+    assert all(layout.is_guess for layout in plain.of(tmp_path / "data", [rejected]))
+    write_layout_beside(report)
+    scrub_folder(tmp_path / "data", WANTED, lambda paths: plain.of(tmp_path / "data", paths), lambda _: None, 0)
+    assert [row.split(",\"")[-1] for row in rejected.read_text().splitlines()[1:]] == [
+        '7,501,bad,777,Item,1,5.00,1.00"', '8,777,bad,,Item,1,5.00,1.00"',
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_with_one_file_stops_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.csv").write_text(HEADER + line(1, 501))
+    original, folders = data_files.rewrite, data_files.tempfile.TemporaryDirectory
+    scan = os.scandir
+
+    def odd(path: Path, *rest: object) -> object:
+        if path.parent.name == "a":
+            raise IndexError
+        return original(path, *rest)  # type: ignore[arg-type]
+
+    def unwritable(**of: object) -> object:
+        if of["dir"] == tmp_path / "b":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return folders(**of)  # type: ignore[call-overload]
+
+    def unreadable(path: object) -> object:
+        if path in {str(tmp_path / "c"), tmp_path / "c"}:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scan(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(data_files, "rewrite", odd)
+    monkeypatch.setattr(data_files.tempfile, "TemporaryDirectory", unwritable)
+    monkeypatch.setattr(os, "scandir", unreadable)
+    done, noted = scrub(tmp_path)
+    assert set(done.failed) == {tmp_path / "a" / "x.csv", tmp_path / "b" / "x.csv", tmp_path / "c"}
+    assert [file.paths for file in noted] == [(tmp_path / "d" / "x.csv",)]
+
+
+def test_an_encoding_that_was_declared_is_tried_and_another_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "in.csv"
+    file.write_bytes((HEADER + line(1, 501) + line(2, 7)).encode("cp037"))
+    done, _ = scrub(tmp_path)
+    assert done.unread == [file]
+    wanted = Wanted(FEED, frozenset({501}), ("cp500", "cp037"))
+    scrub_folder(tmp_path, wanted, lambda _: [], lambda _: None, 0)
+    assert file.read_bytes().decode("cp037") == HEADER + line(1, "") + line(2, 7)
+    report = clean_file(file, FEED.in_form(Form(encoding="cp037")), tmp_path / "out")
+    assert report.accepted == 2
+
+
+def test_names_titles_and_links_that_may_tell_of_the_customer_are_named(tmp_path: Path) -> None:
+    data, outside = tmp_path / "data", tmp_path / "outside.csv"
+    data.mkdir()
+    outside.write_text(HEADER + line(1, 501))
+    os.link(outside, data / "a.csv")
+    (data / "b.csv").symlink_to(outside)
+    (data / "customer_501.csv").write_text(HEADER + line(1, 7))
+    (data / "title.csv").write_text("Statement of customer C501, Jane Doe\n" + HEADER + line(1, 7))
+    (data / "odd.csv").write_text(HEADER + line(1, "501X") + line(2, "5010"))
+    done, _ = scrub(data)
+    found = look_into_folder(data, WANTED, lambda _: [])
+    assert set(done.named) == {data / "a.csv", data / "b.csv", data / "customer_501.csv"}
+    assert set(found.named) == {data / name for name in ("b.csv", "customer_501.csv", "odd.csv", "title.csv")}

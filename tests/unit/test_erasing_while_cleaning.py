@@ -113,6 +113,13 @@ def test_nobody_else_is_left_out(tmp_path: Path) -> None:
     assert written(report).count(str(ID).encode()) > len(SPELLINGS)
 
 
+def test_a_refused_record_that_only_looks_like_theirs_stays_and_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(HEADER + f"1,{ID}X,{MAIL},2024-01-02,1,Thing,2,1.10,0.05\n")
+    report = clean_file(tmp_path / "in.csv", CUSTOMER_TRANSACTIONS, tmp_path / "out", erased=ERASED)
+    assert f"{ID}X,{MAIL}".encode() in written(report)
+    assert report.rules[f"{CUSTOMER_TRANSACTIONS.subject}:may_be_erased"] == 1
+
+
 def test_who_was_erased_can_be_handed_to_other_processes_and_shows_no_key() -> None:
     assert KEY not in repr(ERASED)
     again: ErasedSubjects = pickle.loads(pickle.dumps(ERASED))  # noqa: S301

@@ -13,6 +13,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
 from audited_load.command import command
+from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.register import find_delivered
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from audited_load.limits import DECLARE_FORM, check_limits
@@ -168,7 +169,10 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     erased = read_erased_customers()
     with progress_in_file(out, path) as progress:
         report = clean_file(path, feed_of(context), out, progress, erased)
-    report = replace(report, source=delivered_name(source))
+    write_layout_beside(report)
+    report = replace(
+        report, source=delivered_name(source), erased_known=0 if erased is None else len(erased.hashes)
+    )
     _require_content(report, context["params"]["sha256"])
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",

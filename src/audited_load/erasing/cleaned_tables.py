@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -14,15 +15,17 @@ from uuid import UUID
 import psycopg
 from psycopg import sql
 
-from audited_load.columns import Feed
-from audited_load.erasing.raw_texts import BATCH, RawLayout, scrub_refused, split_reasons
+from audited_load.erasing.layout_files import read_layout_beside
+from audited_load.erasing.raw_texts import BATCH, Doubts, scrub_refused, split_reasons
 from audited_load.erasing.register import exists
 from audited_load.erasing.rewriting import Wanted
+from audited_load.erasing.splitting import RawLayout
 from audited_load.warehouse.catalogue import count_holders, find_tables
 from audited_load.warehouse.replays import forget_gone
 from audited_load.warehouse.tables import Tables
 
 _LAYOUTS = "select distinct run_id, header, delimiter from {loads}"
+_ENCODINGS = "select distinct encoding from {loads} where encoding like '% (declared)'"
 _NULL = "update {table} set {subject} = null where {subject} = any(%s)"
 # Whatever the spelling, the digits of the id are in it: with marks between them, or in another script.
 _SUSPECTS = r"""
@@ -51,17 +54,26 @@ class Layouts:
 
     def __init__(self, by_run: dict[str, list[RawLayout]], plain: RawLayout) -> None:
         self._by_run = by_run
-        self._all = list(dict.fromkeys([*(one for of_run in by_run.values() for one in of_run), plain]))
+        known = dict.fromkeys([*(one for of_run in by_run.values() for one in of_run), plain])
+        self._guesses = [replace(layout, is_guess=True) for layout in known]
 
-    def of(self, folders: set[str]) -> list[RawLayout]:
-        """Give those of the run that has one of these folders; all of them if none has.
+    def of(self, data: Path, paths: Sequence[Path]) -> list[RawLayout]:
+        """Give those that a rejected file may have.
+
+        What lies beside the file counts first, then what the ledger says of its run. A file of another run, or of
+        none, may have had another header than all that the ledger knows: these are guesses.
 
         Args:
-            folders: Names of folders above a file, each of which may be that of a run.
+            data: The data folder.
+            paths: The file's names, below it.
         """
+        for path in paths:
+            if (own := read_layout_beside(path)) is not None:
+                return [own]
+        folders = {part for path in paths for part in path.relative_to(data).parent.parts}
         for folder in folders & self._by_run.keys():
             return self._by_run[folder]
-        return self._all
+        return self._guesses
 
 
 def read_layouts(connection: psycopg.Connection, tables: Tables) -> Layouts:
@@ -73,14 +85,17 @@ def read_layouts(connection: psycopg.Connection, tables: Tables) -> Layouts:
     return Layouts(by_run, RawLayout(tuple(tables.feed.names), ","))
 
 
+def read_encodings(connection: psycopg.Connection, tables: Tables) -> tuple[str, ...]:
+    """Read from the ledger which encodings files were declared to have, that of all files included."""
+    found = {tables.feed.form.encoding} if tables.feed.form.encoding else set()
+    if exists(connection, tables, "loads"):
+        found |= {row[0].partition(" ")[0] for row in connection.execute(tables.fill(_ENCODINGS)).fetchall()}
+    return tuple(sorted(found))
+
+
 def name_run_folder(run_id: str) -> str:
     """Name the folder of a run's files."""
     return re.sub(r"[^\w.+-]", "_", run_id)
-
-
-def folders_of(paths: Sequence[Path]) -> set[str]:
-    """Give the names of all folders above some files."""
-    return {part for path in paths for part in path.parent.parts}
 
 
 def erase_from_tables(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
@@ -134,11 +149,24 @@ class _Found(NamedTuple):
     reasons: str
 
 
-def _find_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> Iterator[_Found]:
+def count_lookalikes(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> int:
+    """Count the refused records that hold the digits of the id in a spelling that may be another's."""
+    doubts = Doubts()
+    if exists(connection, tables, _rejects(tables)):
+        with connection.transaction():
+            for _ in _find_raw(connection, tables, ids, doubts):
+                pass
+    return doubts.lookalikes
+
+
+def _find_raw(
+    connection: psycopg.Connection, tables: Tables, ids: frozenset[int], doubts: Doubts | None = None
+) -> Iterator[_Found]:
     with connection.cursor(name="suspects") as cursor:
         cursor.execute(tables.fill(_SUSPECTS), ([str(number) for number in ids],))
         while rows := cursor.fetchmany(BATCH):
-            for row, fresh in zip(rows, _scrub_rows(rows, Wanted(tables.feed, ids)), strict=True):
+            scrubbed = _scrub_rows(rows, Wanted(tables.feed, ids), doubts or Doubts())
+            for row, fresh in zip(rows, scrubbed, strict=True):
                 if fresh is not None:
                     yield _Found(row[0], row[1], row[2], *fresh)
 
@@ -154,30 +182,21 @@ def _erase_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[in
     return scrubbed
 
 
-def _scrub_rows(rows: Sequence[tuple[Any, ...]], wanted: Wanted) -> list[tuple[str, str] | None]:
+def _scrub_rows(rows: Sequence[tuple[Any, ...]], wanted: Wanted, doubts: Doubts) -> list[tuple[str, str] | None]:
     """Scrub rows of the quarantine, each as the file of its load was laid out."""
     feed = wanted.feed
     by_layout: dict[RawLayout, list[int]] = {}
     for place, (*_, header, mark) in enumerate(rows):
         by_layout.setdefault(RawLayout.of_ledger(header, mark), []).append(place)
     fresh: list[tuple[str, str] | None] = [None] * len(rows)
-    pattern = _in_json(feed, wanted.ids)
     for layout, places in by_layout.items():
         raws = [rows[place][3] for place in places]
         reasons = [split_reasons(rows[place][4], feed) for place in places]
-        scrubbed = scrub_refused(raws, reasons, [layout], feed, wanted.ids.intersection)
-        for place, raw, one in zip(places, raws, scrubbed, strict=True):
-            if raw.startswith("{") and pattern.search(raw):
-                fresh[place] = pattern.sub(r"\1null", raw), rows[place][4]
-            elif one is not None:
+        scrubbed = scrub_refused(raws, reasons, [layout], feed, wanted.ids.intersection, doubts)
+        for place, one in zip(places, scrubbed, strict=True):
+            if one is not None:
                 fresh[place] = one[0], "; ".join(one[1])
     return fresh
-
-
-def _in_json(feed: Feed, ids: frozenset[int]) -> re.Pattern[str]:
-    """Build the pattern of the id in what gave way to a later file: that was good, and is kept as JSON."""
-    members = "|".join(map(str, ids))
-    return re.compile(rf'("{re.escape(feed.subject)}": ?)(?:{members})(?=[,}}])')
 
 
 def clean_up(connection: psycopg.Connection, tables: Tables) -> None:

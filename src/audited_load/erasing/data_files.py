@@ -1,6 +1,7 @@
 """Files → the same without one person: deliveries, cleaned files, rejected files, exports, whatever their names.
 
-Each is replaced whole. A file that doesn't hold the person isn't touched, nor is one that is still being written.
+Each is replaced whole. A file that doesn't hold the person isn't touched, nor is one that is still being written,
+nor one with records that may be somebody else's. What is wrong with one file stops none of the others.
 """
 
 from __future__ import annotations
@@ -9,14 +10,24 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audited_load.erasing.raw_texts import RawLayout
-from audited_load.erasing.rewriting import NOWHERE, Wanted, compressed, is_opaque, rewrite
+from audited_load.erasing.found_files import find_files
+from audited_load.erasing.rewriting import (
+    NOWHERE,
+    Out,
+    Rewritten,
+    UnsureError,
+    Wanted,
+    compressed,
+    is_opaque,
+    rewrite,
+)
 from audited_load.erasing.settled import Identity, identify, is_being_written, wait_for_settled
+from audited_load.erasing.splitting import RawLayout
 from audited_load.errors import UnusableFileError
 from audited_load.reading.source import hash_file
 
@@ -50,6 +61,8 @@ class Folder:
         held: Those that hold the person now, by their first names.
         unread: Those that nobody can read as records, and that hold the digits of an id or can't be looked into.
         unsettled: Those that were left alone, since somebody is writing them.
+        failed: Files and folders that could not be dealt with, and why.
+        named: Those of which something else stays to be looked at, and what.
     """
 
     files: int = 0
@@ -57,6 +70,20 @@ class Folder:
     held: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
     unsettled: list[Path] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+    named: dict[Path, str] = field(default_factory=dict)
+
+    def note(self, paths: Sequence[Path], done: Rewritten) -> None:
+        """Note what is to be named of a file that was read."""
+        if done.is_title:
+            self.add_name(paths[0], "a line above its header holds these digits")
+        if done.lookalikes:
+            text = f"{done.lookalikes} of its refused records hold these digits in a spelling that may be another's"
+            self.add_name(paths[0], text)
+
+    def add_name(self, path: Path, what: str) -> None:
+        """Name something of a file."""
+        self.named[path] = f"{self.named[path]}; {what}" if path in self.named else what
 
 
 Note = Callable[[ScrubbedFile], object]
@@ -84,7 +111,7 @@ def scrub_folder(
         What was done, and what was not.
     """
     done = Folder(unsettled=_remove_left(folder))
-    linked = find_linked(folder)
+    linked = _find_linked(folder, wanted, done)
     settled = wait_for_settled((paths[0] for paths in linked), seconds)
     for paths in linked:
         identity = settled.get(paths[0])
@@ -92,18 +119,35 @@ def scrub_folder(
             if paths[0].exists():
                 done.unsettled.append(paths[0])
             continue
-        try:
+        links = _count_links(paths[0])
+        with _collected(paths[0], wanted, done):
             file = scrub_file(paths, identity, wanted, layouts_of(paths), note)
-        except UnusableFileError:
-            if is_opaque(paths[0], wanted):
-                done.unread.append(paths[0])
-            continue
-        except _ChangedError:
-            done.unsettled.append(paths[0])
-            continue
-        if file is not None:
-            done.files, done.records = done.files + len(file.paths), done.records + file.records
+            if file is not None:
+                done.files, done.records = done.files + len(file.paths), done.records + file.records
+                if links > len(paths):
+                    done.add_name(
+                        paths[0], "it had another name outside of the folder, under which it is as it was"
+                    )
     return done
+
+
+@contextmanager
+def _collected(path: Path, wanted: Wanted, done: Folder) -> Iterator[None]:
+    """Note what is wrong with a file, and let the others go on."""
+    try:
+        yield
+    except UnusableFileError:
+        if not os.access(path, os.R_OK):
+            done.failed[path] = "it can't be read: its rights don't allow it"
+        elif is_opaque(path, wanted):
+            done.unread.append(path)
+    except _ChangedError:
+        done.unsettled.append(path)
+    except (UnsureError, _OddFileError) as error:
+        done.failed[path] = str(error)
+    except OSError as error:
+        if path.exists():
+            done.failed[path] = f"{error.strerror or error}"
 
 
 def look_into_folder(
@@ -122,19 +166,30 @@ def look_into_folder(
         is_one_enough: Stop at the first one.
     """
     found = Folder()
-    for paths in find_linked(folder):
-        try:
-            records = rewrite(paths[0], wanted, layouts_of(paths), NOWHERE)
-        except UnusableFileError:
-            if is_opaque(paths[0], wanted):
-                found.unread.append(paths[0])
-            continue
-        if records:
-            found.files, found.records = found.files + len(paths), found.records + records
-            found.held.append(paths[0])
-            if is_one_enough:
-                break
+    for paths in _find_linked(folder, wanted, found):
+        with _collected(paths[0], wanted, found):
+            done = _rewrite(paths[0], wanted, layouts_of(paths), NOWHERE)
+            found.note(paths, done)
+            if done.records:
+                found.files, found.records = found.files + len(paths), found.records + done.records
+                found.held.append(paths[0])
+        if found.held and is_one_enough:
+            break
     return found
+
+
+def _rewrite(path: Path, wanted: Wanted, layouts: Sequence[RawLayout], out: Out) -> Rewritten:
+    """Rewrite one file; whatever happens that nobody thought of, says so of this file."""
+    try:
+        return rewrite(path, wanted, layouts, out)
+    except (UnusableFileError, UnsureError, OSError):
+        raise
+    except Exception as error:
+        raise _OddFileError(f"it can't be read: {type(error).__name__}") from error
+
+
+class _OddFileError(Exception):
+    """A file that nobody thought of."""
 
 
 class _ChangedError(Exception):
@@ -166,11 +221,11 @@ def scrub_file(
         UnusableFileError: It can't be read as records with the subject's column.
     """
     path = paths[0]
-    if not rewrite(path, wanted, layouts, NOWHERE):
+    if not _rewrite(path, wanted, layouts, NOWHERE).records:
         return None
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".erasing-") as folder:
         fresh = Path(folder) / path.name
-        records = rewrite(path, wanted, layouts, lambda compression: compressed(fresh, compression))
+        records = _rewrite(path, wanted, layouts, lambda compression: compressed(fresh, compression)).records
         done = ScrubbedFile(tuple(paths), records, hash_file(path), hash_file(fresh))
         _require_same(paths, identity)
         note(done)
@@ -192,15 +247,21 @@ def _require_same(paths: Sequence[Path], identity: Identity) -> None:
         raise _ChangedError
 
 
-def find_linked(folder: Path) -> list[list[Path]]:
-    """Find all files below a folder; the names of one file together."""
-    linked: dict[tuple[int, int], list[Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        with suppress(FileNotFoundError):
-            if path.is_file() and not path.is_symlink():
-                status = path.stat()
-                linked.setdefault((status.st_dev, status.st_ino), []).append(path)
-    return list(linked.values())
+def _find_linked(folder: Path, wanted: Wanted, done: Folder) -> list[list[Path]]:
+    """Find all files below a folder, the names of one file together, and note what else is to be looked at."""
+    found = find_files(folder, wanted.digits)
+    done.failed |= found.unread
+    for path, what in found.named.items():
+        done.add_name(path, what)
+    return found.linked
+
+
+def _count_links(path: Path) -> int:
+    """Count a file's names, wherever they are."""
+    try:
+        return path.stat().st_nlink
+    except OSError:
+        return 0
 
 
 def _remove_left(folder: Path) -> list[Path]:

@@ -15,15 +15,16 @@ from audited_load.command import command
 from audited_load.erasing.cleaned_tables import (
     clean_up,
     count_in_tables,
+    count_lookalikes,
     erase_from_tables,
-    folders_of,
+    read_encodings,
     read_layouts,
 )
 from audited_load.erasing.data_files import Folder, ScrubbedFile, look_into_folder, scrub_folder
-from audited_load.erasing.raw_texts import RawLayout
 from audited_load.erasing.register import enter_erasure, enter_scrubbed, finish_erasure, read_erased
 from audited_load.erasing.rewriting import Wanted
 from audited_load.erasing.settled import SETTLING_SECONDS
+from audited_load.erasing.splitting import RawLayout
 from audited_load.erasing.subjects import ErasedSubjects, hash_subject
 from audited_load.erasing.traces import Trace, find_traces
 from audited_load.errors import BadDataError, UnavailableError
@@ -47,8 +48,6 @@ from audited_load.warehouse.tables import Tables
 HOLDER = "customer-pipeline erase-customer"
 _LOCK = "erase a customer"
 FILES, RECORDS = "files in the data folder", "records in them"
-
-
 OWNERS = ("loader", "transformer", "postgres")
 """Whose tables are looked into, each as its owner: who reads a table may run code of who owns it."""
 
@@ -69,6 +68,7 @@ class Places:
         reader_seconds: How long a reader's transaction may last.
         readers: The roles that may read the cleaned view; the last of them is the one that people use.
         settling_seconds: For how long a file must stay as it is, so that it counts as whole.
+        refuse_beside_runs: Asked once more under the lease: ends with an error if a run is going on.
     """
 
     dsn: Callable[[str], str]
@@ -82,6 +82,7 @@ class Places:
     reader_seconds: float
     readers: tuple[str, ...] = ("transformer", "reader")
     settling_seconds: float = SETTLING_SECONDS
+    refuse_beside_runs: Callable[[], object] = lambda: None
 
     @property
     def subject(self) -> str:
@@ -98,6 +99,9 @@ class Found:
         held: Files of the data folder that hold it now.
         unread: Files of the data folder that hold its digits, or can't be looked into, and are no files of records.
         unsettled: Files that were left alone, since somebody is writing them.
+        failed: Files and folders that could not be dealt with, and why.
+        named: Files of which something else stays to be looked at, and what.
+        lookalikes: Refused records in the tables that hold these digits in a spelling that may be another's.
         traces: Logs and artifacts that hold its digits.
         is_registered: Whether it was erased before.
     """
@@ -106,6 +110,9 @@ class Found:
     held: list[Path] = field(default_factory=list)
     unread: list[Path] = field(default_factory=list)
     unsettled: list[Path] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+    named: dict[Path, str] = field(default_factory=dict)
+    lookalikes: int = 0
     traces: list[Trace] = field(default_factory=list)
     is_registered: bool = False
 
@@ -119,9 +126,10 @@ def look_everywhere(places: Places, number: int) -> Found:
     ids = frozenset({number})
     found = Found(is_registered=_is_registered(places, number))
     found.counts = _count_rows(places, ids)
-    files = look_into_folder(places.data, Wanted(places.tables.feed, ids), _layouts(places))
+    files = look_into_folder(places.data, _wanted(places, ids), _layouts(places))
     found.counts |= _count_files(files)
-    found.held, found.unread = files.held, files.unread
+    found.held, found.unread, found.failed, found.named = files.held, files.unread, files.failed, files.named
+    found.lookalikes = _count_lookalikes(places, ids)
     found.traces = find_traces(places.artifacts, ids, places.subject)
     return found
 
@@ -131,8 +139,7 @@ def is_known(places: Places, number: int) -> bool:
     ids = frozenset({number})
     if _is_registered(places, number) or _count_rows(places, ids):
         return True
-    wanted = Wanted(places.tables.feed, ids)
-    return look_into_folder(places.data, wanted, _layouts(places), is_one_enough=True).files > 0
+    return look_into_folder(places.data, _wanted(places, ids), _layouts(places), is_one_enough=True).files > 0
 
 
 def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
@@ -149,7 +156,7 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
     Raises:
         RefusedError: Others were erased with another key.
         UnavailableError: A run is going on, the database is away, or a file is still being written.
-        BadDataError: A table still holds the id.
+        BadDataError: A table still holds the id, or a file could not be dealt with; all else is done.
     """
     ids, loader, tables = frozenset({number}), places.dsn("loader"), places.tables
     with connect(loader) as connection:
@@ -159,6 +166,7 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
             try:
                 ErasedSubjects(read_erased(connection, tables), places.key)
                 subject = hash_subject(number, places.key)
+                places.refuse_beside_runs()
                 erasure_id = enter_erasure(connection, tables, subject, requested_by)
                 files = _scrub_files(places, connection, ids)
                 counts, given_up = _erase_rows(places, connection, ids)
@@ -172,14 +180,22 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
                 counts["kept sets of marts dropped"] = drop_given_up(transformer, places.marts, given_up)
         clean_up(connection, tables)
         left = _look_again(places, ids)
-        left.unsettled = files.unsettled
-        left.held = [path for path in left.held if path not in files.unsettled]
+        left.unsettled, left.named = files.unsettled, files.named | left.named
+        left.failed |= files.failed
+        left.held = [path for path in left.held if path not in {*files.unsettled, *left.failed}]
         left.counts = _count_files(files) | counts
         if files.unsettled:
             raise UnavailableError(
                 f"These files are still being written, and were left alone: {_names(files.unsettled)}."
                 " All else is done.",
                 f"When they are complete, finish it: {command(f'erase-customer {number}')}.",
+            )
+        if left.failed:
+            raise BadDataError(
+                f"These could not be dealt with, and were left as they are: {_reasons(left.failed)}."
+                " All else is done.",
+                "Give this user the rights to read and write them, or look at them yourself and remove what holds"
+                f" the customer; then finish it: {command(f'erase-customer {number}')}.",
             )
         finish_erasure(connection, tables, erasure_id, left.counts)
     return left
@@ -191,8 +207,7 @@ def _scrub_files(places: Places, connection: psycopg.Connection, ids: frozenset[
         name = file.paths[0].relative_to(places.data).as_posix()
         enter_scrubbed(connection, places.tables, name, file.records, before=file.before, after=file.after)
 
-    wanted = Wanted(places.tables.feed, ids)
-    return scrub_folder(places.data, wanted, _layouts(places), note, places.settling_seconds)
+    return scrub_folder(places.data, _wanted(places, ids), _layouts(places), note, places.settling_seconds)
 
 
 def _erase_rows(
@@ -235,10 +250,16 @@ def _look_again(places: Places, ids: frozenset[int]) -> Found:
             f"The customer is still in {', '.join(names)}.",
             "Drop the tables that are yours, then give the same command again.",
         )
-    files = look_into_folder(places.data, Wanted(places.tables.feed, ids), _layouts(places))
-    traces = find_traces(places.artifacts, ids, places.subject)
-    unread = [*files.unread, *(Path(f"the table {'.'.join(name)}") for name in foreign)]
-    return Found(held=files.held, unread=unread, traces=traces, is_registered=True)
+    files = look_into_folder(places.data, _wanted(places, ids), _layouts(places))
+    return Found(
+        held=files.held,
+        unread=[*files.unread, *(Path(f"the table {'.'.join(name)}") for name in foreign)],
+        failed=files.failed,
+        named=files.named,
+        lookalikes=_count_lookalikes(places, ids),
+        traces=find_traces(places.artifacts, ids, places.subject),
+        is_registered=True,
+    )
 
 
 def _count_rows(places: Places, ids: frozenset[int]) -> dict[str, int]:
@@ -249,8 +270,7 @@ def _count_rows(places: Places, ids: frozenset[int]) -> dict[str, int]:
 
 
 def _count_files(files: Folder) -> dict[str, int]:
-    counts = {FILES: files.files, RECORDS: files.records}
-    return {name: count for name, count in counts.items() if count}
+    return {name: count for name, count in ((FILES, files.files), (RECORDS, files.records)) if count}
 
 
 def _is_registered(places: Places, number: int) -> bool:
@@ -262,7 +282,21 @@ def _is_registered(places: Places, number: int) -> bool:
 def _layouts(places: Places) -> Callable[[Sequence[Path]], Sequence[RawLayout]]:
     with connect(places.dsn("loader")) as connection:
         layouts = read_layouts(connection, places.tables)
-    return lambda paths: layouts.of(folders_of([path.relative_to(places.data) for path in paths]))
+    return lambda paths: layouts.of(places.data, paths)
+
+
+def _wanted(places: Places, ids: frozenset[int]) -> Wanted:
+    with connect(places.dsn("loader")) as connection:
+        return Wanted(places.tables.feed, ids, read_encodings(connection, places.tables))
+
+
+def _count_lookalikes(places: Places, ids: frozenset[int]) -> int:
+    with connect(places.dsn("loader")) as connection:
+        return count_lookalikes(connection, places.tables, ids)
+
+
+def _reasons(failed: dict[Path, str]) -> str:
+    return "; ".join(f"{escape_text(str(path))}: {why}" for path, why in failed.items())
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -9,13 +9,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 from psycopg.rows import class_row
 
+from audited_load.command import command
+from audited_load.errors import RefusedError
 from audited_load.warehouse.tables import Tables
 
 _UNFINISHED = "select erasure_id from {erasures} where subject = %s and finished_at is null"
@@ -93,6 +95,25 @@ def read_erased(connection: psycopg.Connection, tables: Tables) -> frozenset[str
     if not exists(connection, tables, "erasures"):
         return frozenset()
     return frozenset(row[0] for row in connection.execute(tables.fill("select subject from {erasures}")))
+
+
+def require_known(connection: psycopg.Connection, tables: Tables, known: Iterable[int | None]) -> None:
+    """Refuse files that were cleaned before somebody was erased, though they are loaded after it.
+
+    Args:
+        connection: With the run's lease held: no erasure can come between.
+        tables: Where the register lies.
+        known: For each file how many erased subjects its cleaning knew; None if nobody asked.
+
+    Raises:
+        RefusedError: More were erased since.
+    """
+    asked = [number for number in known if number is not None]
+    if asked and min(asked) < len(read_erased(connection, tables)):
+        raise RefusedError(
+            "A customer was erased after these files were cleaned.",
+            f"Deliver them anew: {command('run FILE')}. Nothing was loaded.",
+        )
 
 
 def enter_scrubbed(

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from audited_load.erasing.register import find_delivered
+from audited_load.erasing.register import find_delivered, require_known
 from audited_load.errors import PipelineError, RefusedError
 from audited_load.report import CleanReport
 from audited_load.warehouse.refusal import as_pipeline_error, quotes_no_value
@@ -238,11 +238,15 @@ def register_batch(
     Returns:
         The batch; without a generation if readers see all of its content already. A `replace` that they see
         already confirms it for its day.
+
+    Raises:
+        RefusedError: Somebody was erased since the files were cleaned.
     """
     ordered = sorted(reports, key=lambda report: report.source)
     digests = [report.sha256 for report in ordered]
     marks: dict[str, Any] = {"mode": delivery.mode, "run_date": delivery.run_date}
     with connection.transaction():
+        require_known(connection, tables, (report.erased_known for report in reports))
         visible = connection.execute(tables.fill("select generation from {published}")).fetchone()
         merges = visible is not None and delivery.mode == "merge"
         if merges:
