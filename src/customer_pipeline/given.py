@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from audited_load.content import hash_file
 from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.rights import CORRECT_RIGHTS, readable
 
@@ -47,7 +47,7 @@ def bring_in(file: Path, data: Path) -> tuple[str, str]:
     try:
         before = path.stat()
         if path.is_relative_to(data):
-            source, digest = str(path.relative_to(data)), _hash(path)
+            source, digest = str(path.relative_to(data)), hash_file(path)
         else:
             source, digest = _copy(path, data)
         after = path.stat()
@@ -93,11 +93,11 @@ def _copy(path: Path, data: Path) -> tuple[str, str]:
     with _only_one(folder), tempfile.TemporaryDirectory(dir=folder, prefix=_PARTIAL) as partial:
         fresh = Path(partial) / name
         shutil.copyfile(path, fresh)
-        digest = _hash(fresh)
+        digest = hash_file(fresh)
         target = folder / digest[:DIGITS] / name
         target.parent.mkdir(exist_ok=True)
         # Another content of that name can only be the same delivery without somebody who was erased.
-        if not target.exists() or _hash(target) != digest:
+        if not target.exists() or hash_file(target) != digest:
             fresh.replace(target)
         os.utime(target.parent)
     return str(target.relative_to(data)), digest
@@ -115,8 +115,3 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

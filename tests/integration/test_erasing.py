@@ -20,13 +20,13 @@ from psycopg import sql
 from rich.console import Console
 
 from audited_load.clean import clean_file
+from audited_load.content import hash_file
 from audited_load.erasing import data_files, everywhere
 from audited_load.erasing.everywhere import FILES, Places, look_everywhere
 from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.register import list_erasures, read_erased
 from audited_load.erasing.subjects import hash_subject
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.reading.source import hash_file
 from audited_load.warehouse.copy import copy_cleaned
 from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
+from audited_load import content
 from audited_load.command import command
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
 from audited_load.rights import readable
@@ -240,8 +240,8 @@ def hash_file(path: Path) -> str:
     Raises:
         UnusableFileError: It can't be read.
     """
-    with readable(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with readable(path):
+        return content.hash_file(path)
 
 
 def show_latest(out: Path, data: Path, names: Iterable[str]) -> None:

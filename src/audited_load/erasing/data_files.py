@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from audited_load.content import hash_file
 from audited_load.erasing.found_files import find_files
 from audited_load.erasing.rewriting import (
     NOWHERE,
@@ -29,7 +30,6 @@ from audited_load.erasing.rewriting import (
 from audited_load.erasing.settled import Identity, identify, is_being_written, wait_for_settled
 from audited_load.erasing.splitting import RawLayout
 from audited_load.errors import UnusableFileError
-from audited_load.reading.source import hash_file
 
 _LEFT_FOLDERS = (".cleaning-*", ".erasing-*")
 

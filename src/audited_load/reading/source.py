@@ -7,13 +7,13 @@ usual case of a plain UTF-8 file.
 
 from __future__ import annotations
 
-import hashlib
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from audited_load.content import hash_file
 from audited_load.errors import UnusableFileError
 from audited_load.reading.compression import Digest, NoDigest, expand_file, find_compression
 from audited_load.reading.dialect import Dialect, normalise_name
@@ -167,12 +167,6 @@ def read_head(source: Source) -> bytes:
         if len(head) >= source.body_offset:
             break
     return head[: source.body_offset]
-
-
-def hash_file(path: Path) -> str:
-    """Compute the sha256 of a file's bytes, as hexadecimal text."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def has_changed(source: Source, sha256: str) -> bool:
