@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,15 +49,15 @@ def dbt(runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Db
     return parsed(PROJECT, tmp_path)
 
 
-def parsed(project: Path, folder: Path) -> Dbt:
-    """Run dbt in this process."""
+def parsed(project: Path, folder: Path, callbacks: Sequence[Callable[[Any], None]] = ()) -> Dbt:
+    """Run dbt in this process; the callbacks get its events."""
     manifest, foreign_keys = _parse(project)
 
     def run(*arguments: str) -> bool:
         # dbt writes relations there, and doesn't read them again.
         for key, ref in foreign_keys:
             key.to = ref
-        runner = dbtRunner(manifest=manifest)
+        runner = dbtRunner(manifest=manifest, callbacks=list(callbacks))
         return runner.invoke(["--quiet", *arguments, *_places(project, folder)]).success
 
     return run

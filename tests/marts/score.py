@@ -1,0 +1,189 @@
+"""Every model with one thing wrong, in every way → which of them give other marts, and which nobody would notice.
+
+A mutant is the SQL that dbt ran with one piece replaced. It is run where dbt ran it, in a transaction that is taken back,
+and what it makes is compared with what the oracle has confirmed.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from marts.equivalents import reason_of
+from marts.mutants import Mutant, mutants_of, parts_of
+from marts.oracle import KEYS
+from marts.states import STAGED, State
+from steps.tables import MARTS
+
+Dsn = Callable[[str], str]
+MAKES = re.compile(r"\s*(?:/\*.*?\*/)?\s*(?:drop|analyze|create\s+(?:table|view))\s", re.DOTALL)
+CREATED = re.compile(r'create\s+(?:table|view)\s+"\w+"\."\w+"\."(\w+)"')
+CONTRACT = re.compile(r"\sfrom \((.*)\) as model_subq|create view \S+\s+as \((.*)\);", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A mutant of one of a model's statements, in a build or in a merge."""
+
+    model: str
+    way: str
+    statement: str
+    mutant: Mutant
+
+    @property
+    def part(self) -> str:
+        """Where it is: a named part of the statement, or the relation that the statement makes."""
+        made = CREATED.findall(self.statement)
+        return self.mutant.part or made[-1]
+
+    def __str__(self) -> str:
+        return f"{self.model} ({self.way}) {self.part}: {self.mutant.line}"
+
+
+@dataclass
+class Score:
+    """What became of the mutants: `killed`, `refused` by a constraint, `invalid` to PostgreSQL, or left."""
+
+    outcomes: dict[Wrong, str] = field(default_factory=dict)
+
+    @property
+    def survivors(self) -> list[Wrong]:
+        return [wrong for wrong, outcome in self.outcomes.items() if outcome == "survived" and not reason_of(wrong)]
+
+    @property
+    def equivalent(self) -> list[Wrong]:
+        return [wrong for wrong, outcome in self.outcomes.items() if outcome == "survived" and reason_of(wrong)]
+
+    def __str__(self) -> str:
+        by_model: dict[str, Counter[str]] = {}
+        for wrong, outcome in self.outcomes.items():
+            by_model.setdefault(f"{wrong.model}, {wrong.way}", Counter())[outcome] += 1
+        lines = []
+        for name, counts in by_model.items():
+            lines.append(
+                f"{name:40} " + ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+            )
+        total = Counter(self.outcomes.values())
+        dead = total["killed"] + total["refused"]
+        lines.append(
+            f"{dead} killed, {total['refused']} of them by a constraint; {len(self.equivalent)} equivalent;"
+            f" {len(self.survivors)} survived; {total['invalid']} that PostgreSQL does not run"
+        )
+        return "\n".join([*lines, *(f"SURVIVED {wrong}" for wrong in self.survivors)])
+
+
+class Mutation:
+    """Mutants of all models, tried in one state after the other; in later ones only those that are left."""
+
+    def __init__(self, dsn: Dsn, share: float = 1, seed: int = 0):
+        self.score = Score()
+        self._dsn, self._share, self._chance = dsn, share, random.Random(seed)
+        self._texts: dict[tuple[str, str], list[str]] = {}
+        self._known: dict[str, list[str]] = {}
+
+    def try_in(self, state: State) -> None:
+        """Try those that this state can tell: of builds once they are published, of merges before it."""
+        if not state.statements or state.is_merged != state.name.endswith("built"):
+            return
+        way = "merge" if state.is_merged else "build"
+        with psycopg.connect(self._dsn("transformer")) as connection:
+            connection.execute("set statement_timeout = '5s'")
+            # Else an order that one aggregate asks for would be there for the others, too.
+            connection.execute("set enable_presorted_aggregate = off")
+            connection.commit()
+            for model, statements in state.statements.items():
+                if model == STAGED and state.is_merged:
+                    continue
+                steps = [text for text in statements if MAKES.match(text)]
+                if not state.is_merged:
+                    steps = [text for text in steps if CREATED.search(text)]
+                self._try_model(connection, model, way, steps)
+
+    def _try_model(self, connection: psycopg.Connection[Any], model: str, way: str, steps: list[str]) -> None:
+        relation = f"{MARTS.staging}.{model}{'__dbt_tmp' if way == 'build' else ''}"
+        right = _run(connection, steps, model, relation)
+        assert isinstance(right, tuple), right
+        for wrong in [*self._mutants(model, way, steps), *self._left_of_build(model, way)]:
+            if self.score.outcomes.get(wrong, "survived") != "survived":
+                continue
+            if wrong.way == way:
+                mutated = [wrong.mutant.of(step) if step == wrong.statement else step for step in steps]
+            else:
+                mutated = [step.replace(*wrong.mutant.around) for step in steps]
+            if mutated == steps:
+                continue
+            found = _run(connection, mutated, model, relation)
+            if isinstance(found, str):
+                outcome = found
+            else:
+                outcome = "survived" if found == right else "refused" if found[0] != right[0] else "killed"
+            self.score.outcomes[wrong] = outcome
+
+    def _left_of_build(self, model: str, way: str) -> list[Wrong]:
+        """Find the model's own mutants that no build told: a merge uses the same text, on other rows."""
+        return [
+            wrong
+            for wrong, outcome in self.score.outcomes.items()
+            if outcome == "survived" and wrong.model == model and wrong.way != way and wrong.mutant.part
+        ]
+
+    def _mutants(self, model: str, way: str, steps: list[str]) -> Iterable[Wrong]:
+        if (model, way) in self._texts:
+            assert self._texts[model, way] == steps
+            return [wrong for wrong in self.score.outcomes if (wrong.model, wrong.way) == (model, way)]
+        self._texts[model, way] = steps
+        made = list(self._make(model, way, steps))
+        return [wrong for wrong in made if self._chance.random() < self._share]
+
+    def _make(self, model: str, way: str, steps: list[str]) -> Iterator[Wrong]:
+        # What a merge takes from the model, word for word, is mutated there.
+        known = self._known.get(model, []) + self._known.get(STAGED, []) if way == "merge" else []
+        for text in steps:
+            if CREATED.search(text):
+                if way == "build":
+                    self._known.setdefault(model, []).extend(parts_of(text))
+                for mutant in mutants_of(text, known):
+                    yield Wrong(model, way, text, mutant)
+
+
+def _run(
+    connection: psycopg.Connection[Any], steps: list[str], model: str, relation: str
+) -> tuple[list[int], bytes] | str:
+    """Run a model's statements, read the types and the values of what they make, and take them back."""
+    types: list[int] = []
+    try:
+        for step in steps:
+            # dbt compares the types with the contract before it makes the table.
+            if query := CONTRACT.search(step):
+                text = f"select * from ({query[1] or query[2]}) as q limit 0"
+                types += [column.type_code for column in connection.execute(text).description or []]
+            connection.execute(step)  # type: ignore[call-overload]
+        rows = _read(connection, model, f"select * from {relation}")
+        if any("_gone" in step for step in steps):
+            # Publishing writes the rows that change, and then takes those away that go.
+            same = " and ".join(f"g.{key} = s.{key}" for key in KEYS[model])
+            rows += _read(
+                connection,
+                model,
+                f"select * from {relation} as s where not exists (select 1 from {relation}_gone as g where {same})",
+            )
+        return types, rows
+    except psycopg.errors.IntegrityError:
+        return "refused"
+    except psycopg.errors.QueryCanceled:
+        return "killed"
+    except psycopg.Error:
+        return "invalid"
+    finally:
+        connection.rollback()
+
+
+def _read(connection: psycopg.Connection[Any], model: str, query: str) -> bytes:
+    with connection.cursor().copy(f"copy ({query} order by {', '.join(KEYS[model])}) to stdout") as copy:
+        return b"".join(map(bytes, copy))
