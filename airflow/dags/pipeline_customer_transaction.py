@@ -9,12 +9,12 @@ from typing import Any
 from airflow.sdk import Param, TaskGroup, dag
 
 from audited_load.form import DATE_ORDERS, DECIMALS, form_of_all
-from steps.alerts import alert_of_failure, deadline_alerts
+from customer_pipeline.settings import read_alert_settings, read_run_settings
+from customer_pipeline.tasks.alerts import alert_of_failure, deadline_alerts
+from customer_pipeline.tasks.task_warehouse import give_lease_back
 from steps.clean_transactions_pipeline import clean_transactions_pipeline
 from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
-from steps.settings import read_alert_settings, read_run_settings
-from steps.warehouse import give_lease_back
 
 run_settings = read_run_settings()
 form = form_of_all(os.environ).words()

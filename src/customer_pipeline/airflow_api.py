@@ -12,7 +12,7 @@ import psycopg
 
 from audited_load.command import command
 from audited_load.errors import UnavailableError
-from customer_pipeline.settings import Runtime
+from customer_pipeline.runtime.installation import Runtime
 
 DAG_ID = "pipeline_customer_transaction"
 PAGE = 100

@@ -14,15 +14,26 @@ import psycopg
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
 from audited_load.warehouse.refusal import as_pipeline_error
-from customer_pipeline import clean, erase, quarantine, report, rollback, run, sample
-from customer_pipeline.compose import SERVICES as CONTAINERS
-from customer_pipeline.compose import compose_command, docker_answers, exec_command
-from customer_pipeline.environment import process_environment
-from customer_pipeline.postgres_server import package_folder
-from customer_pipeline.services import start_services, stop_services
-from customer_pipeline.settings import DOCKER, EMBEDDED, HOST, ROLES, operators_environment, read_runtime
-from customer_pipeline.status import print_status
-from customer_pipeline.supervisor import SERVICES, log_file
+from customer_pipeline import sample
+from customer_pipeline.commands import clean, erase, run
+from customer_pipeline.commands import mailed_report as report
+from customer_pipeline.commands import refused_records as quarantine
+from customer_pipeline.commands import take_back as rollback
+from customer_pipeline.commands.status import print_status
+from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
+from customer_pipeline.runtime.compose import compose_command, docker_answers, exec_command
+from customer_pipeline.runtime.environment import process_environment
+from customer_pipeline.runtime.installation import (
+    DOCKER,
+    EMBEDDED,
+    HOST,
+    ROLES,
+    operators_environment,
+    read_runtime,
+)
+from customer_pipeline.runtime.postgres_server import package_folder
+from customer_pipeline.runtime.services import start_services, stop_services
+from customer_pipeline.runtime.supervisor import SERVICES, log_file
 
 FAILED, BAD_DATA, UNUSABLE_FILE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 64, 127, 130
 _PASSED_ON = {"exec", "dbt"}

@@ -10,10 +10,10 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
-from steps.dbt_manifest import PROJECT, fresh_manifest
-from steps.retry_policy import DbtRetryPolicy
-from steps.settings import read_settings
-from steps.task_errors import reported_errors
+from customer_pipeline.settings import read_settings
+from customer_pipeline.tasks.dbt_manifest import PROJECT, fresh_manifest
+from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
+from customer_pipeline.tasks.task_errors import reported_errors
 
 MODELS = ("stg_customer_transactions", "dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales")
 HELPERS = ("find_source_files", "clean_source_file", "every_file_is_cleaned")

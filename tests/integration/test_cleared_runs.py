@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from audited_load.errors import RefusedError, UnavailableError
-from audited_load.warehouse.incoming import audit_incoming
+from audited_load.loading.incoming import audit_incoming
+from audited_load.loading.publish import audit_and_publish
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import held_lease
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.publish import audit_and_publish
 from integration import test_quarantine as quarantine
 from integration.loading import TABLES, fill, load_file, prepare, publish
 from integration.test_merging import prices, query, totals_tie, undo, write

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.warehouse.copy import copy_cleaned
-from audited_load.warehouse.incoming import empty_incoming
-from audited_load.warehouse.load import connect
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.warehouse.connection import connect
 from integration.loading import TABLES, fill, load_file, prepare, publish, write_csv
 
 Dsn = Callable[[str], str]

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from audited_load.errors import RefusedError, UnavailableError
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import PublishedSet, drop_expired_sets, publish_marts, roll_back_marts
-from customer_pipeline.settings import Runtime
+from audited_load.marts.mart_sets import PublishedSet, drop_expired_sets, publish_marts, roll_back_marts
+from audited_load.warehouse.connection import connect
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
 from integration.loading import MARTS_HERE, MODELS, load_file, write_csv
 from integration.test_star_schema import PROJECT, dbt
-from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 TABLES = {

@@ -10,14 +10,14 @@ import pytest
 from psycopg import sql
 
 from audited_load.errors import RefusedError
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
-from customer_pipeline.roles import SCHEMAS, make_roles_and_databases
-from customer_pipeline.settings import Runtime
+from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.runtime.roles import SCHEMAS, make_roles_and_databases
+from customer_pipeline.tasks import task_warehouse as warehouse
 from integration.loading import HEADER, TABLES, load_file
-from steps import warehouse
 
 Dsn = Callable[[str], str]
 RAW = (

@@ -11,8 +11,8 @@ import pytest
 
 from audited_load.errors import UnavailableError
 from pipeline_page.download import TABLES, write_csv
-from pipeline_page.quality import read_thresholds
-from pipeline_page.sales import Group, Month, Product, Sales, grow
+from pipeline_page.tabs.quality import read_thresholds
+from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
 from pipeline_page.texts import show_age, show_change, show_number, show_percent, show_quantity, show_share
 from pipeline_page.warehouse import Kept, PublishedMarts, read_dsn
 

@@ -14,16 +14,16 @@ from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, 
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestIndirectSelection
 from cosmos.operators.local import DbtSnapshotLocalOperator
 
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import publish_marts
+from audited_load.marts.mart_sets import publish_marts
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.readers import end_old_readers
-from steps.assets import published_assets, report_lineage
-from steps.dbt_manifest import PROJECT, find_marts, fresh_manifest
-from steps.metrics import send_gauges
-from steps.retry_policy import DbtRetryPolicy
-from steps.tables import MARTS, READER_TRANSACTION_SECONDS
-from steps.task_errors import reported_errors
-from steps.warehouse import marts_dsn
+from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS
+from customer_pipeline.tasks.assets import published_assets, report_lineage
+from customer_pipeline.tasks.dbt_manifest import PROJECT, find_marts, fresh_manifest
+from customer_pipeline.tasks.metrics import send_gauges
+from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
+from customer_pipeline.tasks.task_errors import reported_errors
+from customer_pipeline.tasks.task_warehouse import marts_dsn
 
 log = logging.getLogger(__name__)
 
