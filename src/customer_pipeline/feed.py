@@ -9,17 +9,17 @@ from pathlib import Path
 
 from audited_load.marts.mart_tables import Marts
 from audited_load.warehouse.tables import Tables
+from customer_pipeline import names
 from steps import data_cleaners
 
 FEED = data_cleaners.CUSTOMER_TRANSACTIONS
-SCHEMA = "cleaned_data"
-TABLES = Tables(FEED, SCHEMA, Path(data_cleaners.__file__).resolve().parents[1] / "migrations")
+TABLES = Tables(FEED, names.CLEANED, Path(data_cleaners.__file__).resolve().parents[1] / "migrations")
 MARTS = Marts(
-    staging="analytics_dbt_staging",
-    sets="analytics_sets",
-    views="analytics",
-    source=f"{SCHEMA}.published_load",
-    history="analytics_history",
+    staging=names.STAGING,
+    sets=names.SETS,
+    views=names.MARTS,
+    source=f"{names.CLEANED}.published_load",
+    history=names.HISTORY,
 )
 READER_TRANSACTION_SECONDS = 3600
 """How long a reader's transaction may last: the setting `transaction_timeout` of the role."""

@@ -1,4 +1,7 @@
-"""The settings of the steps: read once from the environment, frozen."""
+"""The settings that tasks, page and commands share: each is read here, once, from the environment.
+
+The runtime's own (ports, folders, secrets) are in `customer_pipeline.runtime.installation`.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from croniter import croniter  # type: ignore[import-untyped]
+from psycopg.conninfo import make_conninfo
 
 from audited_load.cleaning.limits import Limits, read_limits, read_plain_number, read_ratio
 from audited_load.command import command
-from audited_load.errors import RefusedError
+from audited_load.errors import RefusedError, UnavailableError
+from customer_pipeline.names import DAG_ID, DATABASE, READER, TRANSFORMER
 
-CONNECTION_ID = "postgres_default"
 MAX_NUMBER = 36_500
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 
@@ -60,11 +64,74 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         quarantine_days=_days(environment, "QUARANTINE_DAYS", 365),
         erasure_key=environment.get("ERASURE_KEY", ""),
         readers=(
-            environment.get("TRANSFORMER_USER", "transformer"),
-            environment.get("READER_USER", "reader"),
+            environment.get("TRANSFORMER_USER", TRANSFORMER),
+            environment.get("READER_USER", READER),
         ),
         max_files=int(environment.get("AIRFLOW__CORE__MAX_MAP_LENGTH") or Settings.max_files),
     )
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the warehouse is (`POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_DB`)."""
+
+    host: str
+    port: str
+    database: str
+
+
+def read_server(environment: Mapping[str, str] = os.environ) -> Server:
+    """Read where the warehouse is.
+
+    Raises:
+        UnavailableError: A variable is missing.
+    """
+    return Server(
+        host=environment.get("POSTGRES_HOST", "127.0.0.1"),
+        port=_variable(environment, "POSTGRES_PORT"),
+        database=environment.get("POSTGRES_DB", DATABASE),
+    )
+
+
+def transformer_dsn(environment: Mapping[str, str] = os.environ) -> str:
+    """Give the connection string of the role that dbt builds as.
+
+    Raises:
+        UnavailableError: A variable is missing.
+    """
+    user = environment.get("TRANSFORMER_USER", TRANSFORMER)
+    return make_conninfo(
+        _dsn(environment, user, _variable(environment, "TRANSFORMER_PASSWORD")), application_name=DAG_ID
+    )
+
+
+def reader_dsn(environment: Mapping[str, str] = os.environ) -> str:
+    """Give the connection string of the role that reads what is published.
+
+    Raises:
+        UnavailableError: A variable is missing.
+    """
+    user = environment.get("READER_USER", READER)
+    return _dsn(environment, user, _variable(environment, "READER_PASSWORD"))
+
+
+def _dsn(environment: Mapping[str, str], user: str, password: str) -> str:
+    server = read_server(environment)
+    return make_conninfo(host=server.host, port=server.port, dbname=server.database, user=user, password=password)
+
+
+def _variable(environment: Mapping[str, str], name: str) -> str:
+    try:
+        return environment[name]
+    except KeyError:
+        raise UnavailableError(
+            f"The environment variable {name} is not set.", f"Start the services with {command('up')}."
+        ) from None
+
+
+def dbt_project(environment: Mapping[str, str] = os.environ) -> Path:
+    """Give the folder of `dbt_project.yml` (`PIPELINE_DBT`; otherwise that of this clone)."""
+    return Path(environment.get("PIPELINE_DBT") or Path(__file__).resolve().parents[2] / "dbt")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ import psutil
 import psycopg
 import pytest
 
-from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.names import DAG_ID
 from customer_pipeline.runtime.installation import HOST, Runtime, read_runtime
 from customer_pipeline.runtime.supervisor import processes_of, read_services
 

@@ -31,10 +31,10 @@ from audited_load.warehouse.tables import Tables
 from customer_pipeline.commands.refused_loads import choose_loads, describe_loads, opened_quarantine
 from customer_pipeline.commands.run import REPLAYED, run_pipeline
 from customer_pipeline.feed import TABLES
+from customer_pipeline.names import ExitCode
 from customer_pipeline.runtime.installation import read_runtime
 from customer_pipeline.runtime.services import start_services
 
-BAD_DATA = 2
 REJECT_ID = "reject_id"
 
 
@@ -63,12 +63,12 @@ def replay(file: Path, form: Form, load_ids: Sequence[int] = ()) -> int:
         console.print(f"line {line}: {escape_text(reasons)}")
     console.print(f"{len(all_good)} records are good now, {len(refused)} are still refused.")
     if not all_good:
-        return BAD_DATA
+        return ExitCode.BAD_DATA
     with opened_quarantine(runtime, tables) as connection:
         chosen = _choose(connection, tables, [reject_id for reject_id, _ in all_good], load_ids, console)
         good = [(reject_id, values) for reject_id, values in all_good if reject_id in chosen]
         if not good:
-            return BAD_DATA
+            return ExitCode.BAD_DATA
         content, repaired = (
             format_records((values for _, values in good), tables.feed),
             find_repaired(good, refused),
@@ -88,7 +88,7 @@ def replay(file: Path, form: Form, load_ids: Sequence[int] = ()) -> int:
     with connect(runtime.dsn("loader")) as connection:
         closed = count_closed(connection, tables, repaired)
     console.print(f"{closed - before} records of the quarantine are closed; {before} were before.")
-    return BAD_DATA if refused or len(good) < len(all_good) else 0
+    return ExitCode.BAD_DATA if refused or len(good) < len(all_good) else 0
 
 
 def _choose(

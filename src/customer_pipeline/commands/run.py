@@ -18,17 +18,17 @@ from audited_load.command import command
 from audited_load.errors import UnusableFileError
 from audited_load.loading.batch import MODES
 from audited_load.shown import escape_text, show_text, storable_name
-from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.declared import add_form, given_words
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
 from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run
+from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
 
 POLL_SECONDS = 0.5
-BAD_DATA, UNUSABLE_FILE, FAILED, INTERRUPTED = 2, 3, 1, 130
 REPLAYED = "replayed"
 """Where repaired records lie in the data folder; as `GIVEN`, apart from where deliveries arrive."""
 _VISIBLE = """
@@ -111,7 +111,7 @@ def run_pipeline(
     except KeyboardInterrupt:
         console.print(f"\nThe run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}")
         console.print(f"or with {command('status')}. `make down` would cut it short.", markup=False)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if state == "success":
         print_accounting(runtime, run_id, console)
         console.print(f"\nLook at it: {runtime.url} ({runtime.sign_in})")
@@ -182,7 +182,7 @@ def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) ->
 def _overall(tasks: Sequence[dict[str, Any]], seconds: float) -> Step:
     """Say how many tasks are done, and which run."""
     done = sum(task["state"] in _FINISHED for task in tasks)
-    names = (name_task(task).rpartition("dbt_models.")[2] for task in tasks if task["state"] == "running")
+    names = (name_task(task).rpartition(f"{MODELS_GROUP}.")[2] for task in tasks if task["state"] == "running")
     running = ", ".join(names)
     share = done / len(tasks) if tasks else None
     return Step("run", share, f"{done} of {len(tasks)} tasks, {seconds:.0f} s: {running or 'waiting'}")
@@ -190,7 +190,7 @@ def _overall(tasks: Sequence[dict[str, Any]], seconds: float) -> Step:
 
 def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> int:
     """Say which task failed, why and what to do; give the exit code."""
-    code = FAILED
+    code = ExitCode.FAILED
     for task in api.tasks(run_id):
         if task["state"] != "failed":
             continue
@@ -203,7 +203,7 @@ def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Co
             *([f"map_index={task['map_index']}"] if task["map_index"] >= 0 else []),
         ]
         console.print(f"Log: {logs.joinpath(*place)}/attempt={task['try_number']}.log", markup=False)
-        code = {"UnusableFileError": UNUSABLE_FILE, "BadDataError": BAD_DATA}.get(kind, code)
+        code = {"UnusableFileError": ExitCode.UNUSABLE_FILE, "BadDataError": ExitCode.BAD_DATA}.get(kind, code)
     return code
 
 

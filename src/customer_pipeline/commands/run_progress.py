@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from audited_load.progress import Cleaned, read_progress
 from audited_load.shown import show_text
 from customer_pipeline.feed import TABLES
+from customer_pipeline.names import CLEAN_ONE_TASK, CLEAN_TASK, COPY_TASK, MODEL_TASKS
 from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.tasks.files import attempt_folder
 
@@ -27,9 +28,7 @@ PLAIN_SECONDS = 10
 """Between two lines about one step where there is no terminal."""
 _MEBIBYTE = 2**20
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
-_CLEANING = ("Clean-Transactions.clean_source_file", "Clean-Transactions.clean_and_transform_csv")
-_LOADING = "Load-To-Postgres.load_cleaned_csv_to_postgres"
-_MODELS = "DBT-Transformations.dbt_models."
+_CLEANING = (CLEAN_ONE_TASK, CLEAN_TASK)
 _COPIES = """
     select pid, tuples_processed from pg_stat_progress_copy
     where datname = current_database() and relid = to_regclass(%s) and command = 'COPY FROM'
@@ -93,9 +92,9 @@ def look_at_run(runtime: Runtime, run_id: str, tasks: Sequence[dict[str, Any]], 
         with suppress(Exception):
             if task["task_id"] in _CLEANING:
                 steps += _look_at_cleaning(runtime, run_id, task)
-            elif task["task_id"] == _LOADING:
+            elif task["task_id"] == COPY_TASK:
                 steps += _look_at_loading(runtime, run_id, task, copied)
-    models = [task for task in tasks if task["task_id"].startswith(_MODELS)]
+    models = [task for task in tasks if task["task_id"].startswith(MODEL_TASKS)]
     done = sum(task["state"] in _FINISHED for task in models)
     if any(task["state"] == "running" for task in models) or 0 < done < len(models):
         steps.append(Step("dbt", done / len(models), f"{done} of {len(models)} models and tests done"))

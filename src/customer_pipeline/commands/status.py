@@ -12,7 +12,8 @@ from rich.console import Console
 
 from audited_load.errors import PipelineError
 from audited_load.shown import show_text
-from customer_pipeline.airflow_api import DAG_ID, AirflowApi
+from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.names import DAG_ID, DATABASE
 from customer_pipeline.runtime import compose
 from customer_pipeline.runtime.compose import read_containers
 from customer_pipeline.runtime.installation import DOCKER, EMBEDDED, HOST, Runtime
@@ -43,7 +44,7 @@ def print_status(runtime: Runtime) -> int:
     for name, text in described.items():
         _print(console, name, text, "green" if text.lower().startswith(_GOOD) else "red")
     _print(console, "UI", f"{runtime.url} (user {runtime.user})")
-    _print(console, "PostgreSQL", f"{HOST}:{runtime.postgres_port}, database ebury")
+    _print(console, "PostgreSQL", f"{HOST}:{runtime.postgres_port}, database {DATABASE}")
     schedule = None
     try:
         schedule = _print_runs(AirflowApi(runtime, patience_seconds=5), console)
@@ -160,7 +161,7 @@ def _print_data(runtime: Runtime, console: Console, schedule: str | None) -> Non
     if marts is None:
         _print(console, "Marts", "none yet", "yellow")
     else:
-        of_it = "of the newest load" if marts[1] else "of an earlier load: clear the group DBT-Transformations"
+        of_it = "of the newest load" if marts[1] else "of an earlier load: clear the group {TRANSFORM_GROUP}"
         _print(console, "Marts", f"{of_it}, {_old(marts[0])}", None if marts[1] else "yellow")
     if missed:
         remedy = "bring them in with a backfill (docs/operations.md)"

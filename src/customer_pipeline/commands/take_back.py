@@ -15,6 +15,7 @@ from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.tables import Tables
 from customer_pipeline.feed import MARTS, TABLES
+from customer_pipeline.names import TRANSFORM_GROUP
 from customer_pipeline.runtime.installation import read_runtime
 
 _HOLDER = "customer-pipeline rollback"
@@ -41,7 +42,7 @@ def run(_: argparse.Namespace) -> int:
     else:
         sys.stdout.write(
             f"No marts of load {done.visible_load_id} are kept: readers see those that they saw.\n"
-            "Clear the task group DBT-Transformations of the last run to build and publish them.\n"
+            f"Clear the task group {TRANSFORM_GROUP} of the last run to build and publish them.\n"
         )
     return 0
 

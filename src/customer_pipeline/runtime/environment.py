@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from customer_pipeline.names import DATABASE, LOADER, READER, TRANSFORMER
 from customer_pipeline.runtime.installation import HOST, MADE, Runtime, operators_environment, read_port
 
 _OURS = {"AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
@@ -34,12 +35,12 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
         "DBT_PROFILES_DIR": str(home / "dbt"),
         "POSTGRES_HOST": HOST,
         "POSTGRES_PORT": str(runtime.postgres_port),
-        "POSTGRES_DB": "ebury",
-        "TRANSFORMER_USER": "transformer",
-        "TRANSFORMER_PASSWORD": secrets["transformer"],
-        "READER_USER": "reader",
-        "READER_PASSWORD": secrets["reader"],
-        "AIRFLOW_CONN_POSTGRES_DEFAULT": f"postgresql://loader:{secrets['loader']}@{postgres}/ebury",
+        "POSTGRES_DB": DATABASE,
+        "TRANSFORMER_USER": TRANSFORMER,
+        "TRANSFORMER_PASSWORD": secrets[TRANSFORMER],
+        "READER_USER": READER,
+        "READER_PASSWORD": secrets[READER],
+        "AIRFLOW_CONN_POSTGRES_DEFAULT": f"postgresql://{LOADER}:{secrets[LOADER]}@{postgres}/{DATABASE}",
         "ERASURE_KEY": secrets["erasure"],
     }
     given = operators_environment(os.environ)
@@ -112,7 +113,7 @@ def _airflow(runtime: Runtime, postgres: str) -> dict[str, str]:
         "LOGGING__BASE_LOG_FOLDER": str(home / "airflow" / "logs"),
         # Made by `make dbt-docs`.
         "COSMOS__DBT_DOCS_PROJECTS": json.dumps(
-            {"ebury": {"dir": str(home / "dbt" / "target"), "index": "index.html", "name": "dbt: star schema"}}
+            {DATABASE: {"dir": str(home / "dbt" / "target"), "index": "index.html", "name": "dbt: star schema"}}
         ),
         # The default is one folder in /tmp for all users of the machine.
         "COSMOS__CACHE_DIR": str(runtime.folder / "cosmos"),

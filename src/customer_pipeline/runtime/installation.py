@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audited_load.errors import RefusedError
+from customer_pipeline.names import DATABASE
 from customer_pipeline.runtime.env_file import SECRETS, new_env_file, new_secret, read_env_file
 
 HOST = "127.0.0.1"
 EMBEDDED, DOCKER = "embedded", "docker"
-ROLES = ("postgres", "airflow", "loader", "transformer", "reader")
 DEFAULT_API_PORT, USUAL_POSTGRES_PORT = 8081, 5432
 PORTS = range(15432, 32000)
 """To choose from: below those that the kernel gives to outgoing connections, which may be busy at a restart."""
@@ -76,7 +76,7 @@ class Runtime:
         place = f"password {self.password}" if self.kind == EMBEDDED else "password in .env"
         return f"user {self.user}, {place}"
 
-    def dsn(self, role: str, database: str = "ebury") -> str:
+    def dsn(self, role: str, database: str = DATABASE) -> str:
         """Give the connection string of a role."""
         place = f"host={self.postgres_host} port={self.postgres_port} dbname={database}"
         return f"{place} user={role} password={self.secrets[role]}"

@@ -8,28 +8,19 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
+from customer_pipeline.names import AIRFLOW, DATABASE, LOADER, READER, SCHEMA_OWNERS, TRANSFORMER
 from customer_pipeline.runtime.installation import Runtime
 
-SCHEMAS = {
-    "cleaned_data": "loader",
-    "operations": "loader",
-    "analytics_dbt_staging": "transformer",
-    "analytics_sets": "transformer",
-    "analytics": "transformer",
-    "analytics_history": "transformer",
-}
-"""The warehouse's schemas, and who owns each."""
-
-_LOGINS = ("airflow", "loader", "transformer", "reader")
+_LOGINS = (AIRFLOW, LOADER, TRANSFORMER, READER)
 _TRUSTED_NAMES = "pg_catalog, pg_temp"
 """Names without a schema are PostgreSQL's own; a function is never looked for in `pg_temp`."""
 
 _ROLE_SETTINGS = {
     # The only role in its database.
-    "airflow": {"search_path": "public"},
-    "loader": {"search_path": _TRUSTED_NAMES, "statement_timeout": "2h", "lock_timeout": "60s"},
-    "transformer": {"search_path": _TRUSTED_NAMES, "statement_timeout": "2h", "lock_timeout": "60s"},
-    "reader": {
+    AIRFLOW: {"search_path": "public"},
+    LOADER: {"search_path": _TRUSTED_NAMES, "statement_timeout": "2h", "lock_timeout": "60s"},
+    TRANSFORMER: {"search_path": _TRUSTED_NAMES, "statement_timeout": "2h", "lock_timeout": "60s"},
+    READER: {
         "search_path": _TRUSTED_NAMES,
         "statement_timeout": "10min",
         "lock_timeout": "10s",
@@ -96,7 +87,7 @@ def make_roles_and_databases(runtime: Runtime) -> None:
                 _make_role(admin, role, runtime.secrets[role])
         admin.execute("revoke all on database postgres, template1 from public")
         _make_database(admin, "airflow", "airflow")
-    make_warehouse(runtime, "ebury")
+    make_warehouse(runtime, DATABASE)
 
 
 def make_warehouse(runtime: Runtime, database: str) -> None:
@@ -114,7 +105,7 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
             admin.execute(administrator.format(name, sql.SQL(_TRUSTED_NAMES)))
     with _connect(runtime, database) as admin, admin.transaction():
         admin.execute("revoke all on schema public from public")
-        for schema, owner in SCHEMAS.items():
+        for schema, owner in SCHEMA_OWNERS.items():
             parts = {"schema": sql.Identifier(schema), "owner": sql.Identifier(owner)}
             admin.execute(sql.SQL("create schema if not exists {schema} authorization {owner}").format(**parts))
             # Earlier releases let the roles make them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +10,7 @@ from airflow.sdk.lineage import get_hook_lineage_collector
 
 from audited_load.marts.mart_manifest import Mart
 from customer_pipeline.feed import MARTS, TABLES
+from customer_pipeline.settings import read_server
 
 # By name only: with host and port in it, an asset would be another one in the other runtime, and the DAGs that
 # follow it would wait for ever.
@@ -40,5 +40,5 @@ def report_lineage(context: Context, inputs: Iterable[str], outputs: Iterable[st
 
 def _address(table: str) -> str:
     """Name a table as dbt's events do, so that both are one node of the lineage."""
-    host, port = os.environ.get("POSTGRES_HOST", "127.0.0.1"), os.environ["POSTGRES_PORT"]
-    return f"postgres://{host}:{port}/{os.environ.get('POSTGRES_DB', 'ebury')}/{table.replace('.', '/')}"
+    server = read_server()
+    return f"postgres://{server.host}:{server.port}/{server.database}/{table.replace('.', '/')}"

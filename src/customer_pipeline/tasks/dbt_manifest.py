@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,21 +11,21 @@ from pathlib import Path
 
 from audited_load.errors import RefusedError
 from audited_load.marts.mart_manifest import Mart, read_marts
+from customer_pipeline.settings import dbt_project
 
-PROJECT = Path(os.environ.get("PIPELINE_DBT") or Path(__file__).resolve().parents[3] / "dbt")
 _WATCHED = ("dbt_project.yml", "profiles.yml", "models", "macros", "tests", "snapshots", "seeds")
 
 
-def find_marts(project: Path = PROJECT) -> tuple[Mart, ...]:
+def find_marts(project: Path | None = None) -> tuple[Mart, ...]:
     """Give the marts of a dbt project, those that others are built from first.
 
     Args:
-        project: Folder of `dbt_project.yml`.
+        project: Folder of `dbt_project.yml`; that of the settings if none is given.
 
     Raises:
         RefusedError: dbt can't parse the project, or a foreign key leads to no mart.
     """
-    return read_marts(fresh_manifest(project))
+    return read_marts(fresh_manifest(project or dbt_project()))
 
 
 def fresh_manifest(project: Path) -> Path:

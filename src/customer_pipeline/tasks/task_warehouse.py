@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +22,8 @@ from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, r
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
 from customer_pipeline.feed import READER_TRANSACTION_SECONDS, TABLES
-from customer_pipeline.settings import CONNECTION_ID, read_settings
+from customer_pipeline.names import CONNECTION_ID, DAG_ID
+from customer_pipeline.settings import read_settings
 from customer_pipeline.tasks.task_errors import reported_errors
 from steps import data_cleaners
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
@@ -56,19 +56,7 @@ def warehouse_dsn() -> str:
         dbname=found.schema or "",
         user=found.login or "",
         password=found.password or "",
-        application_name="pipeline_customer_transaction",
-    )
-
-
-def marts_dsn() -> str:
-    """Give the connection string of the role that dbt builds as; like dbt, from the environment."""
-    return make_conninfo(
-        host=os.environ.get("POSTGRES_HOST", "127.0.0.1"),
-        port=os.environ["POSTGRES_PORT"],
-        dbname=os.environ.get("POSTGRES_DB", "ebury"),
-        user=os.environ.get("TRANSFORMER_USER", "transformer"),
-        password=os.environ["TRANSFORMER_PASSWORD"],
-        application_name="pipeline_customer_transaction",
+        application_name=DAG_ID,
     )
 
 
