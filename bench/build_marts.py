@@ -193,7 +193,7 @@ def publish(runtime: Runtime, folder: Path, waits: list[float]) -> float:
         if exists:
             reader.start()
         started = time.monotonic()
-        publish_marts(connection, MARTS, models, grace_seconds=3600)
+        publish_marts(connection, MARTS, models)
         seconds = time.monotonic() - started
         done.set()
         if exists:

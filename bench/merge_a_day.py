@@ -96,7 +96,7 @@ def load(path: Path, mode: str, number: int, runtime: Runtime) -> Measured:
         batch = register_batch(connection, TABLES, [report], delivery)
         empty_incoming(connection, TABLES, batch)
         copy_cleaned(connection, runtime.dsn("loader"), TABLES, batch)
-        audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False, grace_seconds=0)
+        audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False)
         ended = time.monotonic()
         release_lease(connection, TABLES, run)
         done.set()

@@ -53,7 +53,7 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
                 elif step == "load" and batch.generation is not None:
                     copy.copy_cleaned(connection, dsn, TABLES, batch)
                 elif step == "validate":
-                    audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False, grace_seconds=0)
+                    audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False)
                     release_lease(connection, TABLES, run)
 
 

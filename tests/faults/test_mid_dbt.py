@@ -47,7 +47,7 @@ def build(server: Server, target: Path) -> subprocess.Popen[str]:
 
 def publish(server: Server, target: Path) -> None:
     with connect(server.runtime.dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, read_marts(target / "manifest.json"), grace_seconds=60)
+        publish_marts(connection, MARTS, read_marts(target / "manifest.json"))
 
 
 def finish(server: Server, target: Path) -> None:
@@ -143,7 +143,7 @@ def test_killed_while_it_publishes(server: Server, target: Path) -> None:
         "from audited_load.marts.mart_manifest import read_marts;"
         "from audited_load.marts.mart_sets import publish_marts; from customer_pipeline.feed import MARTS\n"
         "with connect(sys.stdin.readline().strip()) as connection:\n"
-        "    publish_marts(connection, MARTS, read_marts(Path(sys.argv[1])), 60)"
+        "    publish_marts(connection, MARTS, read_marts(Path(sys.argv[1])))"
     )
     with psycopg.connect(server.runtime.dsn("postgres")) as blocker, server.admin() as admin:
         blocker.execute("lock table analytics_sets.published in share mode")

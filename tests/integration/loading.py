@@ -64,13 +64,9 @@ def fill(dsn: str, batch: Batch) -> None:
             copy_cleaned(connection, dsn, TABLES, batch)
 
 
-def publish(
-    dsn: str, batch: Batch, *, force: bool = False, grace: float = 0, min_row_ratio: float = 0.5
-) -> Published:
+def publish(dsn: str, batch: Batch, *, force: bool = False, min_row_ratio: float = 0.5) -> Published:
     with connect(dsn) as connection, held_lease(connection, TABLES, batch.run_id, 1):
-        published = audit_and_publish(
-            connection, TABLES, batch, min_row_ratio=min_row_ratio, force=force, grace_seconds=grace
-        )
+        published = audit_and_publish(connection, TABLES, batch, min_row_ratio=min_row_ratio, force=force)
         release_lease(connection, TABLES, batch.run_id)
     return published
 

@@ -85,7 +85,7 @@ def write(path: Path, days: dict[int, int]) -> Path:
 
 def publish(dsn: Dsn, models: tuple[Mart, ...]) -> PublishedSet:
     with connect(dsn("transformer")) as connection:
-        return publish_marts(connection, MARTS, models, 0)
+        return publish_marts(connection, MARTS, models)
 
 
 def both(dsn: Dsn) -> tuple[list[Any], list[Any]]:

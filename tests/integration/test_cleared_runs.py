@@ -149,7 +149,7 @@ def test_without_its_lease_a_run_publishes_nothing(dsn: Dsn, tmp_path: Path) -> 
             connect(loader) as connection,
             held_lease(connection, TABLES, "somebody else", 0),
         ):
-            audit_and_publish(connection, TABLES, batch, min_row_ratio=0, force=False, grace_seconds=0)
+            audit_and_publish(connection, TABLES, batch, min_row_ratio=0, force=False)
         give_lease_back(loader)
         assert prices(loader) == {1: Decimal("1.00")}
 

@@ -110,7 +110,7 @@ def build_marts(runtime: Runtime, tmp_path: Path) -> None:
     built = dbt(runtime, tmp_path / "target", "build")
     assert built.returncode == 0, built.stdout
     with connect(runtime.dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, MODELS, grace_seconds=3600)
+        publish_marts(connection, MARTS, MODELS)
     kept = dbt(runtime, tmp_path / "target", "snapshot")
     assert kept.returncode == 0, kept.stdout
 

@@ -157,6 +157,23 @@ def test_readers_see_the_old_load_or_the_new_one_and_never_wait(dsn: Dsn, tmp_pa
     assert waits[0] < 1  # seconds: a reader that queues behind DDL would wait for the analyst, some 5 s
 
 
+def test_a_transaction_that_has_not_looked_yet_may_still_look_at_what_it_began_with(
+    dsn: Dsn, tmp_path: Path
+) -> None:
+    loader = dsn("loader")
+    for number in range(4):
+        load_file(loader, write_csv(tmp_path / f"{number}.csv", range(10 + number)), f"run-{number}")
+        if number == 0:
+            reader = psycopg.connect(dsn("reader"))
+            reader.execute("select 1")
+    with reader:
+        assert reader.execute(VIEW).fetchone()[0] == 10
+    load_file(loader, write_csv(tmp_path / "last.csv", range(20)), "run-last")
+    assert query(loader, "select count(*) from pg_class where relname ~ '^customer_transactions_g[0-9]+$'") == [
+        (2,)
+    ]
+
+
 def test_a_second_run_waits_for_the_lease_and_then_says_whose_it_is(dsn: Dsn, tmp_path: Path) -> None:
     loader = dsn("loader")
     prepare(loader, write_csv(tmp_path / "a.csv", range(10)), "run-1")

@@ -89,7 +89,7 @@ def query(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 def publish(dsn: Dsn) -> PublishedSet:
     with connect(dsn("transformer")) as connection:
-        return publish_marts(connection, MARTS, MODELS, 0)
+        return publish_marts(connection, MARTS, MODELS)
 
 
 def build_and_publish(dbt: Dbt, dsn: Dsn, *arguments: str) -> PublishedSet:

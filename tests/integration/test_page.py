@@ -84,7 +84,7 @@ def test_the_page_ties_out_until_a_cent_differs(runtime: Runtime, dsn: Dsn, tmp_
     built = dbt(runtime, tmp_path / "target", "build")
     assert built.returncode == 0, built.stdout
     with connect(dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, MODELS, 0)
+        publish_marts(connection, MARTS, MODELS)
     with reading(dsn("reader")) as connection:
         today, sales = find_today(connection, Kept(), None), find_sales(connection, Kept())
     assert today.ties_out is True

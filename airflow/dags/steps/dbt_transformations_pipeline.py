@@ -52,7 +52,7 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
         """Let readers see the marts, now that every test has passed."""
         with reported_errors(parent_group), connect(transformer_dsn()) as connection:
             end_old_readers(connection, READER_TRANSACTION_SECONDS)
-            published = publish_marts(connection, MARTS, models, READER_TRANSACTION_SECONDS)
+            published = publish_marts(connection, MARTS, models)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s set %s, of load %s", parent_group, word, published.set_number, published.load_id)
         send_gauges({"marts_published_timestamp": time.time()})

@@ -14,7 +14,7 @@ from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
 from audited_load.loading.publish import audit_and_publish
 from audited_load.loading.quarantine import remove_expired
-from customer_pipeline.feed import READER_TRANSACTION_SECONDS, TABLES
+from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
 from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.metrics import send_load_figures
@@ -83,7 +83,6 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
                 batch,
                 min_row_ratio=settings.min_row_ratio,
                 force=bool(context["params"]["force"]),
-                grace_seconds=READER_TRANSACTION_SECONDS,
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
             send_load_figures(connection, batch.run_id)

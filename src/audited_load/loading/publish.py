@@ -17,6 +17,7 @@ from audited_load.loading.merge import MAKE_VISIBLE, Visible, find_visible, merg
 from audited_load.loading.replays import close_replayed
 from audited_load.warehouse.connection import exclusive, wait_for_planned
 from audited_load.warehouse.lease import require_lease
+from audited_load.warehouse.retirement import IN_USE, bounded, drop_partition, oldest_transaction
 from audited_load.warehouse.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,8 @@ _ATTACH = (
     "alter table {generations} attach partition {partition} for values in ({number})",
 )
 
-# The newest for a rollback; and what a reader's transaction may have begun with.
+# The newest for a rollback; and what a transaction may have begun with: a generation was out of sight for certain
+# when the second load after it began to be published.
 _KEPT = """
     (
         select generation from {loads} where status = 'published'
@@ -48,16 +50,17 @@ _KEPT = """
     select g.generation from (
         select generation, max(published_at) as last from {loads} where published_at is not null group by generation
     ) as g
-    where coalesce((select min(l.published_at) from {loads} as l where l.published_at > g.last), now())
-        > now() - make_interval(secs => {grace})
+    where coalesce((
+        select distinct l.published_at from {loads} as l where l.published_at > g.last
+        order by l.published_at offset 1 limit 1
+    ), 'infinity') > {oldest}::timestamptz
 """
 # One partition at a time can be on its way out, so a pending one comes first.
 _GENERATIONS = """
-    select c.relname, i.inhrelid is not null, coalesce(i.inhdetachpending, false)
-    from pg_class as c
+    select c.relname from pg_class as c
     left join pg_inherits as i on c.oid = i.inhrelid
     where c.relnamespace = %s::regnamespace and c.relkind = 'r' and c.relname ~ %s
-    order by 3 desc, c.oid
+    order by coalesce(i.inhdetachpending, false) desc, c.oid
 """
 
 
@@ -85,7 +88,6 @@ def audit_and_publish(
     *,
     min_row_ratio: float,
     force: bool,
-    grace_seconds: float,
 ) -> Published:
     """Check the incoming table against the accounting of its files, then let readers see it.
 
@@ -95,7 +97,6 @@ def audit_and_publish(
         batch: The files of the run.
         min_row_ratio: Smallest share of the visible rows that a new load may have.
         force: Publish even if a guard objects; merge also what a later `replace` did not hold.
-        grace_seconds: How long a generation that readers saw stays after another has taken its place.
 
     Returns:
         What readers see now.
@@ -109,7 +110,7 @@ def audit_and_publish(
     with exclusive(connection, tables):
         published = _audit_and_publish(connection, tables, batch, min_row_ratio, force=force)
     if published.changed:
-        drop_old_generations(connection, tables, grace_seconds)
+        drop_old_generations(connection, tables)
     return published
 
 
@@ -165,42 +166,27 @@ def _overtaken(problem: str) -> RefusedError:
     return RefusedError(problem, "Clear the run from `create_cleaned_table` on.")
 
 
-def drop_old_generations(connection: psycopg.Connection, tables: Tables, grace_seconds: float) -> None:
-    """Drop generations that no rollback needs, without making a reader wait; what can't go soon goes later."""
-    parts = {"kept": sql.Literal(KEPT_GENERATIONS), "grace": sql.Literal(grace_seconds)}
+def drop_old_generations(connection: psycopg.Connection, tables: Tables) -> None:
+    """Drop generations that no rollback and no reader needs, without making a reader wait."""
+    parts = {"kept": sql.Literal(KEPT_GENERATIONS), "oldest": oldest_transaction(connection)}
     kept = connection.execute(tables.fill(_KEPT, **parts)).fetchall()
     names = {f"{tables.feed.name}_g{row[0]}" for row in kept}
+    parent = (tables.schema, f"{tables.feed.name}_generations")
     until = time.monotonic() + DROP_SECONDS
-    while old := [found for found in _find_generations(connection, tables) if found[0] not in names]:
+    while old := [name for name in _find_generations(connection, tables) if name not in names]:
         try:
-            _drop_generation(connection, tables, *old[0])
-        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable):
+            with bounded(connection):
+                drop_partition(connection, parent, (tables.schema, old[0]))
+        except IN_USE:
             if time.monotonic() > until:
-                log.info("%s is still being read: it goes with a later load", old[0][0])
+                log.info("%s is still being read: it goes with a later load", old[0])
                 break
             time.sleep(0.1)
 
 
-def _find_generations(connection: psycopg.Connection, tables: Tables) -> list[tuple[str, bool, bool]]:
-    return connection.execute(_GENERATIONS, (tables.schema, f"^{tables.feed.name}_g[0-9]+$")).fetchall()
-
-
-def _drop_generation(
-    connection: psycopg.Connection, tables: Tables, name: str, is_attached: bool, detach_pending: bool
-) -> None:
-    table = sql.Identifier(tables.schema, name)
-    try:
-        # Both bounds: neither may a waiting lock hold up readers, nor an analyst's long query this load.
-        connection.execute(sql.SQL("set statement_timeout = {}").format(sql.Literal(f"{DROP_SECONDS}s")))
-        connection.execute("set lock_timeout = '50ms'")
-        if is_attached:
-            how = sql.SQL("finalize" if detach_pending else "concurrently")
-            detach = "alter table {generations} detach partition {table} {how}"
-            connection.execute(tables.fill(detach, table=table, how=how))
-        connection.execute(tables.fill("drop table {table}", table=table))
-    finally:
-        connection.execute("reset statement_timeout")
-        connection.execute("reset lock_timeout")
+def _find_generations(connection: psycopg.Connection, tables: Tables) -> list[str]:
+    found = connection.execute(_GENERATIONS, (tables.schema, f"^{tables.feed.name}_g[0-9]+$"))
+    return [row[0] for row in found]
 
 
 def _guard_rows(batch: Batch, rows: int, visible: Visible, min_row_ratio: float) -> None:

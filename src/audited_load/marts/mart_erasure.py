@@ -22,8 +22,6 @@ from audited_load.warehouse.connection import locked
 from audited_load.warehouse.readers import end_old_readers
 
 WAIT_SECONDS = 600
-_KEEP_SECONDS = 86_400
-"""Publishing is to drop nothing: first those go who may still look at it."""
 _SET_NUMBER = re.compile(r"_s([0-9]+)(?:_[a-z]+)?$")
 # Until they are built anew, no day may be merged into marts that hold the person.
 _UNFIT_FOR_CHANGES = "update {sets}.published_sets set code = null where code is not null"
@@ -79,7 +77,7 @@ def erase_from_marts(
     number = _visible_number(connection, marts, holders)
     if number is None:
         models = build()
-        number = publish_marts(connection, marts, models, _KEEP_SECONDS).set_number
+        number = publish_marts(connection, marts, models).set_number
     connection.execute(marts.fill(_GIVE_UP, number=sql.Literal(number)))
     # What a build that failed has left: all that is published shows as views there.
     for name in find_holders(connection, [marts.staging], subject, ids):

@@ -37,6 +37,7 @@ from audited_load.marts.mart_tables import (
     tie,
 )
 from audited_load.warehouse.connection import locked, wait_for_planned
+from audited_load.warehouse.retirement import IN_USE, bounded, drop_partition, oldest_transaction
 
 log = logging.getLogger(__name__)
 
@@ -104,13 +105,15 @@ _EXPIRED = """
     select s.set_number from {sets}.published_sets as s
     where s.set_number not in (select set_number from newest)
         and s.set_number <> (select set_number from {sets}.published)
-        and s.retired_at <= now() - make_interval(secs => {grace})
+        and s.retired_at <= {oldest}::timestamptz
     order by 1
 """
-_FIND_PARTITION = """
-    select i.inhrelid is not null, coalesce(i.inhdetachpending, false)
-    from pg_class as c left join pg_inherits as i on c.oid = i.inhrelid
-    where c.oid = to_regclass(%s)
+# When the sets that the last switch retired were out of sight for certain: it is committed by now.
+_STAMP = """
+    update {sets}.published_sets set retired_at = clock_timestamp()
+    where retired_at = (
+        select published_at from {sets}.published_sets where set_number = (select set_number from {sets}.published)
+    )
 """
 
 
@@ -129,16 +132,13 @@ class PublishedSet:
     changed: bool
 
 
-def publish_marts(
-    connection: psycopg.Connection, marts: Marts, models: Sequence[Mart], grace_seconds: float
-) -> PublishedSet:
+def publish_marts(connection: psycopg.Connection, marts: Marts, models: Sequence[Mart]) -> PublishedSet:
     """Let readers see the marts that were built and tested, all at once.
 
     Args:
         connection: In autocommit mode, as the role that owns the marts.
         marts: Where.
         models: Which.
-        grace_seconds: How long a set that readers saw stays after another has taken its place.
 
     Returns:
         What readers see now.
@@ -152,7 +152,7 @@ def publish_marts(
             for statement in _MAKE:
                 connection.execute(marts.fill(statement))
         published = _find_unrecorded(connection, marts, models) or _publish(connection, marts, models)
-        drop_expired_sets(connection, marts, grace_seconds)
+        drop_expired_sets(connection, marts)
     return published
 
 
@@ -216,13 +216,10 @@ def roll_back_marts(connection: psycopg.Connection, marts: Marts, load_id: int) 
     return PublishedSet(number, load_id, changed=True)
 
 
-def drop_expired_sets(connection: psycopg.Connection, marts: Marts, grace_seconds: float) -> None:
-    """Drop sets that no rollback and no reader needs, without making a reader wait; what can't go now goes later.
-
-    A reader's transaction that began before a publish sees the set that was visible then, to its end. So a set
-    stays for as long as such a transaction may last.
-    """
-    parts = {"kept": sql.Literal(KEPT_LOADS), "grace": sql.Literal(grace_seconds)}
+def drop_expired_sets(connection: psycopg.Connection, marts: Marts) -> None:
+    """Drop sets that no rollback and no reader needs, without making a reader wait."""
+    connection.execute(marts.fill(_STAMP))
+    parts = {"kept": sql.Literal(KEPT_LOADS), "oldest": oldest_transaction(connection)}
     for (number,) in connection.execute(marts.fill(_EXPIRED, **parts)).fetchall():
         if not drop_set(connection, marts, number):
             break
@@ -230,43 +227,20 @@ def drop_expired_sets(connection: psycopg.Connection, marts: Marts, grace_second
 
 def drop_set(connection: psycopg.Connection, marts: Marts, number: int) -> bool:
     """Drop a set, if nobody uses it now; gives whether it is gone."""
+    of_set = sql.Literal(number)
     try:
-        connection.execute("set statement_timeout = '5s'")
-        connection.execute("set lock_timeout = '50ms'")
-        of_set = sql.Literal(number)
-        mark = "update {sets}.published_sets set is_dropped = true where set_number = {number}"
-        connection.execute(marts.fill(mark, number=of_set))
-        for mart in reversed(names_in_set(connection, marts, number)):
-            _drop_partition(connection, marts, mart, number)
-        forget = "delete from {sets}.published_sets where set_number = {number}"
-        connection.execute(marts.fill(forget, number=of_set))
-    except (
-        psycopg.errors.QueryCanceled,
-        psycopg.errors.LockNotAvailable,
-        psycopg.errors.DependentObjectsStillExist,
-    ):
+        with bounded(connection):
+            mark = "update {sets}.published_sets set is_dropped = true where set_number = {number}"
+            connection.execute(marts.fill(mark, number=of_set))
+            for mart in reversed(names_in_set(connection, marts, number)):
+                forget_changes(connection, marts, mart, number)
+                drop_partition(connection, (marts.sets, mart), (marts.sets, f"{mart}_s{number}"))
+            forget = "delete from {sets}.published_sets where set_number = {number}"
+            connection.execute(marts.fill(forget, number=of_set))
+    except IN_USE:
         log.info("Set %s is still in use: it goes with a later one", number)
         return False
-    finally:
-        connection.execute("reset statement_timeout")
-        connection.execute("reset lock_timeout")
     return True
-
-
-def _drop_partition(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> None:
-    table = f"{mart}_s{number}"
-    forget_changes(connection, marts, mart, number)
-    found = connection.execute(_FIND_PARTITION, (f"{marts.sets}.{table}",)).fetchone()
-    if found is None:
-        return
-    names = {"mart": sql.Identifier(mart), "table": sql.Identifier(table)}
-    is_attached, is_pending = found
-    if is_attached:
-        how = sql.SQL("finalize" if is_pending else "concurrently")
-        connection.execute(
-            marts.fill("alter table {sets}.{mart} detach partition {sets}.{table} {how}", how=how, **names)
-        )
-    connection.execute(marts.fill("drop table {sets}.{table}", **names))
 
 
 def _make_set(connection: psycopg.Connection, marts: Marts, models: Sequence[Mart], staged: Staged) -> int:

@@ -59,8 +59,9 @@ _REVOKE_FUNCTIONS = r"""
         end loop;
     end $body$
 """
-# The one right to end a session of another role: of readers only, in this database only, by how old they are.
-_END_OLD_READERS = (
+# What the loader and the transformer may do and ask of other sessions of this database, and nothing else: end those
+# of readers, by how old they are; and when the oldest transaction began, for it may look at what was visible then.
+_ADMINISTRATION = (
     "create schema if not exists administration authorization postgres",
     "revoke all on schema administration from public",
     "grant usage on schema administration to loader, transformer",
@@ -74,8 +75,17 @@ _END_OLD_READERS = (
             and xact_start < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => older_than_seconds);
     end
     """,
-    "revoke all on function administration.end_old_readers from public",
-    "grant execute on function administration.end_old_readers to loader, transformer",
+    """
+    create or replace function administration.oldest_transaction() returns timestamptz
+    language sql volatile security definer set search_path = pg_catalog, pg_temp
+    begin atomic
+        select coalesce(pg_catalog.min(xact_start), 'infinity') from pg_catalog.pg_stat_activity
+        where datname = pg_catalog.current_database() and backend_type = 'client backend'
+            and pid <> pg_catalog.pg_backend_pid();
+    end
+    """,
+    "revoke all on all functions in schema administration from public",
+    "grant execute on all functions in schema administration to loader, transformer",
 )
 
 
@@ -117,7 +127,7 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
             "alter default privileges for role transformer in schema analytics, analytics_history"
             " grant select on tables to reader"
         )
-        for statement in (_REVOKE_FUNCTIONS, *_END_OLD_READERS):
+        for statement in (_REVOKE_FUNCTIONS, *_ADMINISTRATION):
             admin.execute(statement)
 
 
