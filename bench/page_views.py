@@ -18,13 +18,13 @@ from machine import describe_machine
 from merge_a_day import HEADER, TABLES, load
 from server import running_server
 
-from audited_load.warehouse.load import connect
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.operations import create_operations
-from pipeline_page.ledger import find_loads, find_visible_load
-from pipeline_page.quality import find_quality, read_threshold
 from pipeline_page.render import make_environment, render_view
-from pipeline_page.sales import find_sales
-from pipeline_page.today import find_today
+from pipeline_page.tabs.loads import find_loads, find_visible_load
+from pipeline_page.tabs.quality import find_quality, read_threshold
+from pipeline_page.tabs.sales import find_sales
+from pipeline_page.tabs.today import find_today
 from pipeline_page.views import loads_context, quality_context, sales_context, today_context
 from pipeline_page.warehouse import Connection, Kept, reading
 
