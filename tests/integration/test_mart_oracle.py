@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from customer_pipeline.settings import Runtime
+from customer_pipeline.runtime.installation import Runtime
 from marts.score import Mutation
 from marts.states import walk, wrong_cells
 from marts.world import make_world

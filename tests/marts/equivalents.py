@@ -1,6 +1,7 @@
 """Mutants that change nothing that anybody could see, each with its reason."""
 
 from __future__ import annotations
+
 from typing import Any
 
 

@@ -6,15 +6,15 @@ SQLFluff says what each piece of the text is, and where; a mutant is the text wi
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 
 from sqlfluff.core import FluffConfig, Linter
 from sqlfluff.core.parser import BaseSegment
 
 COMPARED = {
-    ">": (">=", "<"), "<": ("<=", ">"), ">=": (">", "<="), "<=": ("<", ">="), "=": ("<>",), "<>": ("=",), "!=": ("=",),
+    ">": (">=", "<"), "<": ("<=", ">"), ">=": (">", "<="), "<=": ("<", ">="), "=": ("<>",), "<>": ("=",),
 }  # fmt: skip
 CALCULATED = {"+": ("-",), "-": ("+",), "*": ("+", "-"), "/": ("*",), "and": ("or",), "or": ("and",), "||": ()}
 CALLED = {
@@ -23,19 +23,14 @@ CALLED = {
     "bool_or": ("bool_and",), "bool_and": ("bool_or",), "first_value": ("last_value",), "to_char": (),
 }  # fmt: skip
 WORDS = {
-    "asc": ("desc",), "desc": ("asc",), "distinct": ("",), "inner": ("left",), "left": ("inner",), "except": ("union",),
-    "all": ("",), "in": ("not in",), "not": ("",),
+    "asc": ("desc",), "desc": ("asc",), "distinct": ("",), "inner": ("left",), "left": ("inner",),
+    "except": ("union",), "all": ("",), "in": ("not in",), "not": ("",),
 }  # fmt: skip
+BOOLEAN = {"true": ("false",), "false": ("true",)}
 PARTS = ("year", "quarter", "month", "week", "day", "isoyear", "isodow", "dow", "doy", "decade")
 PASSED_THROUGH = {"coalesce", "nullif", "abs", "round", "greatest", "least", "date_trunc"}
 """Functions of which a mutant is one of their own arguments."""
-WITHOUT = {
-    "where_clause": "",
-    "filter_clause": "",
-    "orderby_clause": "",
-    "partitionby_clause": "",
-    "aggregate_order_by": "",
-}
+WITHOUT = {"where_clause", "filter_clause", "orderby_clause", "partitionby_clause", "aggregate_order_by"}
 CONDITIONS = {"where_clause", "when_clause", "join_on_condition", "having_clause"}
 
 
@@ -161,32 +156,31 @@ def _span(*segments: BaseSegment) -> tuple[int, int]:
 
 def _here(segment: BaseSegment, columns: list[str]) -> Iterator[tuple[int, int, str]]:
     """Changes of this segment itself."""
-    place, raw = _span(segment), segment.raw.lower()
-    simple: Iterator[str] | tuple[str, ...] = ()
-    if segment.is_type("comparison_operator"):
-        simple = COMPARED.get(raw, ())
-    elif segment.is_type("binary_operator"):
-        simple = CALCULATED[raw]
-    elif segment.is_type("numeric_literal"):
-        simple = (str(int(raw) + 1), str(int(raw) - 1)) if re.fullmatch(r"-?\d+", raw) else (f"({raw} + 1)",)
-    elif segment.is_type("quoted_literal"):
-        simple = _texts(raw, segment.raw)
-    elif segment.is_type("boolean_literal"):
-        simple = ("false",) if raw == "true" else ("true",)
-    elif segment.is_type("date_part") or (
-        segment.is_type("keyword", "naked_identifier", "datetime_unit") and raw in PARTS
-    ):
-        simple = tuple(_others(raw, list(PARTS), 3))
-    elif segment.is_type("keyword"):
-        simple = WORDS.get(raw, ())
-    elif segment.is_type("function_name"):
-        simple = CALLED.get(raw, ())
-    elif segment.is_type("column_reference"):
-        simple = tuple(_others(segment.raw, [name for name in columns if _table(name) == _table(segment.raw)], 3))
-    elif segment.is_type(*WITHOUT):
-        simple = ("",)
-    yield from ((*place, text) for text in simple)
+    place = _span(segment)
+    yield from ((*place, text) for text in _instead(segment, columns))
     yield from _of_more(segment, place)
+
+
+def _instead(segment: BaseSegment, columns: list[str]) -> Iterable[str]:
+    raw = segment.raw.lower()
+    for kind, texts in (
+        ("comparison_operator", COMPARED),
+        ("binary_operator", CALCULATED),
+        ("keyword", WORDS),
+        ("function_name", CALLED),
+        ("boolean_literal", BOOLEAN),
+    ):
+        if segment.is_type(kind) and raw in texts:
+            return texts[raw]
+    if segment.is_type("numeric_literal"):
+        return (str(int(raw) + 1), str(int(raw) - 1)) if re.fullmatch(r"-?\d+", raw) else (f"({raw} + 1)",)
+    if segment.is_type("quoted_literal"):
+        return _texts(raw, segment.raw)
+    if segment.is_type("date_part", "keyword", "naked_identifier", "datetime_unit"):
+        return _others(raw, list(PARTS), 3)
+    if segment.is_type("column_reference"):
+        return _others(segment.raw, [name for name in columns if _table(name) == _table(segment.raw)], 3)
+    return ("",) if segment.is_type(*WITHOUT) else ()
 
 
 def _of_more(segment: BaseSegment, place: tuple[int, int]) -> Iterator[tuple[int, int, str]]:
@@ -203,7 +197,7 @@ def _of_more(segment: BaseSegment, place: tuple[int, int]) -> Iterator[tuple[int
             yield from ((*_span(*operand), text) for operand in _operands(expression) for text in ("true", "false"))
     if segment.is_type("expression"):
         words = [(child.raw.lower(), child) for child in children]
-        for (one, _), (other, child) in zip(words, words[1:], strict=False):
+        for (one, _), (other, child) in pairwise(words):
             if one == "is" and other in {"null", "true", "false", "distinct"}:
                 yield (*_span(child), f"not {other}")
     if segment.is_type("set_operator") and segment.raw.lower() == "union":

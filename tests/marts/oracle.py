@@ -1,7 +1,7 @@
 """What each cell of staging and of the marts has to be, a second time: plain Python, from the cleaned file.
 
-It is written from the definitions of the columns and not from the models, and is slow and simple: every mart is made
-anew from all lines. Amounts are decimals with as many places as the column has, so `1.1` is not `1.1000`.
+It is written from the definitions of the columns and not from the models, and is slow and simple: every mart is
+made anew from all lines. Amounts are decimals with as many places as the column has, so `1.1` is not `1.1000`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,21 @@ Row = dict[str, Any]
 Rows = dict[tuple[Any, ...], Row]
 
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
-MONTHS = (
-    "January February March April May June July August September October November December".split()
-)  # whatever the locale is
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]  # whatever the locale is
+DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 KEYS = {
     "stg_customer_transactions": ("transaction_id",),
     "fact_transactions": ("transaction_id",),
@@ -116,11 +127,10 @@ def read_lines(cleaned: Path, load_id: int) -> dict[int, Line]:
 
 def merged(before: Mapping[int, Line], arriving: Mapping[int, Line]) -> dict[int, Line]:
     """Merge the lines of a later file: a line that says nothing new stays of the load that it is of."""
-    after = dict(before)
-    for key, line in arriving.items():
-        if key not in before or before[key].values != line.values:
-            after[key] = line
-    return after
+    changed = {
+        key: line for key, line in arriving.items() if key not in before or before[key].values != line.values
+    }
+    return {**before, **changed}
 
 
 def expected_marts(lines: Iterable[Line]) -> dict[str, Rows]:
@@ -241,10 +251,7 @@ def _customer(customer: int, lines: list[Line]) -> Row:
     days = sorted(line.transaction_date for line in lines)
     sums = _units_and_amounts(lines)
     revenue, is_known = sums["revenue"], customer != -1
-    if not is_known:
-        tier = "Unknown"
-    else:
-        tier = "Gold" if len(lines) > 10 else "Silver" if len(lines) > 5 else "Bronze"
+    tier = "Unknown" if not is_known else "Gold" if len(lines) > 10 else "Silver" if len(lines) > 5 else "Bronze"
     if not is_known or revenue is None:
         segment = "Unknown"
     else:

@@ -15,11 +15,11 @@ from typing import Any
 
 import psycopg
 
+from customer_pipeline.feed import MARTS
 from marts.equivalents import reason_of
 from marts.mutants import Mutant, mutants_of, parts_of
 from marts.oracle import KEYS
 from marts.states import STAGED, State
-from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 MAKES = re.compile(r"\s*(?:/\*.*?\*/)?\s*(?:drop|analyze|create\s+(?:table|view))\s", re.DOTALL)
