@@ -12,7 +12,7 @@ import pytest
 from customer_pipeline.runtime.installation import Runtime
 from marts.score import Mutation
 from marts.states import walk, wrong_cells
-from marts.world import make_world
+from marts.world import make_worlds
 
 Dsn = Callable[[str], str]
 
@@ -23,7 +23,7 @@ def test_every_cell_is_what_the_oracle_says(
     monkeypatch.setenv("POSTGRES_PORT", str(runtime.postgres_port))
     monkeypatch.setenv("TRANSFORMER_PASSWORD", runtime.secrets["transformer"])
     mutation = Mutation(dsn, 1)
-    for state in walk(dsn, make_world(18), tmp_path):
+    for state in walk(dsn, make_worlds(18), tmp_path):
         t = time.time()
         if os.environ.get("X") is None:
             assert not wrong_cells(dsn, state), state.name

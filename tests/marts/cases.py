@@ -51,10 +51,7 @@ def customers() -> Iterator[Case]:
     for customer, number in (("0", 5), ("108", 5), ("109", 10)):
         yield [*stays(_on(customer, *range(2, 2 + number))), (None, Said(customer, "2020-03-31", price="1"))]
     yield [*stays(_on("136", *[5] * 10)), (None, _on("136", 5)[0])]
-    yield [
-        (line._replace(quantity="1" if line.day < "2020-03-05" else "-1"), None)
-        for line in _on("137", *range(1, 8))
-    ]
+    yield stays([*_on("137", 1, 2, 3, 4), *(line._replace(quantity="-1") for line in _on("137", 5, 6, 7))])
     yield stays(_on("106", 1, 2, 3, 4, 5, 5, 5, 6))
     yield stays(_on("107", *range(1, 10), 20, 20, 20, 21))
     # Of Gold ones, which a merge does not count anew: late ones, one on the very day, ends that move or stay.
@@ -74,10 +71,13 @@ def customers() -> Iterator[Case]:
     ]
     yield [*stays(_on("120", *gold[:10])), (_on("120", 11)[0], Said("120", "2020-03-12", price="1"))]
     yield [*stays(_on("121", *gold, 20)), (_on("121", 15)[0], Said("121", "2020-03-16"))]
-    late = Said("134", "2020-03-28", price="2", quantity="-1")
-    yield [*stays(_on("134", *gold)), (None, late), (None, late), (late, gone), (late, gone), (late, None)]
-    late = Said("135", "2020-03-28", price="2")
-    yield [*stays(_on("135", *gold)), (None, late), (None, late), (late, gone), (late, gone), (late, None)]
+    for customer, quantity in (("133", ""), ("134", "-1"), ("135", "1")):
+        come, go = (Said(customer, day, price="2", quantity=quantity) for day in ("2020-03-28", "2020-03-27"))
+        yield [*stays(_on(customer, *gold, 30)), (None, come), (None, come), (None, come)]
+        yield [(go, gone), (go, gone), (go, None), (come, None)]
+    yield [*stays(_on("130", *gold[:10], 12, 13, 14)), (_on("130", 11)[0], gone)]
+    yield [*stays(_on("131", *[5] * 10)), (_on("131", 5)[0], gone)]
+    yield [*stays(_on("132", *gold[:4], *gold[5:])), (_on("132", 5)[0], gone)]
     # A Gold one at a limit of value, and some whose only known amount goes or comes.
     yield [
         *stays(_on("122", *gold, price="0")),

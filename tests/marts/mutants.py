@@ -44,7 +44,8 @@ class Mutant:
         start: Where the replaced text begins.
         end: Where it ends.
         text: What stands there instead.
-        line: The changed line or lines, before and after.
+        change: The replaced text, and what stands there instead.
+        line: The line or lines in which it stood.
     """
 
     part: str
@@ -52,6 +53,7 @@ class Mutant:
     start: int
     end: int
     text: str
+    change: str
     line: str
 
     def of(self, statement: str) -> str:
@@ -85,7 +87,8 @@ def mutants_of(statement: str, known: Collection[str] = ()) -> list[Mutant]:
         if part:
             name, (first, last) = part.segments[0].raw, _span(_bracketed(part))
             around = statement[first:last], statement[first:start] + text + statement[end:last]
-        mutant = Mutant(name, around, start, end, text, _line(statement, start, end, text))
+        change = f"{_in_one_line(statement[start:end])} → {_in_one_line(text) or 'nothing'}"
+        mutant = Mutant(name, around, start, end, text, change, _line(statement, start, end))
         made.setdefault(_squeezed(mutant.of(statement)), mutant)
     made.pop(_squeezed(statement), None)
     return sorted(made.values(), key=lambda mutant: (mutant.start, mutant.end, mutant.text))
@@ -112,12 +115,13 @@ def _squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _line(statement: str, start: int, end: int, text: str) -> str:
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _line(statement: str, start: int, end: int) -> str:
     first, last = statement.rfind("\n", 0, start) + 1, statement.find("\n", end)
-    last = len(statement) if last < 0 else last
-    before = statement[first:last]
-    after = statement[first:start] + text + statement[end:last]
-    return f"{' '.join(before.split())}  →  {' '.join(after.split())}"
+    return _in_one_line(statement[first : len(statement) if last < 0 else last])
 
 
 def _bracketed(part: BaseSegment) -> BaseSegment:

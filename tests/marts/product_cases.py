@@ -125,6 +125,7 @@ def products() -> Iterator[Case]:
             (sold(key, one) if one else None, sold(key, other) if other else None)
             for one, other in zip(before, after, strict=True)
         ]
+    yield [(sold(key := next(keys)), None), (None, sold(key, quantity="", price=""))]
     # One of two that are lowest, highest, first or last goes; the other one is corrected, too, and stays so.
     for first, last in (("1", "3"), ("3", "1")):
         key = next(keys)

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 
 from customer_pipeline.feed import MARTS
-from marts.equivalents import reason_of
+from marts.equivalents import EQUIVALENTS, Equivalent, equivalence_of
 from marts.mutants import Mutant, mutants_of, parts_of
 from marts.oracle import KEYS
 from marts.states import STAGED, State
@@ -24,6 +24,8 @@ from marts.states import STAGED, State
 Dsn = Callable[[str], str]
 MAKES = re.compile(r"\s*(?:/\*.*?\*/)?\s*(?:drop|analyze|create\s+(?:table|view))\s", re.DOTALL)
 CREATED = re.compile(r'create\s+(?:table|view)\s+"\w+"\."\w+"\."(\w+)"')
+SET = re.compile(r"_s\d+\b")
+ANY_SET = "_s0"
 CONTRACT = re.compile(r"\sfrom \((.*)\) as model_subq|create view \S+\s+as \((.*)\);", re.DOTALL)
 
 
@@ -42,8 +44,18 @@ class Wrong:
         made = CREATED.findall(self.statement)
         return self.mutant.part or made[-1]
 
+    @property
+    def where(self) -> str:
+        """Model, way and part, as the reasons name it."""
+        return f"{self.model} ({self.way}) {self.part}"
+
+    @property
+    def equivalence(self) -> Equivalent | None:
+        """The reason why it changes nothing, if there is one."""
+        return equivalence_of(self.where, self.mutant.change, self.mutant.line)
+
     def __str__(self) -> str:
-        return f"{self.model} ({self.way}) {self.part}: {self.mutant.line}"
+        return f"{self.where}: {self.mutant.change}   in: {self.mutant.line}"
 
 
 @dataclass
@@ -54,11 +66,20 @@ class Score:
 
     @property
     def survivors(self) -> list[Wrong]:
-        return [wrong for wrong, outcome in self.outcomes.items() if outcome == "survived" and not reason_of(wrong)]
+        return [wrong for wrong in self._left() if not wrong.equivalence]
 
     @property
     def equivalent(self) -> list[Wrong]:
-        return [wrong for wrong, outcome in self.outcomes.items() if outcome == "survived" and reason_of(wrong)]
+        return [wrong for wrong in self._left() if wrong.equivalence]
+
+    @property
+    def stale(self) -> list[Equivalent]:
+        """Reasons that no mutant needs."""
+        needed = [wrong.equivalence for wrong in self.equivalent]
+        return [known for known in EQUIVALENTS if known not in needed]
+
+    def _left(self) -> list[Wrong]:
+        return [wrong for wrong, outcome in self.outcomes.items() if outcome == "survived"]
 
     def __str__(self) -> str:
         by_model: dict[str, Counter[str]] = {}
@@ -84,6 +105,7 @@ class Mutation:
     def __init__(self, dsn: Dsn, share: float = 1, seed: int = 0):
         self.score = Score()
         self._dsn, self._share, self._chance = dsn, share, random.Random(seed)
+        self._states = 0
         self._texts: dict[tuple[str, str], list[str]] = {}
         self._known: dict[str, list[str]] = {}
 
@@ -94,20 +116,32 @@ class Mutation:
         way = "merge" if state.is_merged else "build"
         with psycopg.connect(self._dsn("transformer")) as connection:
             connection.execute("set statement_timeout = '5s'")
-            # Else an order that one aggregate asks for would be there for the others, too.
+            # Else an order that one aggregate asks for, or that an index has, would be there for others, too.
             connection.execute("set enable_presorted_aggregate = off")
+            self._states += 1
+            if self._states % 2 == 0:
+                connection.execute("set enable_indexscan = off")
+                connection.execute("set enable_bitmapscan = off")
             connection.commit()
             for model, statements in state.statements.items():
                 if model == STAGED and state.is_merged:
                     continue
-                steps = [text for text in statements if MAKES.match(text)]
+                numbers = set(SET.findall("".join(statements)))
+                number = numbers.pop() if numbers else ANY_SET
+                assert not numbers
+                steps = [SET.sub(ANY_SET, text) for text in statements if MAKES.match(text)]
                 if not state.is_merged:
                     steps = [text for text in steps if CREATED.search(text)]
-                self._try_model(connection, model, way, steps)
+                self._try_model(connection, model, way, steps, number)
 
-    def _try_model(self, connection: psycopg.Connection[Any], model: str, way: str, steps: list[str]) -> None:
+    def _try_model(
+        self, connection: psycopg.Connection[Any], model: str, way: str, steps: list[str], number: str
+    ) -> None:
+        def run(steps: list[str]) -> tuple[list[int], bytes] | str:
+            return _run(connection, [step.replace(ANY_SET, number) for step in steps], model, relation)
+
         relation = f"{MARTS.staging}.{model}{'__dbt_tmp' if way == 'build' else ''}"
-        right = _run(connection, steps, model, relation)
+        right = run(steps)
         assert isinstance(right, tuple), right
         for wrong in [*self._mutants(model, way, steps), *self._left_of_build(model, way)]:
             if self.score.outcomes.get(wrong, "survived") != "survived":
@@ -118,7 +152,7 @@ class Mutation:
                 mutated = [step.replace(*wrong.mutant.around) for step in steps]
             if mutated == steps:
                 continue
-            found = _run(connection, mutated, model, relation)
+            found = run(mutated)
             if isinstance(found, str):
                 outcome = found
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,12 @@ class State:
         return self.name.startswith("merge")
 
 
-def walk(dsn: Dsn, world: World, folder: Path) -> Iterator[State]:
+def walk(dsn: Dsn, worlds: Iterable[World], folder: Path) -> Iterator[State]:
     """Go from state to state; each is there until the next one is asked for.
 
     Args:
         dsn: Connection strings by role, of an empty warehouse.
-        world: The deliveries.
+        worlds: The deliveries; each world has more lines than the one before.
         folder: A place for their files.
 
     Yields:
@@ -72,13 +72,14 @@ def walk(dsn: Dsn, world: World, folder: Path) -> Iterator[State]:
         publish(dsn)
         yield State(f"{name}, published", MARTS.views, lines, statements)
 
-    yield from deliver("replace", world.without_unknown, {})
-    yield from deliver("replace", world.whole, {})
-    whole = read_lines(folder / "out-run-2-2.csv" / "customer_transactions_cleaned.csv", 2)
-    for corrections in world.corrections:
-        yield from deliver("merge", corrections, whole)
-        undo(dsn)
-        yield State("rollback", MARTS.views, whole)
+    for world in worlds:
+        for state in deliver("replace", world.whole, {}):
+            yield state
+            whole = state.lines
+        for corrections in world.corrections:
+            yield from deliver("merge", corrections, whole)
+            undo(dsn)
+            yield State("rollback", MARTS.views, whole)
 
 
 def _built(dbt: Dbt, events: list[Any]) -> dict[str, list[str]]:

@@ -17,15 +17,29 @@ from marts.product_cases import products
 
 
 class World(NamedTuple):
-    """Deliveries, each the lines by transaction_id."""
+    """A delivery of everything, and days of corrections of it; each the lines by transaction_id."""
 
-    without_unknown: dict[int, Said]
     whole: dict[int, Said]
     corrections: tuple[dict[int, Said], ...]
 
 
-def make_world(seed: int) -> World:
-    """Make the deliveries: one that names every customer, the whole, and three days of corrections of the whole."""
+def make_worlds(seed: int) -> tuple[World, World]:
+    """Make the deliveries: of a small world of regular customers, and of a large one in which everything is met."""
+    return _regulars(), _everybody(seed)
+
+
+def _regulars() -> World:
+    """Everybody is known and Gold; and each day corrects a single line."""
+    whole = {
+        100 * customer + number: Said(str(customer), f"2020-03-{number:02}", "7", f"Name {number}", price="2")
+        for customer in (1, 2)
+        for number in range(1, 15)
+    }
+    leaves = whole[214]._replace(customer="3", day="2020-04-01", name="")
+    return World(whole, ({214: leaves}, {113: whole[113]._replace(price="3")}))
+
+
+def _everybody(seed: int) -> World:
     chance, ids = random.Random(seed), count(1000)
     whole, corrections, others, ends = {}, {}, {}, {}
     for number, case in enumerate([*customers(), *products(), *months(), *edges()]):
@@ -45,19 +59,15 @@ def make_world(seed: int) -> World:
         changes.update({key: any_line(chance) for key in corrected[:40]})
         changes.update({key: whole[key] for key in corrected[40:]})
         changes.update({next(ids): any_line(chance) for _ in range(10)})
-    # Those without a customer get a first and a last day, lose theirs, and all get a customer; so does the calendar.
+    # Those without a customer get a first and a last day, lose their first, and all get a customer.
     nameless = sorted((key for key in whole if not whole[key].customer), key=lambda key: whole[key].day)
-    corrections[next(ids)] = Said("", "2019-10-31", "14", quantity="-1", price="5")
-    corrections[next(ids)] = Said("", "2021-08-01", "14", quantity="-1", price="5")
-    for key, line in whole.items():
-        if line.customer in {"680", "681"} or (
-            key in nameless and line.day in {whole[nameless[0]].day, whole[nameless[-1]].day}
-        ):
-            ends[key] = line._replace(day="2020-06-07")
+    corrections |= {next(ids): Said("", day, "14", "", "-1", "5") for day in ("2019-10-31", "2021-08-01")}
+    first = [key for key in nameless if whole[key].day == whole[nameless[0]].day]
+    calendar = [key for key in whole if whole[key].customer in {"680", "681"}]
+    ends |= {key: whole[key]._replace(day="2020-06-07") for key in (*first, *calendar)}
     others |= {key: whole[key]._replace(customer="650") for key in nameless}
     others = {key: line._replace(customer=line.customer or "651") for key, line in others.items()}
-    without_unknown = {key: line for key, line in list(whole.items())[::2] if line.customer}
-    return World(without_unknown, whole, (corrections, others, ends))
+    return World(whole, (corrections, others, ends))
 
 
 def any_line(chance: random.Random) -> Said:
