@@ -22,7 +22,7 @@ from audited_load.warehouse.connection import connect
 from audited_load.warehouse.operations import create_operations
 from pipeline_page.render import make_environment, render_view
 from pipeline_page.tabs.loads import find_loads, find_visible_load
-from pipeline_page.tabs.quality import find_quality, read_threshold
+from pipeline_page.tabs.quality import find_quality, read_thresholds
 from pipeline_page.tabs.sales import find_sales
 from pipeline_page.tabs.today import find_today
 from pipeline_page.views import loads_context, quality_context, sales_context, today_context
@@ -77,7 +77,7 @@ def time_view(dsn: str, view: str, find: Callable[[Connection, Kept], dict[str, 
 
 
 VIEWS: dict[str, Callable[[Connection, Kept], dict[str, Any]]] = {
-    "today": lambda connection, kept: today_context(find_today(connection, kept, None), read_threshold()),
+    "today": lambda connection, kept: today_context(find_today(connection, kept, None), read_thresholds()),
     "quality": lambda connection, _: quality_context(find_quality(connection)),
     "sales": lambda connection, kept: sales_context(find_sales(connection, kept)),  # type: ignore[arg-type]
     "loads": lambda connection, _: loads_context(find_loads(connection, 100), find_visible_load(connection)),
