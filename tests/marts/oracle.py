@@ -7,33 +7,21 @@ made anew from all lines. Amounts are decimals with as many places as the column
 from __future__ import annotations
 
 import calendar
-import csv
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Context, Decimal
-from pathlib import Path
+from decimal import Decimal
 from typing import Any
+
+from marts.lines import EXACT, Line, money, rounded
 
 Row = dict[str, Any]
 Rows = dict[tuple[Any, ...], Row]
 
-EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]  # whatever the locale is
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+]  # fmt: skip
 DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 KEYS = {
     "stg_customer_transactions": ("transaction_id",),
@@ -43,94 +31,6 @@ KEYS = {
     "dim_dates": ("date_day",),
     "agg_monthly_sales": ("customer_id", "transaction_month"),
 }
-
-
-@dataclass(frozen=True)
-class Line:
-    """A record of a cleaned file, and the load that last changed it."""
-
-    transaction_id: int
-    customer_id: int | None
-    product_id: int
-    product_name: str | None
-    transaction_date: date
-    quantity: int | None
-    price: Decimal | None
-    tax: Decimal | None
-    source_record: int
-    load_id: int
-
-    @property
-    def customer(self) -> int:
-        return -1 if self.customer_id is None else self.customer_id
-
-    @property
-    def month(self) -> date:
-        return date(self.transaction_date.year, self.transaction_date.month, 1)
-
-    @property
-    def gross(self) -> Decimal | None:
-        if self.quantity is None or self.price is None:
-            return None
-        return money(EXACT.multiply(Decimal(self.quantity), self.price))
-
-    @property
-    def is_valid(self) -> bool:
-        return self.quantity not in (None, 0) and self.price is not None and self.price > 0
-
-    @property
-    def values(self) -> tuple[Any, ...]:
-        """All that the supplier says of it."""
-        return (
-            self.customer_id, self.product_id, self.product_name, self.transaction_date,
-            self.quantity, self.price, self.tax,
-        )  # fmt: skip
-
-
-def money(value: Decimal | int) -> Decimal:
-    return rounded(Decimal(value), 4)
-
-
-def rounded(value: Decimal, places: int) -> Decimal:
-    """Round as PostgreSQL does: half away from zero, and no zero is negative."""
-    return EXACT.add(EXACT.quantize(value, Decimal(1).scaleb(-places)), Decimal(0).scaleb(-places))
-
-
-def read_lines(cleaned: Path, load_id: int) -> dict[int, Line]:
-    """Read a cleaned file.
-
-    Args:
-        cleaned: The file, as the cleaning step wrote it.
-        load_id: The load that brought it.
-
-    Returns:
-        Its lines by transaction_id.
-    """
-    with cleaned.open(newline="", encoding="utf-8") as file:
-        lines = [
-            Line(
-                int(record["transaction_id"]),
-                int(record["customer_id"]) if record["customer_id"] else None,
-                int(record["product_id"]),
-                record["product_name"] or None,
-                date.fromisoformat(record["transaction_date"]),
-                int(record["quantity"]) if record["quantity"] else None,
-                money(Decimal(record["price"])) if record["price"] else None,
-                money(Decimal(record["tax"])) if record["tax"] else None,
-                int(record["source_record"]),
-                load_id,
-            )
-            for record in csv.DictReader(file)
-        ]
-    return {line.transaction_id: line for line in lines}
-
-
-def merged(before: Mapping[int, Line], arriving: Mapping[int, Line]) -> dict[int, Line]:
-    """Merge the lines of a later file: a line that says nothing new stays of the load that it is of."""
-    changed = {
-        key: line for key, line in arriving.items() if key not in before or before[key].values != line.values
-    }
-    return {**before, **changed}
 
 
 def expected_marts(lines: Iterable[Line]) -> dict[str, Rows]:
