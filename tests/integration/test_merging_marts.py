@@ -129,9 +129,8 @@ def contents(dsn: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
     return {mart: sorted(query(dsn, f"table {schema}.{mart}"), key=repr) for mart in MARTS_HERE}
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
+def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(1)
     records = {key: any_record(chance, key) for key in range(240)}
     load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
     assert build_and_publish(dbt, dsn) == PublishedSet(1, 1, changed=True)

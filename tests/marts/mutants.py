@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, islice, pairwise
 
 from sqlfluff.core import FluffConfig, Linter
@@ -94,6 +95,7 @@ def mutants_of(statement: str, known: Collection[str] = ()) -> list[Mutant]:
     return sorted(made.values(), key=lambda mutant: (mutant.start, mutant.end, mutant.text))
 
 
+@lru_cache(1)
 def _parse(statement: str) -> BaseSegment:
     config = FluffConfig(overrides={"dialect": "postgres", "templater": "raw"})
     parsed = Linter(config=config).parse_string(statement)

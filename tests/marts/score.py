@@ -133,17 +133,21 @@ class Mutation:
                 steps = [SET.sub(ANY_SET, text) for text in statements if MAKES.match(text)]
                 if not state.is_merged:
                     steps = [text for text in steps if CREATED.search(text)]
-                self._try_model(connection, model, way, steps, number)
+                schema = MARTS.staging if model == STAGED else state.schema
+                self._try_model(connection, f"{schema}.{model}", way, steps, number)
 
     def _try_model(
-        self, connection: psycopg.Connection[Any], model: str, way: str, steps: list[str], number: str
+        self, connection: psycopg.Connection[Any], confirmed: str, way: str, steps: list[str], number: str
     ) -> None:
+        model = confirmed.split(".")[1]
+
         def run(steps: list[str]) -> tuple[list[int], bytes] | str:
             return _run(connection, [step.replace(ANY_SET, number) for step in steps], model, relation)
 
         relation = f"{MARTS.staging}.{model}{'__dbt_tmp' if way == 'build' else ''}"
         right = run(steps)
         assert isinstance(right, tuple), right
+        assert right[1].startswith(_read(connection, f"table {confirmed} order by {', '.join(KEYS[model])}"))
         for wrong in [*self._mutants(model, way, steps), *self._left_of_build(model, way)]:
             if self.score.outcomes.get(wrong, "survived") != "survived":
                 continue
@@ -218,8 +222,9 @@ def _run_and_read(
     if any("_gone" in step for step in steps):
         # Publishing writes the rows that change, and then takes those away that go.
         queries.append(f"select * from {relation} where ({keys}) not in (table {relation}_gone) order by {keys}")  # noqa: S608
-    rows = b""
-    for query in queries:
-        with connection.cursor().copy(f"copy ({query}) to stdout") as copy:
-            rows += b"".join(map(bytes, copy))
-    return types, rows
+    return types, b"".join(_read(connection, query) for query in queries)
+
+
+def _read(connection: psycopg.Connection[Any], query: str) -> bytes:
+    with connection.cursor().copy(f"copy ({query}) to stdout") as copy:
+        return b"".join(map(bytes, copy))
