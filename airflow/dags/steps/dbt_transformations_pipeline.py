@@ -21,7 +21,7 @@ from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS
 from customer_pipeline.names import DATABASE, MODELS_GROUP
 from customer_pipeline.settings import dbt_project, transformer_dsn
 from customer_pipeline.tasks.assets import published_assets, report_lineage
-from customer_pipeline.tasks.dbt_manifest import find_marts, fresh_manifest
+from customer_pipeline.tasks.dbt_manifest import TARGET, find_marts, fresh_manifest
 from customer_pipeline.tasks.metrics import send_gauges
 from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
 from customer_pipeline.tasks.task_errors import reported_errors
@@ -40,7 +40,7 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     """
     project = dbt_project()
     profile = ProfileConfig(
-        profile_name=DATABASE, target_name="dev", profiles_yml_filepath=project / "profiles.yml"
+        profile_name=DATABASE, target_name=TARGET, profiles_yml_filepath=project / "profiles.yml"
     )
 
     models = find_marts()

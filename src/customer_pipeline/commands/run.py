@@ -22,7 +22,7 @@ from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.declared import add_form, given_words
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
-from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run
+from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run, where_time_went
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
@@ -173,7 +173,7 @@ def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) ->
                     console.print(f"  {task['duration'] or 0:6.1f} s  {escape(name_task(task))}  {mark}")
             seconds = time.monotonic() - started
             if state in {"success", "failed"}:
-                console.print(f"Run {state} after {seconds:.1f} s")
+                console.print(f"Run {state} after {seconds:.1f} s: {where_time_went(tasks, seconds)}")
                 return state
             display.show([_overall(tasks, seconds), *look_at_run(runtime, run_id, tasks, copied)])
             time.sleep(POLL_SECONDS)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.runtime.env_file import CONTAINER_USER, DECIDED_BY_ENV_FILE, read_env_file
+from customer_pipeline.runtime.health import warm_execution_api
 from customer_pipeline.runtime.installation import Runtime, operators_environment
 from customer_pipeline.runtime.login import refuse_weak_secrets
 
@@ -85,6 +86,7 @@ def start_stack(runtime: Runtime) -> None:
             f"If a port is taken: change it in `.env`, then `make up` again. {_IMAGES}",
         )
     _wait_until_healthy(runtime, since)
+    warm_execution_api(runtime)
 
 
 def stop_stack(runtime: Runtime, *, with_data: bool = False) -> None:

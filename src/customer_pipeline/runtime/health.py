@@ -42,6 +42,7 @@ def wait_until_healthy(runtime: Runtime, marks: Mapping[str, int]) -> None:
         services = read_services(runtime) or {}
         waiting = sorted(find_unhealthy(runtime, services))
         if not waiting:
+            warm_execution_api(runtime)
             return
         now = time.monotonic()
         if (signs := _signs_of_life(runtime, services, waiting)) != seen:
@@ -56,6 +57,16 @@ def wait_until_healthy(runtime: Runtime, marks: Mapping[str, int]) -> None:
             print(f"Slow to start, and still at it: {', '.join(waiting)}.", flush=True)
             is_told = True
         time.sleep(0.2)
+
+
+def warm_execution_api(runtime: Runtime) -> None:
+    """Ask the tasks' API once: it builds its routes at the first call, and the first task would wait for that.
+
+    Args:
+        runtime: Where it listens.
+    """
+    with contextlib.suppress(httpx.HTTPError):
+        httpx.get(f"{runtime.url}/execution/health", timeout=60, trust_env=False)
 
 
 def _failure(runtime: Runtime, name: str, problem: str, marks: Mapping[str, int]) -> UnavailableError:

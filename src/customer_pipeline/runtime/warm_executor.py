@@ -11,16 +11,25 @@ import importlib
 import os
 import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
 
+from audited_load.errors import RefusedError
+from customer_pipeline.tasks.dbt_manifest import OF_PROFILE, project_state
+
 WARMED = (
+    "airflow.sdk.definitions.decorators",
+    "airflow.sdk.definitions.retry_policy",
+    "airflow.sdk.lineage",
+    "airflow.sdk.observability.stats",
     "airflow.providers.slack.notifications.slack_webhook",
     "airflow.providers.smtp.notifications.smtp",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.empty",
     "cosmos",
+    "cosmos.airflow.task_group",
     "cosmos.dbt.runner",
     "cosmos.operators.local",
     "cosmos.plugin.airflow3",
@@ -33,11 +42,12 @@ WARMED = (
 )
 """None of them starts a thread, which a fork would not survive; Polars and numpy do."""
 
-WAIT_SECONDS = 0.5
+IDLE_SECONDS, BUSY_SECONDS = 0.5, 0.1
+"""A task has succeeded some time before its worker reports: its process has to end first."""
 
 
 class WarmLocalExecutor(LocalExecutor):
-    """A LocalExecutor whose workers start with the modules of `WARMED` and dbt's macros in memory."""
+    """A LocalExecutor whose workers start with the modules of `WARMED` and the parsed dbt project in memory."""
 
     def start(self) -> None:
         """Import, parse, then start the workers."""
@@ -49,21 +59,47 @@ class WarmLocalExecutor(LocalExecutor):
         super().start()
 
     def sync(self) -> None:
-        """Wait until a worker reports, for half a second at most; the scheduler's loop would sleep that long."""
+        """Wait until a worker reports, but not for long; the scheduler's loop would sleep."""
         queue: Any = self.result_queue
         if queue.empty():
-            queue._reader.poll(WAIT_SECONDS)  # the queue itself offers no wait
+            queue._reader.poll(BUSY_SECONDS if self.running else IDLE_SECONDS)  # the queue itself offers no wait
         super().sync()
 
     def _parse_once(self) -> None:
-        """Let dbt parse the project, so that what it caches while it parses is there; the result is not used."""
-        from dbt.cli.main import dbtRunner  # noqa: PLC0415 - warmed above
-
+        """Let dbt parse the project, and hand what came of it to the tasks that are forked from here."""
         project = os.environ.get("PIPELINE_DBT")
         if not project:
             return
-        with tempfile.TemporaryDirectory() as folder:
-            places = ["--project-dir", project, "--profiles-dir", project, "--target-path", folder]
-            done = dbtRunner().invoke(["--quiet", "--log-path", folder, "parse", "--no-partial-parse", *places])
-        if not done.success:
-            self.log.warning("dbt can't parse %s: %s", project, done.exception)
+        try:
+            share_manifest(Path(project))
+        except RefusedError as error:
+            self.log.warning("%s", error)
+
+
+def share_manifest(project: Path) -> None:
+    """Parse a dbt project and let Cosmos, in this process and its forks, hand the manifest to dbt.
+
+    `dbtRunner(manifest=…)` is dbt's own way to skip its parse. Cosmos makes its runner in one place, and has no
+    setting for it. When the project or the connection has changed since, tasks parse as they do without this.
+
+    Args:
+        project: Folder of `dbt_project.yml`.
+
+    Raises:
+        RefusedError: dbt can't parse it.
+    """
+    from cosmos.dbt import runner as cosmos_runner  # noqa: PLC0415 - warmed, where it is wanted
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+
+    state = project_state(project)
+    with tempfile.TemporaryDirectory() as folder:
+        places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", folder]
+        line = ["--quiet", "--log-path", folder, "parse", "--no-partial-parse", *OF_PROFILE, *places]
+        done = dbtRunner().invoke(line)
+    if not done.success:
+        raise RefusedError(f"dbt can't parse {project}: {done.exception}", "Tasks will say what is wrong with it.")
+
+    def make_runner() -> dbtRunner:
+        return dbtRunner(manifest=done.result if project_state(project) == state else None)  # type: ignore[arg-type]
+
+    cosmos_runner._get_cached_dbt_runner = make_runner

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,9 +12,14 @@ from pathlib import Path
 
 from audited_load.errors import RefusedError
 from audited_load.marts.mart_manifest import Mart, read_marts
+from customer_pipeline.names import DATABASE
 from customer_pipeline.settings import dbt_project
 
 _WATCHED = ("dbt_project.yml", "profiles.yml", "models", "macros", "tests", "snapshots", "seeds")
+_CONNECTION = ("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "TRANSFORMER_USER")
+TARGET = "dev"
+OF_PROFILE = ("--profile", DATABASE, "--target", TARGET)
+"""As Cosmos says it: under other words, dbt would parse anew in each task."""
 
 
 def find_marts(project: Path | None = None) -> tuple[Mart, ...]:
@@ -45,7 +51,7 @@ def fresh_manifest(project: Path) -> Path:
     """
     target = project / "target"
     target.mkdir(exist_ok=True)
-    state = _state_of(project)
+    state = project_state(project)
     manifest, stamp = target / "manifest.json", target / "manifest.state"
     with (target / ".manifest.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -55,7 +61,15 @@ def fresh_manifest(project: Path) -> Path:
     return manifest
 
 
-def _state_of(project: Path) -> str:
+def project_state(project: Path) -> str:
+    """Sum up what dbt's parse of a project depends on: its files by size and time, and the connection.
+
+    Args:
+        project: Folder of `dbt_project.yml`.
+
+    Returns:
+        64 hexadecimal characters.
+    """
     files = sorted(
         path
         for name in _WATCHED
@@ -63,6 +77,7 @@ def _state_of(project: Path) -> str:
         if path.is_file()
     )
     lines = [f"{path.relative_to(project)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    lines += [f"{name}={os.environ.get(name)}" for name in _CONNECTION]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
@@ -71,7 +86,7 @@ def _parse(project: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".parse-", dir=target) as folder:
         command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "parse", "--no-partial-parse"]
         places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", folder]
-        done = subprocess.run([*command, *places], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, *OF_PROFILE, *places], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RefusedError(
                 f"dbt can't parse {project}: {(done.stdout + done.stderr).strip()[-2000:]}",
