@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.sample import write_sample
 from integration.loading import load_file
+from integration.warm_dbt import call_dbt
 
 Dsn = Callable[[str], str]
 PROJECT = Path(__file__).parents[2] / "dbt"
@@ -37,9 +37,7 @@ def dbt(
         "TRANSFORMER_PASSWORD": runtime.secrets["transformer"],
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
-    places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target)]
-    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", *arguments, *places]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return call_dbt(project, target, arguments, environment)
 
 
 def make_sample(file: Path, rows: int) -> None:
