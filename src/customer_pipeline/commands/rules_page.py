@@ -97,8 +97,8 @@ def _kind(column: Column) -> str:
             return f"Whole number from {minimum} to {maximum}"
         case Amount(precision, scale):
             return f"Exact decimal, {precision} digits, {scale} of them after the point"
-        case CalendarDate():
-            return "Day of the calendar"
+        case CalendarDate(first, last):
+            return f"Day of the calendar from {first} to {last}"
         case Text(maximum):
             return f"Text of at most {maximum} characters"
 
