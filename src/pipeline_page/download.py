@@ -16,7 +16,7 @@ Rows = Iterable[Sequence[Any]]
 def _months(sales: Sales) -> Rows:
     yield "month", "transactions", "units", "revenue", "tax", "growth_percent"
     for each in sales.months:
-        yield f"{each.month:%Y-%m}", each.transactions, each.units, each.revenue, each.tax, each.growth
+        yield each.month.key, each.transactions, each.units, each.revenue, each.tax, each.growth
 
 
 def _products(sales: Sales) -> Rows:

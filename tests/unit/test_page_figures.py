@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,14 +14,23 @@ from customer_pipeline.settings import reader_dsn
 from pipeline_page.download import TABLES, write_csv
 from pipeline_page.tabs.quality import read_thresholds
 from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
-from pipeline_page.texts import show_age, show_change, show_number, show_percent, show_quantity, show_share
+from pipeline_page.texts import (
+    YearMonth,
+    show_age,
+    show_change,
+    show_month,
+    show_number,
+    show_percent,
+    show_quantity,
+    show_share,
+)
 from pipeline_page.warehouse import Kept, PublishedMarts
 
 MARTS = PublishedMarts(1, 1, datetime(2025, 1, 1, tzinfo=UTC))
 
 
 def month(text: str, revenue: str) -> Month:
-    return Month(date.fromisoformat(f"{text}-01"), 1, 1, Decimal(revenue), Decimal(0), None)
+    return Month(YearMonth.read(text), 1, 1, Decimal(revenue), Decimal(0), None)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +66,15 @@ def test_growth_is_against_the_month_before_in_the_calendar_only() -> None:
     months.append(month("2025-05", "7"))
     growth = [each.growth for each in grow(months)]
     assert growth == [None, Decimal("-150.00"), None, Decimal("-100.00"), None]
+
+
+@pytest.mark.parametrize("key", ["0001-01", "9999-12", "10000-01", "294276-12", "-0001-12", "2023-07"])
+def test_a_month_of_any_year_is_written_and_read_again(key: str) -> None:
+    month = YearMonth.read(key)
+    assert month.key == key
+    assert show_month(month).endswith(str(month.year))
+    assert month.before < month
+    assert YearMonth.read("0001-01").before == YearMonth.read("-0001-12"), "there is no year 0"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "＝1", "'=1"])  # noqa: RUF001

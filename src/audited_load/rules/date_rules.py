@@ -124,7 +124,6 @@ DATE_RULES = (
 )
 
 
-
 def outside(first: date, last: date) -> Refusal:
     """Build the refusal of days before the first or after the last that a column takes.
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
+from pipeline_page.texts import YearMonth
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
 TOP_PRODUCTS = 10
 _MONTHS = """
-    select transaction_month as month, sum(transactions)::bigint as transactions, sum(units_sold)::bigint as units,
+    select extract(year from transaction_month)::integer as year,
+        extract(month from transaction_month)::integer as number,
+        sum(transactions)::bigint as transactions, sum(units_sold)::bigint as units,
         sum(revenue) as revenue, sum(tax_amount) as tax
-    from analytics.agg_monthly_sales group by 1 order by 1
+    from analytics.agg_monthly_sales group by transaction_month order by transaction_month
 """
 _TIERS = """
     select customer_tier as name, count(*) as members, sum(lifetime_value) as revenue
@@ -42,7 +44,7 @@ class Month:
     """One month of sales.
 
     Attributes:
-        month: Its first day.
+        month: Which.
         transactions: Returns included.
         units: Returns subtracted.
         revenue: Quantity x price.
@@ -50,7 +52,7 @@ class Month:
         growth: Percent against the month before in the calendar; None if that has no sales, or none to divide by.
     """
 
-    month: date
+    month: YearMonth
     transactions: int
     units: int
     revenue: Decimal
@@ -93,7 +95,7 @@ class Sales:
     """
 
     marts: PublishedMarts
-    all_months: list[date]
+    all_months: list[YearMonth]
     months: list[Month]
     tiers: list[Group]
     value_segments: list[Group]
@@ -114,7 +116,7 @@ class Sales:
 
 
 def find_sales(
-    connection: Connection, kept: Kept, first: date | None = None, last: date | None = None
+    connection: Connection, kept: Kept, first: YearMonth | None = None, last: YearMonth | None = None
 ) -> Sales | None:
     """Read everything of *Sales*.
 
@@ -149,7 +151,7 @@ def find_sales(
 
 def _find_all(connection: Connection, marts: PublishedMarts) -> Sales:
     rows = ask(connection, _MONTHS)
-    months = grow([Month(growth=None, **row) for row in rows])
+    months = grow([Month(YearMonth(row.pop("year"), row.pop("number")), growth=None, **row) for row in rows])
     return Sales(
         marts=marts,
         all_months=[month.month for month in months],
@@ -174,11 +176,8 @@ def grow(months: Sequence[Month]) -> list[Month]:
     ]
 
 
-def _growth(month: Month, revenue: dict[date, Decimal]) -> Decimal | None:
-    year, number = (
-        (month.month.year, month.month.month - 1) if month.month.month > 1 else (month.month.year - 1, 12)
-    )
-    before = revenue.get(date(year, number, 1))
+def _growth(month: Month, revenue: dict[YearMonth, Decimal]) -> Decimal | None:
+    before = revenue.get(month.month.before)
     if not before:
         return None
     return (100 * (month.revenue - before) / abs(before)).quantize(Decimal("0.01"), ROUND_HALF_UP)
