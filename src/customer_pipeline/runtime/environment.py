@@ -50,7 +50,9 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
     # Another Airflow of this machine is no setting of this one.
     airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
     made = {**airflow, **pipeline}
-    return {**given, **made, "PATH": programs, MADE: " ".join(made)}
+    # `steps` is that of the DAGs' folder, whatever clone this command is installed from.
+    modules = os.pathsep.join(filter(None, (str(home / "airflow" / "dags"), given.get("PYTHONPATH"))))
+    return {**given, **made, "PATH": programs, "PYTHONPATH": modules, MADE: " ".join(made)}
 
 
 def shared_settings() -> dict[str, str]:

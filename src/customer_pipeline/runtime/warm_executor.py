@@ -42,7 +42,8 @@ WARMED = (
 )
 """None of them starts a thread, which a fork would not survive; Polars and numpy do."""
 
-WAIT_SECONDS = 0.5
+IDLE_SECONDS, BUSY_SECONDS = 0.5, 0.1
+"""A task has succeeded some time before its worker reports: its process has to end first."""
 
 
 class WarmLocalExecutor(LocalExecutor):
@@ -58,10 +59,10 @@ class WarmLocalExecutor(LocalExecutor):
         super().start()
 
     def sync(self) -> None:
-        """Wait until a worker reports, for half a second at most; the scheduler's loop would sleep that long."""
+        """Wait until a worker reports, but not for long; the scheduler's loop would sleep."""
         queue: Any = self.result_queue
         if queue.empty():
-            queue._reader.poll(WAIT_SECONDS)  # the queue itself offers no wait
+            queue._reader.poll(BUSY_SECONDS if self.running else IDLE_SECONDS)  # the queue itself offers no wait
         super().sync()
 
     def _parse_once(self) -> None:
