@@ -160,7 +160,7 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
         assert dbt("run", "--full-refresh")
         assert query(dsn("transformer"), ORIGINS, list(MARTS_HERE)) == [("r",)]
         assert contents(dsn("transformer"), MARTS.staging) == merged
-    assert query(dsn("transformer"), KEYS_OF_FACT) == [(2,)]
+    assert query(dsn("transformer"), KEYS_OF_FACT) == [(3,)]
 
 
 def test_a_merge_is_taken_back_from_table_and_marts(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
