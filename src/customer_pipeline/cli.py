@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import psycopg
@@ -20,7 +21,8 @@ from customer_pipeline.commands import mailed_report as report
 from customer_pipeline.commands import refused_records as quarantine
 from customer_pipeline.commands import take_back as rollback
 from customer_pipeline.commands.status import print_status
-from customer_pipeline.names import AIRFLOW, DATABASE, LOADER, ROLES, ExitCode
+from customer_pipeline.names import AIRFLOW, DATABASE, LOADER, ROLES, SANDBOX, ExitCode
+from customer_pipeline.own_target import own_target
 from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
 from customer_pipeline.runtime.compose import compose_command, docker_answers, exec_command
 from customer_pipeline.runtime.environment import process_environment
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     psql = command("psql", _psql, "a SQL prompt on the warehouse; all other arguments go to psql")
     psql.add_argument("--role", choices=ROLES, default=LOADER, help=f"default: {LOADER}")
     command("exec", _exec, "run a command in the pipeline's environment: exec -- airflow dags list")
-    command("shell", _shell, "a shell in the pipeline's environment")
+    command("shell", _shell, "a shell in the pipeline's environment, in which dbt builds in a schema of its own")
     command("dbt", _dbt, "run dbt on the project: dbt build")
     run.add_arguments(command("run", run.run, "run the pipeline on a file, follow it, account for every record"))
     report.add_arguments(command("report", report.run, "write the pipeline's page as one file to mail"))
@@ -173,9 +175,13 @@ def _exec(arguments: argparse.Namespace) -> int:
 def _shell(_: argparse.Namespace) -> int:
     runtime = read_runtime()
     if runtime.kind == DOCKER:
-        return _become(*exec_command(runtime, "api-server", "bash"))
+        project = Path("/opt/dbt")
+        variables = own_target(project, SANDBOX, defers=True) | {"DBT_PROJECT_DIR": str(project)}
+        return _become(*exec_command(runtime, "api-server", "bash", variables=variables))
     os.chdir(runtime.home)
-    return _become([os.environ.get("SHELL") or "/bin/sh"], process_environment(runtime))
+    project = runtime.home / "dbt"
+    variables = own_target(project, SANDBOX, defers=True) | {"DBT_PROJECT_DIR": str(project)}
+    return _become([os.environ.get("SHELL") or "/bin/sh"], process_environment(runtime, variables))
 
 
 def _dbt(arguments: argparse.Namespace) -> int:

@@ -183,6 +183,15 @@ def load_three_days(pipeline: Runtime, dsn: Dsn, tmp_path: Path) -> None:
         copy_cleaned(connection, dsn("loader"), TABLES, half)
         # The holders' leases of these runs are theirs no more.
         connection.execute("delete from cleaned_data.lease")
+    with connect(dsn("transformer")) as connection:
+        # What a developer has built, with a key that leads to it.
+        connection.execute("create table analytics_sandbox.dim_customers (customer_id bigint primary key)")
+        connection.execute(
+            "create table analytics_sandbox.fact_transactions"
+            " (customer_id bigint references analytics_sandbox.dim_customers)"
+        )
+        for table in ("dim_customers", "fact_transactions"):
+            connection.execute(f"insert into analytics_sandbox.{table} values ({ID})")  # type: ignore[call-overload]
 
 
 def test_nothing_holds_the_customer_afterwards_and_totals_stay(pipeline: Runtime, dsn: Dsn, tmp_path: Path) -> None:
