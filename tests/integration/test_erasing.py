@@ -191,7 +191,8 @@ def load_three_days(pipeline: Runtime, dsn: Dsn, tmp_path: Path) -> None:
             " (customer_id bigint references analytics_sandbox.dim_customers)"
         )
         for table in ("dim_customers", "fact_transactions"):
-            connection.execute(f"insert into analytics_sandbox.{table} values ({ID})")  # type: ignore[call-overload]
+            place = sql.Identifier("analytics_sandbox", table)
+            connection.execute(sql.SQL("insert into {} values (%s)").format(place), (ID,))
 
 
 def test_nothing_holds_the_customer_afterwards_and_totals_stay(pipeline: Runtime, dsn: Dsn, tmp_path: Path) -> None:
