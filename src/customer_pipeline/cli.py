@@ -115,6 +115,8 @@ def _parser() -> argparse.ArgumentParser:
     command("dbt", _dbt, "run dbt on the project: dbt build")
     run.add_arguments(command("run", run.run, "run the pipeline on a file, follow it, account for every record"))
     report.add_arguments(command("report", report.run, "write the pipeline's page as one file to mail"))
+    check = command("marts", _marts, "compare the published marts with a full build, cell by cell: marts check")
+    check.add_argument("action", choices=("check",), help="build all marts beside the published ones, and compare")
     command("rollback", rollback.run, "let readers see the load before the last one again")
     text = "look at refused records, repair them, bring them in again"
     quarantine.add_arguments(command("quarantine", quarantine.run, text))
@@ -170,6 +172,10 @@ def _exec(arguments: argparse.Namespace) -> int:
     if runtime.kind == DOCKER:
         return _become(*exec_command(runtime, "scheduler", *arguments.arguments))
     return _become(arguments.arguments, process_environment(runtime))
+
+
+def _marts(_: argparse.Namespace) -> int:
+    return _exec(argparse.Namespace(arguments=["python", "-m", "customer_pipeline.tasks.drift_check"]))
 
 
 def _shell(_: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 DAG_ID = "pipeline_customer_transaction"
+CHECK_DAG_ID = "check_marts"
 CONNECTION_ID = "postgres_default"
 DATABASE = "ebury"
 """The warehouse's database, and dbt's profile."""
