@@ -99,7 +99,7 @@ dbt-test: .venv/ready ## Test the models
 dbt-compile: .venv/ready ## Show that the models compile
 	@$(CLI) dbt -- compile
 
-dbt-freshness: .venv/ready ## Warn if the newest load is older than 36 hours
+dbt-freshness: .venv/ready ## Warn if the newest load is older than 36 hours, fail after 72
 	@$(CLI) dbt -- source freshness
 
 dbt-docs: .venv/ready ## Make the models' documentation and lineage; the UI shows them under "Browse"
