@@ -14,9 +14,9 @@ import psycopg
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
 from audited_load.warehouse.refusal import as_pipeline_error
-from customer_pipeline import sample
 from customer_pipeline.commands import clean, erase, run
 from customer_pipeline.commands import mailed_report as report
+from customer_pipeline.commands import make_sample as sample
 from customer_pipeline.commands import refused_records as quarantine
 from customer_pipeline.commands import take_back as rollback
 from customer_pipeline.commands.status import print_status
