@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from customer_pipeline.cli import _parser
+from command_line import COMMANDS
 from customer_pipeline.rules_page import PAGE, render
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
@@ -28,9 +28,8 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_subcommand_that_a_page_names_exists(page: Path) -> None:
-    choices = next(action.choices for action in _parser()._actions if action.choices)
-    named = set(re.findall(r"customer-pipeline ([a-z-]+)", TEXT[page]))
-    assert named <= set(choices)
+    named = set(re.findall(r"customer-pipeline ([a-z][a-z-]*)", TEXT[page]))
+    assert named <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,6 +1,5 @@
 """The generator of samples: the same bytes always, every kind of dirt, whole files only."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -12,9 +11,10 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from typer._click.exceptions import UsageError
 
 from audited_load.errors import RefusedError, UnavailableError
-from customer_pipeline.commands import make_sample
+from command_line import call
 from customer_pipeline.sample import generator, styles
 from customer_pipeline.sample.dirt import FAULTS
 from customer_pipeline.sample.generator import DEFAULT_DIRT, describe, write_sample
@@ -49,9 +49,7 @@ def generate(rows, seed, dirt=DEFAULT_DIRT):
 
 
 def run(*arguments):
-    parser = argparse.ArgumentParser()
-    make_sample.add_arguments(parser)
-    return make_sample.run(parser.parse_args([str(argument) for argument in arguments]))
+    return call("sample", *arguments)
 
 
 def test_the_committed_sample_is_what_the_generator_writes():
@@ -228,6 +226,6 @@ def test_a_missing_folder_is_named(tmp_path):
     "arguments", [("--rows", "-1"), ("--rows", "x"), ("--dirt", "1.1"), ("--dirt", "nan"), ("--dirt", "much")]
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, arguments):
-    with pytest.raises(SystemExit):
+    with pytest.raises(UsageError):
         run("--rows", 3, "--seed", 1, "--out", tmp_path / "a.csv", *arguments)
     assert not list(tmp_path.iterdir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
@@ -12,24 +11,7 @@ from typing import IO
 
 from audited_load.cleaning.outputs import opened_whole, refuse_existing
 from audited_load.errors import UnavailableError
-from customer_pipeline.sample.generator import DEFAULT_DIRT, write_sample
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument("--rows", type=_count, required=True, help="records to write")
-    parser.add_argument("--seed", type=int, required=True, help="another seed gives another file")
-    parser.add_argument("--out", required=True, type=Path, help="file to write, - for standard output")
-    text = "share of records that can't be repaired, from 0 to 1 (default %(default)s)"
-    parser.add_argument("--dirt", type=_ratio, default=DEFAULT_DIRT, help=text)
-    parser.add_argument("--truth", type=Path, help="write what a cleaner must find to this JSON file")
-    parser.add_argument("--force", action="store_true", help="replace the files if they are there")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Do what the command line says; gives the exit code."""
-    given = arguments
-    return make_sample(given.out, given.rows, given.seed, given.dirt, truth_file=given.truth, force=given.force)
+from customer_pipeline.sample.generator import write_sample
 
 
 def make_sample(
@@ -89,19 +71,3 @@ def _opened(path: Path, *, force: bool) -> Iterator[IO[bytes]]:
     else:
         with path.open("wb") as out:
             yield out
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of records")
-    return int(text)
-
-
-def _ratio(text: str) -> float:
-    try:
-        ratio = float(text)
-    except ValueError:
-        ratio = -1.0
-    if not 0 <= ratio <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
-    return ratio
