@@ -218,7 +218,7 @@ def test_a_pipe_is_written_into_and_not_replaced(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(UnavailableError, match=r"nowhere.*can't be written: No such file"):
+    with pytest.raises(UnavailableError, match=r"nowhere/a.csv: can't be written: No such file"):
         run("--rows", 3, "--seed", 1, "--out", tmp_path / "nowhere" / "a.csv")
 
 

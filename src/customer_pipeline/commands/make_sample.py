@@ -36,17 +36,19 @@ def make_sample(
     """
     files = [path for path in (out, truth_file) if path is not None and _is_regular(path)]
     refuse_existing([path.resolve() for path in files], force=force)
+    place = out
     try:
-        with _opened(out, force=force) as file:
+        with _opened(place, force=force) as file:
             truth = write_sample(file, rows, seed, dirt)
         if truth_file is not None:
-            with _opened(truth_file, force=force) as file:
+            place = truth_file
+            with _opened(place, force=force) as file:
                 file.write((json.dumps(truth, indent=2) + "\n").encode())
     except BrokenPipeError:
         raise
     except OSError as error:
         raise UnavailableError(
-            f"{error.filename or out}: can't be written: {error.strerror or error}.",
+            f"{place}: can't be written: {error.strerror or error}.",
             "Check the folder, your rights and the free disk space, then run it again.",
         ) from error
     sys.stderr.write(
