@@ -15,7 +15,7 @@ from typer._click.exceptions import UsageError
 
 from audited_load.errors import RefusedError, UnavailableError
 from command_line import call
-from customer_pipeline.sample import generator, styles
+from customer_pipeline.sample import generator, styles, true_values
 from customer_pipeline.sample.dirt import FAULTS
 from customer_pipeline.sample.generator import DEFAULT_DIRT, describe, write_sample
 
@@ -67,6 +67,13 @@ def test_another_seed_gives_other_records():
 
 def test_a_shorter_sample_of_the_same_catalogue_is_the_start_of_a_longer_one():
     assert generate(149, 42)[0].startswith(generate(100, 42)[0])
+
+
+def test_chunks_differ(monkeypatch):
+    for module in (generator, true_values):
+        monkeypatch.setattr(module, "CHUNK_ROWS", 200)
+    lines = generate(400, 42, 0.0)[0].split(b"\n")[1:]
+    assert not {line.partition(b",")[2] for line in lines[:100]} & {line.partition(b",")[2] for line in lines[200:]}
 
 
 def test_one_core_and_another_hash_seed_give_the_same_bytes():
