@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import io
@@ -545,7 +544,7 @@ def test_the_register_says_when_and_by_whom_and_no_id(
     assert mine.finished_at
     assert mine.counts[FILES] > 1
     monkeypatch.setattr(erase, "read_runtime", lambda: pipeline)
-    assert erase.run(argparse.Namespace(list=True)) == 0
+    assert erase.list_erased() == 0
     said = capsys.readouterr().out
     assert hash_subject(ID, key) in said
     assert f"by {erase._who()}" in said

@@ -11,13 +11,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from num2words import num2words
 
 from audited_load.cleaning.values import clean_column
 from audited_load.columns import Column, Refusal, Rule
 from audited_load.errors import RefusedError
 from audited_load.form import Form
 from audited_load.rules.number_rules import digits_below
-from audited_load.rules.number_words import read_number_words
+from audited_load.rules.number_words import _read_groups, _read_whole, read_number_words
 from audited_load.shown import INVISIBLE
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS, FIRST_DAY, LAST_DAY
 
@@ -363,3 +364,27 @@ def test_what_a_rule_needs_stands_in_every_text_that_it_matches() -> None:
             matching = corpus.filter(corpus.str.contains(rule.pattern))
             assert len(matching)
             assert [text for text in matching if not set(text) & set(rule.needs)] == [], rule.name
+
+
+@pytest.mark.parametrize("number", [1_001, 21_100, 2_005_006, 999_999_999, 1_000_000_011, 7_000_300_000])
+def test_words_are_read_by_groups_as_they_are_read_whole(number: int) -> None:
+    words = num2words(number).replace(",", "").replace("-", " ")
+    assert _read_groups(words.split()) == _read_whole(words) == number
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "five and",
+        "one thousand and",
+        "thousand five",
+        "one thousand two thousand",
+        "two thousand one million",
+        "twelve hundred thousand",
+        "one thousand a hundred",
+        "zero thousand five",
+        "one thousand zero",
+    ],
+)
+def test_words_that_are_not_strictly_groups_are_not_read_by_groups(words: str) -> None:
+    assert _read_groups(words.split()) is None

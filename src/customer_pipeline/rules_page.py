@@ -8,7 +8,7 @@ from pathlib import Path
 from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, WholeNumber
 from customer_pipeline.feed import FEED
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "data-quality.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-quality.md"
 _HEAD = """# Data quality
 
 What the pipeline accepts, and why it refuses the rest. This page is made from
