@@ -126,7 +126,11 @@ def test_the_chosen_port_is_none_that_outgoing_connections_get() -> None:
         ("exec -- airflow dags list --output json", ["airflow", "dags", "list", "--output", "json"]),
         ("dbt run --select x", ["run", "--select", "x"]),
         ("dbt -- --version", ["--version"]),
+        ("dbt --version", ["--version"]),
+        ("dbt run --help", ["run", "--help"]),
+        ("exec env -- true", ["env", "--", "true"]),
         ("psql --role reader -c 1", ["-c", "1"]),
+        ("psql -Atch --role reader -- x", ["-Atch", "x"]),
     ],
 )
 def test_the_arguments_of_another_program_are_handed_on(line: str, handed_on: list[str]) -> None:

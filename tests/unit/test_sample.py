@@ -71,9 +71,11 @@ def test_a_shorter_sample_of_the_same_catalogue_is_the_start_of_a_longer_one():
 
 def test_chunks_differ(monkeypatch):
     for module in (generator, true_values):
-        monkeypatch.setattr(module, "CHUNK_ROWS", 200)
-    lines = generate(400, 42, 0.0)[0].split(b"\n")[1:]
-    assert not {line.partition(b",")[2] for line in lines[:100]} & {line.partition(b",")[2] for line in lines[200:]}
+        monkeypatch.setattr(module, "CHUNK_ROWS", 1_000)
+    lines = generate(2_000, 42, 0.0)[0].split(b"\n")[1:]
+    assert not {line.partition(b",")[2] for line in lines[:500]} & {
+        line.partition(b",")[2] for line in lines[1_000:]
+    }
 
 
 def test_one_core_and_another_hash_seed_give_the_same_bytes():
