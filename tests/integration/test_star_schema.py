@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from customer_pipeline.runtime.installation import Runtime
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 from integration.loading import load_file
 from integration.warm_dbt import call_dbt
 
