@@ -28,7 +28,8 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/home/airflow \
     USER=airflow \
     AIRFLOW_HOME=/opt/airflow \
+    PYTHONPATH=/opt/airflow/dags \
     PYTHONUNBUFFERED=1
 USER 50000:0
 WORKDIR /opt/airflow
-ENTRYPOINT ["python", "-m", "customer_pipeline.container"]
+ENTRYPOINT ["python", "-m", "customer_pipeline.runtime.container"]

@@ -114,7 +114,7 @@ format: .venv/ready ## Format Python and SQL
 	$(BIN)/sqlfluff fix --quiet dbt/models dbt/tests
 
 docs: .venv/ready ## Make the pages that come from code
-	@$(BIN)/python -m customer_pipeline.rules_page
+	@$(BIN)/python -m customer_pipeline.commands.rules_page
 
 bench: .venv/ready ## Time cleaning and loading against psql and pandas (ten minutes, 6 GB of disk)
 	@$(BIN)/python bench/clean_and_load.py

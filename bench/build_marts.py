@@ -24,13 +24,12 @@ from machine import describe_machine
 from merge_a_day import HEADER, load
 from server import running_server
 
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.mart_manifest import read_marts
-from audited_load.warehouse.marts import publish_marts, roll_back_marts
-from customer_pipeline.feed import load_tables
-from customer_pipeline.settings import Runtime
+from audited_load.marts.mart_manifest import read_marts
+from audited_load.marts.mart_sets import publish_marts, roll_back_marts
+from audited_load.warehouse.connection import connect
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
 
-_, MARTS = load_tables()
 PROJECT = Path(__file__).parents[1] / "dbt"
 LOOK = """
     select f.units_sold, c.customer_tier from analytics.fact_transactions as f
@@ -194,7 +193,7 @@ def publish(runtime: Runtime, folder: Path, waits: list[float]) -> float:
         if exists:
             reader.start()
         started = time.monotonic()
-        publish_marts(connection, MARTS, models, grace_seconds=3600)
+        publish_marts(connection, MARTS, models)
         seconds = time.monotonic() - started
         done.set()
         if exists:

@@ -21,9 +21,9 @@ import psycopg
 from machine import describe_machine
 from server import running_server
 
-from customer_pipeline.postgres_server import package_folder
+from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.runtime.postgres_server import package_folder
 from customer_pipeline.sample import write_sample
-from customer_pipeline.settings import Runtime
 
 COLUMNS = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax,source_record"
 REFERENCE_TABLE = """

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audited_load.clean import clean_file
-from audited_load.report import CleanReport
-from audited_load.warehouse.copy import copy_cleaned
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.clean_file import clean_file
+from audited_load.loading.batch import Delivery
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.ledger import register_batch
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease
-from audited_load.warehouse.load import Delivery, connect, register_batch
-from customer_pipeline.feed import load_tables
-
-TABLES, _ = load_tables()
+from customer_pipeline.feed import TABLES
 
 
 def clean(dirty: Path, folder: Path, _dsn: str) -> float:

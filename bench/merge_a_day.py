@@ -18,18 +18,19 @@ import psycopg
 from machine import describe_machine
 from server import running_server
 
-from audited_load.clean import clean_file
-from audited_load.warehouse.copy import copy_cleaned
+from audited_load.cleaning.clean_file import clean_file
+from audited_load.loading.batch import Delivery
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.ledger import register_batch
+from audited_load.loading.publish import audit_and_publish
+from audited_load.loading.rollback import roll_back
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import acquire_lease, release_lease
-from audited_load.warehouse.load import Delivery, connect, register_batch
-from audited_load.warehouse.publish import audit_and_publish
-from audited_load.warehouse.rollback import roll_back
-from customer_pipeline.feed import load_tables
-from customer_pipeline.settings import Runtime
+from customer_pipeline.feed import TABLES
+from customer_pipeline.runtime.installation import Runtime
 
-TABLES, _ = load_tables()
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
 LOOK = "select price from cleaned_data.customer_transactions where transaction_id = 7"
 
@@ -95,7 +96,7 @@ def load(path: Path, mode: str, number: int, runtime: Runtime) -> Measured:
         batch = register_batch(connection, TABLES, [report], delivery)
         empty_incoming(connection, TABLES, batch)
         copy_cleaned(connection, runtime.dsn("loader"), TABLES, batch)
-        audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False, grace_seconds=0)
+        audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False)
         ended = time.monotonic()
         release_lease(connection, TABLES, run)
         done.set()

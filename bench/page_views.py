@@ -8,27 +8,20 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from build_marts import publish, run_dbt, run_tests
+from fastapi.testclient import TestClient
 from machine import describe_machine
 from merge_a_day import HEADER, TABLES, load
 from server import running_server
 
-from audited_load.warehouse.load import connect
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.operations import create_operations
-from pipeline_page.ledger import find_loads, find_visible_load
-from pipeline_page.quality import find_quality, read_threshold
-from pipeline_page.render import make_environment, render_view
-from pipeline_page.sales import find_sales
-from pipeline_page.today import find_today
-from pipeline_page.views import loads_context, quality_context, sales_context, today_context
-from pipeline_page.warehouse import Connection, Kept, reading
+from pipeline_page.web import create_app
 
-ENVIRONMENT = make_environment()
+VIEWS = ("today", "quality", "sales", "loads")
 
 
 def main() -> None:
@@ -52,9 +45,10 @@ def main() -> None:
             row = reader.execute("select count(*) from analytics.agg_monthly_sales").fetchone()
         months = row[0] if row else 0
         print(f"\n| view, {arguments.rows} facts, {months} customer-months | first | next |\n|---|---|---|")
-        kept = Kept()
-        for view, find in VIEWS.items():
-            first, following = (time_view(runtime.dsn("reader"), view, find, kept) for _ in range(2))
+        app = create_app(lambda: runtime.dsn("reader"), lambda: None, lambda: None)
+        client = TestClient(app)
+        for view in VIEWS:
+            first, following = (time_view(client, view) for _ in range(2))
             print(f"| {view} | {first:.2f} s | {following:.2f} s |", flush=True)
 
 
@@ -67,21 +61,11 @@ def write_rows(path: Path, rows: int) -> None:
             file.write(f"{key},{key * 7919 % 200_003},{month}-01,{key % 5000},Thing,2,{1 + key % 900}.25,0.1\n")
 
 
-def time_view(dsn: str, view: str, find: Callable[[Connection, Kept], dict[str, Any]], kept: Kept) -> float:
-    """Connect, ask and render; gives the seconds."""
+def time_view(client: TestClient, view: str) -> float:
+    """Ask the page for a view; gives the seconds."""
     started = time.monotonic()
-    with reading(dsn) as connection:
-        context = find(connection, kept)
-    render_view(ENVIRONMENT, view, context | {"root": "", "version": "", "report": False, "docs": True})
+    client.get(f"/{view}").raise_for_status()
     return time.monotonic() - started
-
-
-VIEWS: dict[str, Callable[[Connection, Kept], dict[str, Any]]] = {
-    "today": lambda connection, kept: today_context(find_today(connection, kept, None), read_threshold()),
-    "quality": lambda connection, _: quality_context(find_quality(connection)),
-    "sales": lambda connection, kept: sales_context(find_sales(connection, kept)),  # type: ignore[arg-type]
-    "loads": lambda connection, _: loads_context(find_loads(connection, 100), find_visible_load(connection)),
-}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 
-from audited_load.number_words import read_number_words
+from audited_load.rules.number_words import read_number_words
 
 WHOLE = ("transaction_id", "customer_id", "product_id", "quantity")
 AMOUNTS = ("price", "tax")

@@ -9,12 +9,13 @@ from typing import Any
 from airflow.sdk import Param, TaskGroup, dag
 
 from audited_load.form import DATE_ORDERS, DECIMALS, form_of_all
-from steps.alerts import alert_of_failure, deadline_alerts
+from customer_pipeline.names import CLEAN_GROUP, DAG_ID, LOAD_GROUP, TRANSFORM_GROUP
+from customer_pipeline.settings import read_alert_settings, read_run_settings
+from customer_pipeline.tasks.alerts import alert_of_failure, deadline_alerts
+from customer_pipeline.tasks.task_warehouse import give_lease_back
 from steps.clean_transactions_pipeline import clean_transactions_pipeline
 from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
-from steps.settings import read_alert_settings, read_run_settings
-from steps.warehouse import give_lease_back
 
 run_settings = read_run_settings()
 form = form_of_all(os.environ).words()
@@ -29,7 +30,7 @@ default_args: dict[str, Any] = {
 }
 
 dag_definition: dict[str, Any] = {
-    "dag_id": "pipeline_customer_transaction",
+    "dag_id": DAG_ID,
     "default_args": default_args,
     "description": "Complete data pipeline: CSV cleaning, PostgreSQL loading, and DBT transformations",
     "schedule": run_settings.schedule,
@@ -102,14 +103,14 @@ dag_definition: dict[str, Any] = {
 @dag(**dag_definition)
 def clean_customer_transactions() -> None:
     """Clean the file, load it and model it; each group starts when the one before it has succeeded."""
-    with TaskGroup(group_id="Clean-Transactions"):
-        cleaned = clean_transactions_pipeline("Clean-Transactions")
+    with TaskGroup(group_id=CLEAN_GROUP):
+        cleaned = clean_transactions_pipeline(CLEAN_GROUP)
 
-    with TaskGroup(group_id="Load-To-Postgres") as load_group:
-        load_to_postgres_pipeline("Load-To-Postgres", cleaned)
+    with TaskGroup(group_id=LOAD_GROUP) as load_group:
+        load_to_postgres_pipeline(LOAD_GROUP, cleaned)
 
-    with TaskGroup(group_id="DBT-Transformations") as dbt_group:
-        dbt_transformations_pipeline("DBT-Transformations")
+    with TaskGroup(group_id=TRANSFORM_GROUP) as dbt_group:
+        dbt_transformations_pipeline(TRANSFORM_GROUP)
 
     # Loading waits for `cleaned`, and not for every file: see `every_file_is_cleaned`.
     load_group >> dbt_group

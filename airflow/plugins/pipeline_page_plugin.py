@@ -14,8 +14,9 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from pipeline_page.runs import DAG_ID, Run
-from pipeline_page.warehouse import read_dsn
+from customer_pipeline.names import DAG_ID
+from customer_pipeline.settings import reader_dsn
+from pipeline_page.runs import Run
 from pipeline_page.web import create_app
 
 ROOT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
@@ -42,7 +43,7 @@ class PipelinePage(AirflowPlugin):
     fastapi_apps: list[dict[str, Any]] = [  # noqa: RUF012 - as Airflow declares it
         {
             "name": "pipeline_page",
-            "app": create_app(read_dsn, find_run, requires_access_dag("GET", param_dag_id=DAG_ID), ROOT),
+            "app": create_app(reader_dsn, find_run, requires_access_dag("GET", param_dag_id=DAG_ID), ROOT),
             "url_prefix": PREFIX,
         }
     ]

@@ -9,7 +9,7 @@ from airflow.configuration import conf
 from airflow.plugins_manager import AirflowPlugin
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from customer_pipeline.hosts import served_hosts
+from customer_pipeline.runtime.hosts import served_hosts
 
 # Tasks and the browser come by these; with Docker, tasks by the name of a service.
 HOSTS = served_hosts(

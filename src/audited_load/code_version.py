@@ -20,8 +20,8 @@ from audited_load.form import Form
 LIBRARIES = ("num2words", "numpy", "polars", "text2num", "zstandard")
 """Distributions that decide values; a test compares them with what the modules import."""
 ENGINE = "audited_load"
-CLEANING = f"{ENGINE}.clean"
-UNRELATED = frozenset(f"{ENGINE}.{name}" for name in ("errors", "outputs", "progress"))
+CLEANING = f"{ENGINE}.cleaning.clean_file"
+UNRELATED = frozenset(f"{ENGINE}.{name}" for name in ("errors", "cleaning.outputs", "progress"))
 """Modules that cleaning imports, and that decide no value."""
 
 

@@ -12,9 +12,9 @@ import psycopg
 
 from audited_load.command import command
 from audited_load.errors import UnavailableError
-from customer_pipeline.settings import Runtime
+from customer_pipeline.names import DAG_ID
+from customer_pipeline.runtime.installation import Runtime
 
-DAG_ID = "pipeline_customer_transaction"
 PAGE = 100
 # The API makes runs by hand only. Airflow looks for the next date among scheduled ones, and with none there, each
 # reading of the DAG (every 15 s) would find this date due again.

@@ -14,17 +14,27 @@ import psycopg
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
 from audited_load.warehouse.refusal import as_pipeline_error
-from customer_pipeline import clean, erase, quarantine, report, rollback, run, sample
-from customer_pipeline.compose import SERVICES as CONTAINERS
-from customer_pipeline.compose import compose_command, docker_answers, exec_command
-from customer_pipeline.environment import process_environment
-from customer_pipeline.postgres_server import package_folder
-from customer_pipeline.services import start_services, stop_services
-from customer_pipeline.settings import DOCKER, EMBEDDED, HOST, ROLES, operators_environment, read_runtime
-from customer_pipeline.status import print_status
-from customer_pipeline.supervisor import SERVICES, log_file
+from customer_pipeline import sample
+from customer_pipeline.commands import clean, erase, run
+from customer_pipeline.commands import mailed_report as report
+from customer_pipeline.commands import refused_records as quarantine
+from customer_pipeline.commands import take_back as rollback
+from customer_pipeline.commands.status import print_status
+from customer_pipeline.names import AIRFLOW, DATABASE, LOADER, ROLES, ExitCode
+from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
+from customer_pipeline.runtime.compose import compose_command, docker_answers, exec_command
+from customer_pipeline.runtime.environment import process_environment
+from customer_pipeline.runtime.installation import (
+    DOCKER,
+    EMBEDDED,
+    HOST,
+    operators_environment,
+    read_runtime,
+)
+from customer_pipeline.runtime.postgres_server import package_folder
+from customer_pipeline.runtime.services import start_services, stop_services
+from customer_pipeline.runtime.supervisor import SERVICES, log_file
 
-FAILED, BAD_DATA, UNUSABLE_FILE, USAGE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 64, 127, 130
 _PASSED_ON = {"exec", "dbt"}
 
 
@@ -33,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
 
 
 def main() -> None:
@@ -49,13 +59,13 @@ def main() -> None:
     except (PipelineError, psycopg.Error) as raised:
         error = raised if isinstance(raised, PipelineError) else as_pipeline_error(raised)
         sys.stderr.write(f"{error}\n")
-        code = UNUSABLE_FILE if isinstance(error, UnusableFileError) else FAILED
-        code = BAD_DATA if isinstance(error, BadDataError) and code == FAILED else code
+        code = ExitCode.UNUSABLE_FILE if isinstance(error, UnusableFileError) else ExitCode.FAILED
+        code = ExitCode.BAD_DATA if isinstance(error, BadDataError) and code == ExitCode.FAILED else code
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = ExitCode.INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = FAILED
+        code = ExitCode.FAILED
     sys.exit(code)
 
 
@@ -97,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing")
     logs.add_argument("-n", "--lines", type=int, default=40, help="how many lines (default 40)")
     psql = command("psql", _psql, "a SQL prompt on the warehouse; all other arguments go to psql")
-    psql.add_argument("--role", choices=ROLES, default="loader", help="default: loader")
+    psql.add_argument("--role", choices=ROLES, default=LOADER, help=f"default: {LOADER}")
     command("exec", _exec, "run a command in the pipeline's environment: exec -- airflow dags list")
     command("shell", _shell, "a shell in the pipeline's environment")
     command("dbt", _dbt, "run dbt on the project: dbt build")
@@ -147,7 +157,7 @@ def _logs(arguments: argparse.Namespace) -> int:
 def _psql(arguments: argparse.Namespace) -> int:
     runtime = read_runtime()
     place = ["-h", HOST, "-p", str(runtime.postgres_port), "-U", arguments.role]
-    database = ["-d", "airflow" if arguments.role == "airflow" else "ebury"]
+    database = ["-d", AIRFLOW if arguments.role == AIRFLOW else DATABASE]
     program = str(package_folder() / "pginstall" / "bin" / "psql")
     environment = operators_environment(os.environ) | {"PGPASSWORD": runtime.secrets[arguments.role]}
     return _become([program, *place, *database, *arguments.arguments], environment)
@@ -181,6 +191,6 @@ def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
     program = shutil.which(command[0], path=environment.get("PATH"))
     if program is None:
         sys.stderr.write(f"{command[0]}: command not found\n")
-        sys.exit(NOT_FOUND)
+        sys.exit(ExitCode.NOT_FOUND)
     sys.stdout.flush()
     os.execve(program, command, environment)  # noqa: S606 - no shell is wanted

@@ -1,262 +1,224 @@
-"""The runtime's settings: environment, `.runtime/`, `.env` → folders, ports and secrets, read once, frozen."""
+"""The settings that tasks, page and commands share: each is read here, once, from the environment.
+
+The runtime's own (ports, folders, secrets) are in `customer_pipeline.runtime.installation`.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import random
-import secrets
-import socket
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
-from audited_load.errors import RefusedError
-from customer_pipeline.env_file import SECRETS, new_env_file, new_secret, read_env_file
+from croniter import croniter  # type: ignore[import-untyped]
+from psycopg.conninfo import make_conninfo
 
-HOST = "127.0.0.1"
-EMBEDDED, DOCKER = "embedded", "docker"
-ROLES = ("postgres", "airflow", "loader", "transformer", "reader")
-DEFAULT_API_PORT, USUAL_POSTGRES_PORT = 8081, 5432
-PORTS = range(15432, 32000)
-"""To choose from: below those that the kernel gives to outgoing connections, which may be busy at a restart."""
-MADE = "PIPELINE_VARIABLES"
-"""Environment variable that names the variables which `process_environment` set."""
+from audited_load.cleaning.limits import Limits, read_limits, read_plain_number, read_ratio
+from audited_load.command import command
+from audited_load.errors import RefusedError, UnavailableError
+from customer_pipeline.names import DAG_ID, DATABASE, READER, TRANSFORMER
+
+MAX_NUMBER = 36_500
+PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 
 
 @dataclass(frozen=True)
-class Runtime:
-    """Where this clone keeps and runs things.
+class Settings:
+    """What an operator may set.
 
     Attributes:
-        kind: `embedded` or `docker`.
-        home: The clone.
-        folder: Everything that the runtime makes, `.runtime/`.
-        data: The input files.
-        api_port: TCP port of the UI and the API (`API_PORT`; otherwise that of the last start, at first 8081).
-        postgres_port: TCP port of PostgreSQL (`POSTGRES_PORT`; otherwise chosen at the first start).
-        port_is_fixed: Whether the operator chose PostgreSQL's port.
-        secrets: Passwords by role, and Airflow's keys. Never printed.
-        user: Who signs in to Airflow for the operator's commands.
-        password: Their password. Never printed.
-        postgres_host: Where PostgreSQL is.
+        data: Folder of the input files (`PIPELINE_DATA`).
+        limits: How much of a file may be lost (`MAX_REJECTED_RATIO`, `MAX_SUPERSEDED_RATIO`).
+        min_row_ratio: Smallest share of the visible rows that a new file may have, from 0 (`MIN_ROW_RATIO`).
+        quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
+        erasure_key: Tells whether an id is one that was erased (`ERASURE_KEY`); empty if it is not set. Secret.
+        readers: Roles that may read the cleaned view (`TRANSFORMER_USER`, `READER_USER`).
+        max_files: How many files a run may have: as many tasks as Airflow maps (`AIRFLOW__CORE__MAX_MAP_LENGTH`).
     """
 
-    kind: str
-    home: Path
-    folder: Path
     data: Path
-    api_port: int
-    postgres_port: int
-    port_is_fixed: bool
-    secrets: Mapping[str, str]
-    user: str
-    password: str
-    postgres_host: str = HOST
-
-    def __repr__(self) -> str:
-        """Leave the secrets out."""
-        return f"Runtime(home={self.home}, api_port={self.api_port}, postgres_port={self.postgres_port})"
-
-    @property
-    def identity(self) -> str:
-        """Twelve characters that tell this clone from others on the machine."""
-        return hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
-
-    @property
-    def url(self) -> str:
-        """Address of the UI."""
-        return f"http://{HOST}:{self.api_port}"
-
-    @property
-    def sign_in(self) -> str:
-        """How to sign in to the UI, for people."""
-        place = f"password {self.password}" if self.kind == EMBEDDED else "password in .env"
-        return f"user {self.user}, {place}"
-
-    def dsn(self, role: str, database: str = "ebury") -> str:
-        """Give the connection string of a role."""
-        place = f"host={self.postgres_host} port={self.postgres_port} dbname={database}"
-        return f"{place} user={role} password={self.secrets[role]}"
+    limits: Limits
+    min_row_ratio: float
+    quarantine_days: int
+    erasure_key: str = field(repr=False)
+    readers: tuple[str, ...]
+    max_files: int = 1024
 
 
-def read_runtime(
-    environment: Mapping[str, str] = os.environ, kind_at_first: Callable[[], str] = lambda: EMBEDDED
-) -> Runtime:
-    """Read the settings; the first time, make the folder, the secrets and the choice of a port.
-
-    Args:
-        environment: `RUNTIME` in it says which runtime; otherwise it is the one that was started last.
-        kind_at_first: Says which one it is if none was started ever.
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
 
     Raises:
-        RefusedError: A setting has an unusable value, or the runtime belongs to another user.
+        RefusedError: A variable is missing or has an unusable value.
     """
-    environment = operators_environment(environment)
-    home = Path(environment.get("PIPELINE_HOME") or Path(__file__).resolve().parents[2]).resolve()
-    folder = _make_folder(home / ".runtime")
-    kind = _read_kind(environment, folder) or kind_at_first()
-    if kind == DOCKER:
-        return _read_docker_runtime(environment, home, folder)
-    postgres_port = read_port(environment, "POSTGRES_PORT")
-    return Runtime(
-        kind=EMBEDDED,
-        home=home,
-        folder=folder,
-        data=Path(environment.get("PIPELINE_DATA") or home / "data").resolve(),
-        api_port=read_port(environment, "API_PORT") or remembered_port(folder, "api") or DEFAULT_API_PORT,
-        postgres_port=postgres_port or int(_write_once(folder / "postgres.port", f"{free_port()}\n")),
-        port_is_fixed=postgres_port is not None,
-        secrets={
-            **json.loads(_write_once(folder / "secrets.json", json.dumps(_new_secrets()))),
-            # A file of its own: it must outlive all other secrets, and earlier runtimes lack it.
-            "erasure": _write_once(folder / "erasure.key", secrets.token_urlsafe(32)),
-        },
-        user="airflow",
-        password="airflow",  # noqa: S106 - on a developer's own machine; login.py refuses it elsewhere
-    )
-
-
-def remember_kind(runtime: Runtime) -> None:
-    """Keep which runtime was started, for the commands to come."""
-    (runtime.folder / "runtime").write_text(f"{runtime.kind}\n")
-
-
-def _read_kind(environment: Mapping[str, str], folder: Path) -> str | None:
-    """Tell which runtime is asked for, or was started last; None if neither."""
-    asked, remembered = environment.get("RUNTIME"), folder / "runtime"
-    if asked and asked not in {EMBEDDED, DOCKER}:
-        raise RefusedError(f"RUNTIME is {asked!r}.", f"Set it to `{EMBEDDED}` or `{DOCKER}`, or leave it out.")
-    if asked or remembered.exists():
-        return asked or remembered.read_text().strip()
-    # Started by a release that had no choice.
-    return EMBEDDED if (folder / "postgres.port").exists() else None
-
-
-def _read_docker_runtime(environment: Mapping[str, str], home: Path, folder: Path) -> Runtime:
-    """Read `.env`, which alone says what compose does; the first time, make it."""
-    path, asked = home / ".env", {name: read_port(environment, name) for name in ("API_PORT", "POSTGRES_PORT")}
-    if not path.exists():
-        identity = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-        postgres_port = USUAL_POSTGRES_PORT if not port_is_taken(USUAL_POSTGRES_PORT) else free_port()
-        api_port, postgres_port = asked["API_PORT"] or DEFAULT_API_PORT, asked["POSTGRES_PORT"] or postgres_port
-        _write_once(path, new_env_file(identity, api_port, postgres_port))
-    told = read_env_file(path)
-    ports = {name: read_port(told, name) for name in asked}
-    for name, port in asked.items():
-        if port and port != ports[name]:
-            raise RefusedError(f"{name} is {port}, but `.env` says {ports[name]}.", f"Change {name} in `.env`.")
-    return Runtime(
-        kind=DOCKER,
-        home=home,
-        folder=folder,
-        data=(home / (told.get("PIPELINE_DATA") or "data")).resolve(),
-        api_port=ports["API_PORT"] or DEFAULT_API_PORT,
-        postgres_port=ports["POSTGRES_PORT"] or USUAL_POSTGRES_PORT,
-        port_is_fixed=True,
-        secrets={secret: told.get(name, "") for secret, name in SECRETS.items()},
-        user=told.get("ADMIN_USER", ""),
-        password=told.get("ADMIN_PASSWORD", ""),
-    )
-
-
-def read_port(environment: Mapping[str, str], name: str) -> int | None:
-    """Read a TCP port from the environment.
-
-    Returns:
-        None if the variable is not set.
-
-    Raises:
-        RefusedError: The text is no port.
-    """
-    text = environment.get(name)
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**16):
-        raise RefusedError(f"{name} is {text!r}, which is no TCP port.", f"Set {name} to a number from 1 to 65535.")
-    return int(text)
-
-
-def port_is_taken(port: int) -> bool:
-    """Tell whether a server could not listen on a port of this machine.
-
-    Tried both ways: a listener on every interface lets nobody else bind, but a port may also be bound and silent.
-    """
-    with socket.socket() as caller:
-        caller.settimeout(1)
-        if caller.connect_ex((HOST, port)) == 0:
-            return True
-    with socket.socket() as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            server.bind((HOST, port))
-        except OSError:
-            return True
-    return False
-
-
-def free_port() -> int:
-    """Choose a port that nobody uses."""
-    for port in random.SystemRandom().sample(PORTS, 200):
-        if not port_is_taken(port):
-            return port
-    raise RefusedError("No free TCP port was found.", "Set POSTGRES_PORT to a free port.")
-
-
-def operators_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what `customer-pipeline shell` or `exec` of this or another clone has put in.
-
-    Otherwise a command that is given in such a shell would work on that clone's folders, ports and databases.
-    """
-    made = {*environment.get(MADE, "").split(), MADE}
-    return {name: value for name, value in environment.items() if name not in made}
-
-
-def remember_port(folder: Path, name: str, port: int) -> None:
-    """Keep a port for the commands and the starts to come."""
-    (folder / f"{name}.port").write_text(f"{port}\n")
-
-
-def remembered_port(folder: Path, name: str) -> int | None:
-    """Give the port with which the services were started."""
-    path = folder / f"{name}.port"
-    return int(path.read_text()) if path.exists() else None
-
-
-def _make_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(exist_ok=True)
-        owner = folder.stat().st_uid
-    except OSError as error:
+    if not environment.get("PIPELINE_DATA"):
         raise RefusedError(
-            f"{folder} can't be made: {error.strerror}.", "Use a clone that you may write to."
-        ) from error
-    if owner != os.geteuid():
-        raise RefusedError(
-            f"{folder} belongs to another user (uid {owner}), so do the services that run from it.",
-            "Run the command as that user, or make a clone of your own.",
+            "The environment variable PIPELINE_DATA is not set.",
+            f"Set it to the folder of the input files; {command('exec -- CMD')} sets all of them.",
         )
-    # As root, PostgreSQL runs as another user, who passes through; what is secret in it is closed on its own.
-    folder.chmod(0o711 if owner == 0 else 0o700)
-    return folder
+    return Settings(
+        data=Path(environment["PIPELINE_DATA"]).resolve(),
+        limits=read_limits(environment),
+        min_row_ratio=read_ratio(environment, "MIN_ROW_RATIO", 0.5),
+        quarantine_days=_days(environment, "QUARANTINE_DAYS", 365),
+        erasure_key=environment.get("ERASURE_KEY", ""),
+        readers=(
+            environment.get("TRANSFORMER_USER", TRANSFORMER),
+            environment.get("READER_USER", READER),
+        ),
+        max_files=int(environment.get("AIRFLOW__CORE__MAX_MAP_LENGTH") or Settings.max_files),
+    )
 
 
-def _new_secrets() -> dict[str, str]:
-    return {secret: new_secret(secret) for secret in SECRETS}
+@dataclass(frozen=True)
+class Server:
+    """Where the warehouse is (`POSTGRES_HOST`, `POSTGRES_PORT`, `POSTGRES_DB`)."""
+
+    host: str
+    port: str
+    database: str
 
 
-def _write_once(path: Path, text: str) -> str:
-    """Write a file for the owner only, unless it is there; give its text. Of two writers at once, one wins."""
-    if not path.exists():
-        number, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(number, "w") as file:
-            file.write(text)
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            pass
-        finally:
-            Path(name).unlink()
-    return path.read_text()
+def read_server(environment: Mapping[str, str] = os.environ) -> Server:
+    """Read where the warehouse is.
+
+    Raises:
+        UnavailableError: A variable is missing.
+    """
+    return Server(
+        host=environment.get("POSTGRES_HOST", "127.0.0.1"),
+        port=_variable(environment, "POSTGRES_PORT"),
+        database=environment.get("POSTGRES_DB", DATABASE),
+    )
+
+
+def transformer_dsn(environment: Mapping[str, str] = os.environ) -> str:
+    """Give the connection string of the role that dbt builds as.
+
+    Raises:
+        UnavailableError: A variable is missing.
+    """
+    user = environment.get("TRANSFORMER_USER", TRANSFORMER)
+    return make_conninfo(
+        _dsn(environment, user, _variable(environment, "TRANSFORMER_PASSWORD")), application_name=DAG_ID
+    )
+
+
+def reader_dsn(environment: Mapping[str, str] = os.environ) -> str:
+    """Give the connection string of the role that reads what is published.
+
+    Raises:
+        UnavailableError: A variable is missing.
+    """
+    user = environment.get("READER_USER", READER)
+    return _dsn(environment, user, _variable(environment, "READER_PASSWORD"))
+
+
+def _dsn(environment: Mapping[str, str], user: str, password: str) -> str:
+    server = read_server(environment)
+    return make_conninfo(host=server.host, port=server.port, dbname=server.database, user=user, password=password)
+
+
+def _variable(environment: Mapping[str, str], name: str) -> str:
+    try:
+        return environment[name]
+    except KeyError:
+        raise UnavailableError(
+            f"The environment variable {name} is not set.", f"Start the services with {command('up')}."
+        ) from None
+
+
+def dbt_project(environment: Mapping[str, str] = os.environ) -> Path:
+    """Give the folder of `dbt_project.yml` (`PIPELINE_DBT`; otherwise that of this clone)."""
+    return Path(environment.get("PIPELINE_DBT") or Path(__file__).resolve().parents[2] / "dbt")
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """Who is told what.
+
+    Attributes:
+        slack: Whether there is a webhook (`SLACK_WEBHOOK_URL`).
+        email: Addresses (`ALERT_EMAIL`, separated by commas).
+        warn_rejected_ratio: Share of refused records above which somebody is told (`WARN_REJECTED_RATIO`).
+        deadline_hours: How long after it was queued a run must be done (`DEADLINE_HOURS`).
+    """
+
+    slack: bool
+    email: tuple[str, ...]
+    warn_rejected_ratio: float
+    deadline_hours: float
+
+    @property
+    def is_silent(self) -> bool:
+        """Tell whether nobody is to be told anything."""
+        return not (self.slack or self.email)
+
+
+def read_alert_settings(environment: Mapping[str, str] = os.environ) -> AlertSettings:
+    """Read the settings of alerts.
+
+    Raises:
+        RefusedError: A variable has an unusable value.
+    """
+    addresses = (address.strip() for address in environment.get("ALERT_EMAIL", "").split(","))
+    return AlertSettings(
+        slack=bool(environment.get("SLACK_WEBHOOK_URL")),
+        email=tuple(address for address in addresses if address),
+        warn_rejected_ratio=read_ratio(environment, "WARN_REJECTED_RATIO", 0.04),
+        deadline_hours=_positive(environment, "DEADLINE_HOURS", 6, "hours"),
+    )
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """When the DAG runs, and when a task is tried again.
+
+    Attributes:
+        schedule: A preset of Airflow's or a cron expression, in UTC; None: only by hand (`PIPELINE_SCHEDULE`).
+        retry_delay: Between the two tries of a task (`RETRY_DELAY_SECONDS`).
+    """
+
+    schedule: str | None
+    retry_delay: timedelta
+
+
+def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSettings:
+    """Read the settings of runs.
+
+    Raises:
+        RefusedError: A variable has an unusable value.
+    """
+    schedule = environment.get("PIPELINE_SCHEDULE") or "@daily"
+    if schedule not in {*PRESETS, "none"} and not croniter.is_valid(schedule):
+        raise RefusedError(
+            f"PIPELINE_SCHEDULE is {schedule!r}, which is no schedule.",
+            f"Set it to a cron expression, such as '0 8 * * *', to {', '.join(PRESETS)}, or to none.",
+        )
+    return RunSettings(
+        schedule=None if schedule == "none" else schedule,
+        retry_delay=timedelta(seconds=_positive(environment, "RETRY_DELAY_SECONDS", 120, "seconds")),
+    )
+
+
+def _positive(environment: Mapping[str, str], name: str, default: float, unit: str) -> float:
+    text = environment.get(name, "").strip()
+    number = read_plain_number(text) if text else default
+    if number is None or not 0 < number < MAX_NUMBER:
+        raise RefusedError(
+            f"{name} is {text[:40]!r}, which is no number of {unit}.",
+            f"Set {name} to a number above 0 and below {MAX_NUMBER}, such as {default:g}, or leave it out.",
+        )
+    return number
+
+
+def _days(environment: Mapping[str, str], name: str, default: int) -> int:
+    text = environment.get(name, "").strip()
+    number = read_plain_number(text) if text else default
+    if number is None or number > MAX_NUMBER or number != int(number):
+        raise RefusedError(
+            f"{name} is {text[:40]!r}, which is no number of days.",
+            f"Set {name} to a whole number from 0 to {MAX_NUMBER}, or leave it out.",
+        )
+    return int(number)

@@ -8,8 +8,8 @@ from typing import Any
 
 import vl_convert
 
-from pipeline_page.quality import Quality
-from pipeline_page.sales import Group, Month, Product
+from pipeline_page.tabs.quality import Quality
+from pipeline_page.tabs.sales import Group, Month, Product
 from pipeline_page.texts import show_moment
 
 Spec = dict[str, Any]

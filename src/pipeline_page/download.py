@@ -7,8 +7,8 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from audited_load.rejects import guard_formula
-from pipeline_page.sales import Group, Sales
+from audited_load.cleaning.rejects import guard_formula
+from pipeline_page.tabs.sales import Group, Sales
 
 Rows = Iterable[Sequence[Any]]
 

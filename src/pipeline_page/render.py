@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from audited_load.errors import RefusedError
+from audited_load.marts.mart_manifest import read_models
 from audited_load.shown import DECLARE_ENCODING, escape_text
-from audited_load.warehouse.mart_manifest import read_models
 from pipeline_page import charts, texts
 from pipeline_page.runs import TASKS, run_address, task_address
 

@@ -8,15 +8,15 @@ from typing import Any
 from markupsafe import Markup
 
 from audited_load.errors import RefusedError
-from pipeline_page.assets import read_asset
-from pipeline_page.ledger import find_loads, find_visible_load
-from pipeline_page.quality import find_quality, read_thresholds
 from pipeline_page.render import TABS, make_environment
 from pipeline_page.runs import Run
-from pipeline_page.sales import find_sales
-from pipeline_page.today import find_today
+from pipeline_page.tabs.loads import find_loads, find_visible_load
+from pipeline_page.tabs.quality import find_quality, read_thresholds
+from pipeline_page.tabs.sales import find_sales
+from pipeline_page.tabs.today import find_today
 from pipeline_page.views import loads_context, quality_context, sales_context, today_context
 from pipeline_page.warehouse import Connection, Kept, NothingLoadedError, reading
+from pipeline_page.web_assets import read_asset
 
 REPORTED_LOADS = 20
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-DAG_ID = "pipeline_customer_transaction"
+from customer_pipeline.names import CLEAN_TASK, DAG_ID, MODEL_TASKS, PUBLISH_TASK, VALIDATE_TASK
+
 TASKS = {
-    "clean": "Clean-Transactions.clean_and_transform_csv",
-    "validate": "Load-To-Postgres.validate_postgres_load",
-    "fact": "DBT-Transformations.dbt_models.fact_transactions.run",
-    "publish": "DBT-Transformations.publish_marts",
+    "clean": CLEAN_TASK,
+    "validate": VALIDATE_TASK,
+    "fact": f"{MODEL_TASKS}fact_transactions.run",
+    "publish": PUBLISH_TASK,
 }
 
 

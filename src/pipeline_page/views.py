@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from audited_load.limits import DEFAULT_RATIO, Limits, describe_superseded
-from pipeline_page.ledger import KEY, Load
+from audited_load.cleaning.limits import DEFAULT_RATIO, Limits, describe_superseded
 from pipeline_page.missed import describe_missed_runs
-from pipeline_page.quality import Quality
-from pipeline_page.sales import Group, Sales
+from pipeline_page.tabs.loads import KEY, Load
+from pipeline_page.tabs.quality import Quality
+from pipeline_page.tabs.sales import Group, Sales
+from pipeline_page.tabs.today import Today
 from pipeline_page.texts import show_moment, show_month, show_number, show_percent, show_share
-from pipeline_page.today import Today
 
 SHOWN_LOADS = 100
 Rows = list[tuple[str, ...]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 
 from audited_load.errors import UnavailableError
@@ -44,26 +42,6 @@ class PublishedMarts:
     set_number: int
     load_id: int
     published_at: datetime
-
-
-def read_dsn(environment: Mapping[str, str] = os.environ) -> str:
-    """Give the connection string of the role `reader`, from the variables that the services get.
-
-    Raises:
-        UnavailableError: A variable is missing.
-    """
-    try:
-        return make_conninfo(
-            host=environment.get("POSTGRES_HOST", "127.0.0.1"),
-            port=environment["POSTGRES_PORT"],
-            dbname=environment.get("POSTGRES_DB", "ebury"),
-            user=environment.get("READER_USER", "reader"),
-            password=environment["READER_PASSWORD"],
-        )
-    except KeyError as error:
-        raise UnavailableError(
-            f"The environment variable {error.args[0]} is not set.", "Start the services with `make up`."
-        ) from None
 
 
 @contextmanager

@@ -10,16 +10,16 @@ from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, 
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from audited_load.errors import UnavailableError
-from pipeline_page.assets import ASSETS, HEADERS, VERSION, serve
 from pipeline_page.download import TABLES, write_csv
-from pipeline_page.ledger import find_loads, find_visible_load
-from pipeline_page.quality import find_quality, read_thresholds
 from pipeline_page.render import documented_models, make_environment, render_view
 from pipeline_page.runs import FindRun
-from pipeline_page.sales import Sales, find_sales
-from pipeline_page.today import find_today
+from pipeline_page.tabs.loads import find_loads, find_visible_load
+from pipeline_page.tabs.quality import find_quality, read_thresholds
+from pipeline_page.tabs.sales import Sales, find_sales
+from pipeline_page.tabs.today import find_today
 from pipeline_page.views import SHOWN_LOADS, loads_context, quality_context, sales_context, today_context
 from pipeline_page.warehouse import Kept, NothingLoadedError, reading
+from pipeline_page.web_assets import ASSETS, HEADERS, VERSION, serve
 
 router = APIRouter()
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import psycopg
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from customer_pipeline.postgres_server import locate_server
-from customer_pipeline.settings import Runtime, free_port, read_runtime
+from customer_pipeline.runtime.installation import Runtime, free_port, read_runtime
+from customer_pipeline.runtime.postgres_server import locate_server
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).with_name("customer-pipeline")

@@ -10,9 +10,16 @@ from pathlib import Path
 import pytest
 
 from audited_load.errors import RefusedError, UnusableFileError
-from customer_pipeline.environment import shared_settings
-from steps.files import attempt_folder, delivered_name, find_sources, locate_source, require_few, show_latest
-from steps.settings import read_settings
+from customer_pipeline.runtime.environment import shared_settings
+from customer_pipeline.settings import read_settings
+from customer_pipeline.tasks.files import (
+    attempt_folder,
+    delivered_name,
+    find_sources,
+    locate_source,
+    require_few,
+    show_latest,
+)
 
 DAY = datetime(2025, 12, 31, 23, 59, tzinfo=UTC)
 

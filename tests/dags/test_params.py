@@ -10,7 +10,7 @@ from airflow.sdk.definitions.param import process_params
 from airflow.sdk.exceptions import ParamValidationError
 
 from audited_load.errors import RefusedError
-from steps.params import require_known_params
+from customer_pipeline.tasks.params import require_known_params
 
 
 def resolve(dag: DAG, conf: dict[str, Any] | None) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
-from steps.dbt_manifest import PROJECT, fresh_manifest
-from steps.retry_policy import DbtRetryPolicy
-from steps.settings import read_settings
-from steps.task_errors import reported_errors
+from customer_pipeline.settings import dbt_project, read_settings
+from customer_pipeline.tasks.dbt_manifest import fresh_manifest
+from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
+from customer_pipeline.tasks.task_errors import reported_errors
 
 MODELS = ("stg_customer_transactions", "dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales")
 HELPERS = ("find_source_files", "clean_source_file", "every_file_is_cleaned")
@@ -96,7 +96,7 @@ def test_everything_is_built_anew_only_when_asked_for(dag: DAG) -> None:
 @pytest.mark.usefixtures("dag")
 def test_every_data_test_of_the_project_runs_in_some_task() -> None:
     """Cosmos selects a model's tests as buildable: those whose parents are the model and what is before it."""
-    manifest = json.loads(fresh_manifest(PROJECT).read_text())
+    manifest = json.loads(fresh_manifest(dbt_project()).read_text())
     nodes = manifest["nodes"]
     parents = manifest["parent_map"]
 

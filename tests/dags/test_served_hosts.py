@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from audited_load.errors import RefusedError
-from customer_pipeline.environment import process_environment, write_airflow_users
-from customer_pipeline.hosts import served_hosts
-from customer_pipeline.login import refuse_open_login
-from customer_pipeline.settings import read_runtime
+from customer_pipeline.runtime.environment import process_environment, write_airflow_users
+from customer_pipeline.runtime.hosts import served_hosts
+from customer_pipeline.runtime.installation import read_runtime
+from customer_pipeline.runtime.login import refuse_open_login
 
 PLUGINS = Path(__file__).parents[2] / "airflow" / "plugins"
 ANSWERED = (

@@ -10,8 +10,8 @@ import pytest
 
 from audited_load.command import COMMAND
 from audited_load.errors import RefusedError
-from steps.alerts import alert_of_rejects, deadline_alerts, describe_error
-from steps.settings import read_alert_settings, read_run_settings
+from customer_pipeline.settings import read_alert_settings, read_run_settings
+from customer_pipeline.tasks.alerts import alert_of_rejects, deadline_alerts, describe_error
 
 
 def test_without_settings_the_specification_holds_and_nobody_is_told() -> None:

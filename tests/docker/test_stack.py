@@ -15,9 +15,9 @@ import httpx
 import pytest
 from docker_images import base_images
 
-from customer_pipeline.compose import SERVICES, docker_answers, read_containers
-from customer_pipeline.env_file import read_env_file
-from customer_pipeline.settings import DOCKER, Runtime, free_port, read_runtime
+from customer_pipeline.runtime.compose import SERVICES, docker_answers, read_containers
+from customer_pipeline.runtime.env_file import read_env_file
+from customer_pipeline.runtime.installation import DOCKER, Runtime, free_port, read_runtime
 
 ROOT = Path(__file__).parents[2]
 CLI = Path(sys.executable).with_name("customer-pipeline")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from customer_pipeline.cli import _parser
-from customer_pipeline.rules_page import PAGE, render
+from customer_pipeline.commands.rules_page import PAGE, render
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -114,3 +114,10 @@ SPECIFIED = (
 @pytest.mark.parametrize("command", SPECIFIED)
 def test_operations_say_what_became_of_every_command_of_the_specification(command: str) -> None:
     assert command in TEXT[ROOT / "docs" / "operations.md"]
+
+
+def test_the_page_on_architecture_names_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    modules = [*(ROOT / "src").rglob("*.py"), *(ROOT / "airflow" / "dags" / "steps").glob("*.py")]
+    rooms = {str(path.parent.relative_to(ROOT)) for path in modules if path.stem != "__init__"}
+    assert {room for room in rooms if f"| `{room}/` |" not in page} <= {"src/pipeline_page/tabs"}

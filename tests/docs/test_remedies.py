@@ -12,7 +12,7 @@ import pytest
 
 from audited_load.command import COMMAND, command
 from customer_pipeline.cli import _parse, _parser
-from customer_pipeline.postgres_server import SHARED
+from customer_pipeline.runtime.postgres_server import SHARED
 
 ROOT = Path(__file__).parents[2]
 PYTHON = [path for folder in ("src", "airflow") for path in sorted((ROOT / folder).rglob("*.py"))]

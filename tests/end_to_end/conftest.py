@@ -20,7 +20,7 @@ import psycopg
 import pytest
 from aiosmtpd.controller import Controller
 
-from customer_pipeline.settings import Runtime, free_port, read_runtime
+from customer_pipeline.runtime.installation import Runtime, free_port, read_runtime
 
 ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("customer-pipeline"))

@@ -12,20 +12,21 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from audited_load.clean_report import CleanReport
 from audited_load.errors import PipelineError
-from audited_load.report import CleanReport
-from audited_load.warehouse import copy
+from audited_load.loading import copy
+from audited_load.loading.batch import Batch, Delivery
+from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.ledger import register_batch
+from audited_load.loading.publish import audit_and_publish
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
-from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
-from audited_load.warehouse.publish import audit_and_publish
-from customer_pipeline.feed import load_tables
+from customer_pipeline.feed import TABLES
 
 # Several connections for a file that is copied in a moment.
 copy.BYTES_PER_CONNECTION = 2**22
 
-TABLES, _ = load_tables()
 STEPS = ("clean", "create", "truncate", "load", "validate")
 UNAVAILABLE, TERMINAL = 75, 65
 
@@ -52,14 +53,14 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
                 elif step == "load" and batch.generation is not None:
                     copy.copy_cleaned(connection, dsn, TABLES, batch)
                 elif step == "validate":
-                    audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False, grace_seconds=0)
+                    audit_and_publish(connection, TABLES, batch, min_row_ratio=0.5, force=False)
                     release_lease(connection, TABLES, run)
 
 
 def clean(work: Path, run: str) -> CleanReport:
     """Clean a run's file with several workers, however small it is; only this step loads what cleaning needs."""
     from audited_load import workers  # noqa: PLC0415
-    from audited_load.clean import clean_file  # noqa: PLC0415
+    from audited_load.cleaning.clean_file import clean_file  # noqa: PLC0415
     from audited_load.reading import compression  # noqa: PLC0415
 
     compression.CHUNK_BYTES, workers.BYTES_PER_WORKER = 2**19, 2**21

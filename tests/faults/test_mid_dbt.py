@@ -14,15 +14,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.mart_manifest import read_marts
-from audited_load.warehouse.marts import publish_marts
-from customer_pipeline.feed import load_tables
-from customer_pipeline.roles import make_roles_and_databases
+from audited_load.marts.mart_manifest import read_marts
+from audited_load.marts.mart_sets import publish_marts
+from audited_load.warehouse.connection import connect
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.roles import make_roles_and_databases
 from faults.conftest import SURVIVED, Server, dump, load_before, wait_until, watched
 from faults.driver import STEPS, run_step
 
-_, MARTS = load_tables()
 PROJECT = Path(__file__).parents[2] / "dbt"
 FACT = "copy (select * from analytics.fact_transactions order by 1) to stdout"
 SALES = "copy (select * from analytics.agg_monthly_sales order by 1, 2) to stdout"
@@ -48,7 +47,7 @@ def build(server: Server, target: Path) -> subprocess.Popen[str]:
 
 def publish(server: Server, target: Path) -> None:
     with connect(server.runtime.dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, read_marts(target / "manifest.json"), grace_seconds=60)
+        publish_marts(connection, MARTS, read_marts(target / "manifest.json"))
 
 
 def finish(server: Server, target: Path) -> None:
@@ -140,11 +139,11 @@ def test_killed_while_it_publishes(server: Server, target: Path) -> None:
     finished = build(server, target)
     assert finished.wait(timeout=300) == 0
     script = (
-        "import sys; from pathlib import Path; from audited_load.warehouse.load import connect;"
-        "from audited_load.warehouse.mart_manifest import read_marts;"
-        "from audited_load.warehouse.marts import publish_marts; from customer_pipeline.feed import load_tables\n"
+        "import sys; from pathlib import Path; from audited_load.loading.ledger import connect;"
+        "from audited_load.marts.mart_manifest import read_marts;"
+        "from audited_load.marts.mart_sets import publish_marts; from customer_pipeline.feed import MARTS\n"
         "with connect(sys.stdin.readline().strip()) as connection:\n"
-        "    publish_marts(connection, load_tables()[1], read_marts(Path(sys.argv[1])), 60)"
+        "    publish_marts(connection, MARTS, read_marts(Path(sys.argv[1])))"
     )
     with psycopg.connect(server.runtime.dsn("postgres")) as blocker, server.admin() as admin:
         blocker.execute("lock table analytics_sets.published in share mode")

@@ -15,14 +15,14 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from customer_pipeline.postgres_server import (
+from customer_pipeline.runtime.installation import Runtime, free_port, read_runtime
+from customer_pipeline.runtime.postgres_server import (
     locate_server,
     make_cluster,
     server_command,
     wait_for_server,
 )
-from customer_pipeline.roles import make_roles_and_databases
-from customer_pipeline.settings import Runtime, free_port, read_runtime
+from customer_pipeline.runtime.roles import make_roles_and_databases
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audited_load.clean import clean_file
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.erasing.layout_files import write_layout_beside
-from audited_load.warehouse.copy import copy_cleaned
+from audited_load.loading.batch import Batch, Delivery
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.ledger import register_batch
+from audited_load.loading.publish import Published, audit_and_publish
+from audited_load.marts.mart_manifest import ForeignKey, Mart
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.incoming import empty_incoming
 from audited_load.warehouse.lease import held_lease, release_lease
-from audited_load.warehouse.load import Batch, Delivery, connect, register_batch
-from audited_load.warehouse.mart_manifest import ForeignKey, Mart
-from audited_load.warehouse.publish import Published, audit_and_publish
 from audited_load.warehouse.tables import Tables
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
@@ -62,13 +64,9 @@ def fill(dsn: str, batch: Batch) -> None:
             copy_cleaned(connection, dsn, TABLES, batch)
 
 
-def publish(
-    dsn: str, batch: Batch, *, force: bool = False, grace: float = 0, min_row_ratio: float = 0.5
-) -> Published:
+def publish(dsn: str, batch: Batch, *, force: bool = False, min_row_ratio: float = 0.5) -> Published:
     with connect(dsn) as connection, held_lease(connection, TABLES, batch.run_id, 1):
-        published = audit_and_publish(
-            connection, TABLES, batch, min_row_ratio=min_row_ratio, force=force, grace_seconds=grace
-        )
+        published = audit_and_publish(connection, TABLES, batch, min_row_ratio=min_row_ratio, force=force)
         release_lease(connection, TABLES, batch.run_id)
     return published
 

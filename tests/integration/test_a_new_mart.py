@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.mart_manifest import Mart
-from audited_load.warehouse.marts import PublishedSet, publish_marts
-from customer_pipeline.settings import Runtime
+from audited_load.marts.mart_manifest import Mart
+from audited_load.marts.mart_sets import PublishedSet, publish_marts
+from audited_load.warehouse.connection import connect
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.tasks.dbt_manifest import find_marts
 from integration.loading import HEADER, MODELS, load_file
 from integration.test_merging_marts import BUILD, Dbt, Dsn, dbt, parsed, query, undo
 from integration.test_star_schema import PROJECT
-from steps.dbt_manifest import find_marts
-from steps.tables import MARTS
 
 __all__ = ["dbt"]
 
@@ -85,7 +85,7 @@ def write(path: Path, days: dict[int, int]) -> Path:
 
 def publish(dsn: Dsn, models: tuple[Mart, ...]) -> PublishedSet:
     with connect(dsn("transformer")) as connection:
-        return publish_marts(connection, MARTS, models, 0)
+        return publish_marts(connection, MARTS, models)
 
 
 def both(dsn: Dsn) -> tuple[list[Any], list[Any]]:

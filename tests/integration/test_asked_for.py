@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from audited_load.clean import clean_file
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.erasing.register import enter_erasure, enter_scrubbed
 from audited_load.errors import RefusedError
-from audited_load.warehouse.load import connect
+from audited_load.warehouse.connection import connect
 from integration.loading import TABLES, load_file, write_csv
 from integration.test_merging import Dsn
 from steps import clean_transactions_pipeline as pipeline

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from audited_load.errors import RefusedError, UnavailableError
-from audited_load.warehouse.incoming import audit_incoming
+from audited_load.loading.incoming import audit_incoming
+from audited_load.loading.publish import audit_and_publish
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import held_lease
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.publish import audit_and_publish
 from integration import test_quarantine as quarantine
 from integration.loading import TABLES, fill, load_file, prepare, publish
 from integration.test_merging import prices, query, totals_tie, undo, write
@@ -149,7 +149,7 @@ def test_without_its_lease_a_run_publishes_nothing(dsn: Dsn, tmp_path: Path) -> 
             connect(loader) as connection,
             held_lease(connection, TABLES, "somebody else", 0),
         ):
-            audit_and_publish(connection, TABLES, batch, min_row_ratio=0, force=False, grace_seconds=0)
+            audit_and_publish(connection, TABLES, batch, min_row_ratio=0, force=False)
         give_lease_back(loader)
         assert prices(loader) == {1: Decimal("1.00")}
 

@@ -19,7 +19,7 @@ import zstandard
 from psycopg import sql
 from rich.console import Console
 
-from audited_load.clean import clean_file
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.content import hash_file
 from audited_load.erasing import data_files, everywhere
 from audited_load.erasing.everywhere import FILES, Places, look_everywhere
@@ -27,20 +27,22 @@ from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.register import list_erasures, read_erased
 from audited_load.erasing.subjects import hash_subject
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.warehouse.copy import copy_cleaned
-from audited_load.warehouse.incoming import empty_incoming
+from audited_load.loading.batch import Delivery
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.ledger import register_batch
+from audited_load.loading.rollback import roll_back
+from audited_load.marts.mart_sets import publish_marts
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import acquire_lease, release_lease
-from audited_load.warehouse.load import Delivery, connect, register_batch
-from audited_load.warehouse.marts import publish_marts
-from audited_load.warehouse.rollback import roll_back
-from customer_pipeline import erase
-from customer_pipeline.settings import Runtime
+from customer_pipeline.commands import erase
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.tasks.erased_customers import read_erased_customers
+from customer_pipeline.tasks.files import attempt_folder, show_latest
 from integration.loading import MODELS, TABLES, load_file, prepare, publish
 from integration.test_star_schema import dbt
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.erased import read_erased_customers
-from steps.files import attempt_folder, show_latest
-from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 ID = 730519642
@@ -108,7 +110,7 @@ def build_marts(runtime: Runtime, tmp_path: Path) -> None:
     built = dbt(runtime, tmp_path / "target", "build")
     assert built.returncode == 0, built.stdout
     with connect(runtime.dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, MODELS, grace_seconds=3600)
+        publish_marts(connection, MARTS, MODELS)
     kept = dbt(runtime, tmp_path / "target", "snapshot")
     assert kept.returncode == 0, kept.stdout
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from audited_load.warehouse.figures import read_figures
-from audited_load.warehouse.load import connect
+from audited_load.loading.figures import read_figures
+from audited_load.warehouse.connection import connect
 from integration.loading import TABLES, load_file, write_csv
 
 Dsn = Callable[[str], str]

@@ -10,13 +10,13 @@ import pytest
 from psycopg import sql
 
 from audited_load.erasing.everywhere import Places, erase_everywhere
-from audited_load.warehouse.load import connect
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
-from customer_pipeline.roles import make_roles_and_databases
-from customer_pipeline.settings import Runtime
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.runtime.roles import make_roles_and_databases
 from integration.loading import HEADER, TABLES, load_file, write_csv
-from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 

@@ -10,11 +10,11 @@ import psycopg
 import pytest
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.loading.rollback import roll_back
 from audited_load.warehouse import lease
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.lease import LEASE_SECONDS, WAIT_SECONDS, acquire_lease, held_lease, kept_lease
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.rollback import roll_back
 from integration.loading import TABLES, fill, load_file, prepare, publish, write_csv
 
 Dsn = Callable[[str], str]

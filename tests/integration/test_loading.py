@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
-from audited_load.warehouse.copy import copy_cleaned
-from audited_load.warehouse.incoming import empty_incoming
-from audited_load.warehouse.load import connect
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.warehouse.connection import connect
 from integration.loading import TABLES, fill, load_file, prepare, publish, write_csv
 
 Dsn = Callable[[str], str]
@@ -155,6 +155,23 @@ def test_readers_see_the_old_load_or_the_new_one_and_never_wait(dsn: Dsn, tmp_pa
     assert seen <= {(1000 + n, f"{2200 + n * 2.2:.4f}") for n in range(4)}
     assert len(seen) == 4
     assert waits[0] < 1  # seconds: a reader that queues behind DDL would wait for the analyst, some 5 s
+
+
+def test_a_transaction_that_has_not_looked_yet_may_still_look_at_what_it_began_with(
+    dsn: Dsn, tmp_path: Path
+) -> None:
+    loader = dsn("loader")
+    for number in range(4):
+        load_file(loader, write_csv(tmp_path / f"{number}.csv", range(10 + number)), f"run-{number}")
+        if number == 0:
+            reader = psycopg.connect(dsn("reader"))
+            reader.execute("select 1")
+    with reader:
+        assert reader.execute(VIEW).fetchone()[0] == 10
+    load_file(loader, write_csv(tmp_path / "last.csv", range(20)), "run-last")
+    assert query(loader, "select count(*) from pg_class where relname ~ '^customer_transactions_g[0-9]+$'") == [
+        (2,)
+    ]
 
 
 def test_a_second_run_waits_for_the_lease_and_then_says_whose_it_is(dsn: Dsn, tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from audited_load.errors import RefusedError
+from audited_load.loading.batch import Delivery
+from audited_load.loading.rollback import RolledBack, roll_back
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import held_lease, release_lease
-from audited_load.warehouse.load import Delivery, connect
-from audited_load.warehouse.rollback import RolledBack, roll_back
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish, write_csv
 
 Dsn = Callable[[str], str]

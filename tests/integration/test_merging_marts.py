@@ -16,14 +16,14 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
+from audited_load.loading.rollback import roll_back
+from audited_load.marts.mart_sets import PublishedSet, publish_marts, roll_back_marts
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import held_lease, release_lease
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import PublishedSet, publish_marts, roll_back_marts
-from audited_load.warehouse.rollback import roll_back
-from customer_pipeline.settings import Runtime
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
 from integration.loading import HEADER, MARTS_HERE, MODELS, TABLES, load_file
 from integration.test_star_schema import PROJECT
-from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 Dbt = Callable[..., bool]
@@ -89,7 +89,7 @@ def query(dsn: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
 
 def publish(dsn: Dsn) -> PublishedSet:
     with connect(dsn("transformer")) as connection:
-        return publish_marts(connection, MARTS, MODELS, 0)
+        return publish_marts(connection, MARTS, MODELS)
 
 
 def build_and_publish(dbt: Dbt, dsn: Dsn, *arguments: str) -> PublishedSet:

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from customer_pipeline.settings import Runtime
+from customer_pipeline.runtime.installation import Runtime
 from integration.loading import HEADER, load_file, write_csv
 from integration.test_star_schema import dbt
 
@@ -37,7 +37,7 @@ LOAD = """
 import sys
 from pathlib import Path
 from integration import loading
-from steps.tables import TABLES
+from customer_pipeline.feed import TABLES
 loading.TABLES = TABLES
 dsn, file, run_id, day = sys.argv[1:]
 loading.load_file(dsn, Path(file), run_id, mode="merge", day=int(day))

@@ -10,24 +10,24 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from audited_load.limits import Limits
+from audited_load.cleaning.limits import Limits
+from audited_load.marts.mart_sets import publish_marts
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import release_lease
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import publish_marts
 from audited_load.warehouse.operations import create_operations
-from customer_pipeline.roles import make_roles_and_databases
-from customer_pipeline.settings import Runtime
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.runtime.roles import make_roles_and_databases
 from integration.loading import HEADER, MODELS, TABLES, load_file, prepare, write_csv
 from integration.test_star_schema import dbt, make_sample
 from pipeline_page.missed import LOOKED_AT, find_missed_runs
-from pipeline_page.quality import find_quality
 from pipeline_page.render import make_environment, render_view
 from pipeline_page.runs import Run
-from pipeline_page.sales import find_sales
-from pipeline_page.today import find_today
+from pipeline_page.tabs.quality import find_quality
+from pipeline_page.tabs.sales import find_sales
+from pipeline_page.tabs.today import find_today
 from pipeline_page.views import today_context
 from pipeline_page.warehouse import Kept, NothingLoadedError, reading
-from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 SECRETS = ["Zoë@example.org", "éÅß 42", "ＡＢ７", "'); drop", "x; price:exponent: 'y' is"]  # noqa: RUF001
@@ -84,7 +84,7 @@ def test_the_page_ties_out_until_a_cent_differs(runtime: Runtime, dsn: Dsn, tmp_
     built = dbt(runtime, tmp_path / "target", "build")
     assert built.returncode == 0, built.stdout
     with connect(dsn("transformer")) as connection:
-        publish_marts(connection, MARTS, MODELS, 0)
+        publish_marts(connection, MARTS, MODELS)
     with reading(dsn("reader")) as connection:
         today, sales = find_today(connection, Kept(), None), find_sales(connection, Kept())
     assert today.ties_out is True

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audited_load.warehouse.incoming import empty_incoming
-from audited_load.warehouse.load import connect
-from customer_pipeline.progress import Copied, look_at_run
-from customer_pipeline.settings import Runtime
+from audited_load.loading.incoming import empty_incoming
+from audited_load.warehouse.connection import connect
+from customer_pipeline.commands.run_progress import Copied, look_at_run
+from customer_pipeline.runtime.installation import Runtime
 from integration.loading import TABLES, prepare, write_csv
 
 Dsn = Callable[[str], str]

@@ -12,12 +12,12 @@ import psycopg
 import pytest
 
 from audited_load.errors import RefusedError, UnavailableError
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import PublishedSet, drop_expired_sets, publish_marts, roll_back_marts
-from customer_pipeline.settings import Runtime
+from audited_load.marts.mart_sets import PublishedSet, drop_expired_sets, publish_marts, roll_back_marts
+from audited_load.warehouse.connection import connect
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
 from integration.loading import MARTS_HERE, MODELS, load_file, write_csv
 from integration.test_star_schema import PROJECT, dbt
-from steps.tables import MARTS
 
 Dsn = Callable[[str], str]
 TABLES = {
@@ -103,9 +103,9 @@ def build(
             connection.execute(NOTE, {"name": name, "load": load, "code": code})
 
 
-def publish(dsn: Dsn, grace: float = 0) -> PublishedSet:
+def publish(dsn: Dsn) -> PublishedSet:
     with connect(dsn("transformer")) as connection:
-        return publish_marts(connection, MARTS, MODELS, grace)
+        return publish_marts(connection, MARTS, MODELS)
 
 
 def build_and_publish(dsn: Dsn, load: int, **more: Any) -> PublishedSet:
@@ -220,14 +220,14 @@ def test_a_new_mart_gives_earlier_sets_up_and_one_that_is_gone_goes(dsn: Dsn) ->
         say_published(dsn, load)
         build(dsn, load, only=MARTS_HERE[: 2 + load])
         with connect(dsn("transformer")) as connection:
-            publish_marts(connection, MARTS, MODELS[: 2 + load], 60)
+            publish_marts(connection, MARTS, MODELS[: 2 + load])
     with connect(dsn("transformer")) as connection:
         assert roll_back_marts(connection, MARTS, 1) is None
     assert query(dsn("reader"), SEEN) == [(100, 2, 1, True, 2)]
     say_published(dsn, 3)
     build(dsn, 3, only=MARTS_HERE[:3])
     with connect(dsn("transformer")) as connection:
-        assert publish_marts(connection, MARTS, MODELS[:3], 0).set_number == 3
+        assert publish_marts(connection, MARTS, MODELS[:3]).set_number == 3
     assert query(dsn("reader"), "select to_regclass('analytics.agg_monthly_sales')") == [(None,)]
 
 
@@ -267,7 +267,7 @@ def test_a_reader_never_sees_two_loads_mixed_nor_none(dsn: Dsn) -> None:
     for load in range(2, 8):
         say_published(dsn, load)
         build(dsn, load, rows=100 * load)
-        publish(dsn, grace=60)
+        publish(dsn)
     done.set()
     for reader in readers:
         reader.join()
@@ -283,7 +283,16 @@ def test_a_report_that_began_before_two_publishes_ends_with_what_it_began_with(d
         for load in (2, 3, 4):
             say_published(dsn, load)
             build(dsn, load)
-            publish(dsn, grace=60)
+            publish(dsn)
+        assert connection.execute(SEEN).fetchone() == (100, 1, 1, True, 1)
+
+
+def test_a_transaction_that_has_looked_at_no_mart_yet_may_still_look_at_what_it_began_with(dsn: Dsn) -> None:
+    build_and_publish(dsn, 1)
+    with psycopg.connect(dsn("reader")) as connection:
+        connection.execute("select 1")
+        for load in (2, 3, 4):
+            build_and_publish(dsn, load)
         assert connection.execute(SEEN).fetchone() == (100, 1, 1, True, 1)
 
 
@@ -327,7 +336,7 @@ def test_what_was_rolled_back_takes_no_place_of_what_a_rollback_needs(dsn: Dsn) 
     with connect(dsn("transformer")) as connection:
         assert roll_back_marts(connection, MARTS, 1)
         build_and_publish(dsn, 3, rows=30)
-        drop_expired_sets(connection, MARTS, 0)
+        drop_expired_sets(connection, MARTS)
         assert roll_back_marts(connection, MARTS, 2) is None
         assert roll_back_marts(connection, MARTS, 1) == PublishedSet(1, 1, changed=True)
 

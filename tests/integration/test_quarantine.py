@@ -15,10 +15,8 @@ import psycopg
 import pytest
 
 from audited_load.errors import UnusableFileError
-from audited_load.warehouse import merge
-from audited_load.warehouse.lease import held_lease, release_lease
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.quarantine import (
+from audited_load.loading import merge
+from audited_load.loading.quarantine import (
     STATUSES,
     Quarantined,
     count_closed,
@@ -26,10 +24,12 @@ from audited_load.warehouse.quarantine import (
     is_made,
     remove_expired,
 )
-from audited_load.warehouse.replays import enter_replay
-from audited_load.warehouse.rollback import roll_back
-from customer_pipeline.quarantine import export
-from customer_pipeline.replay import clean_export, find_copies, find_repaired, format_records
+from audited_load.loading.replays import enter_replay
+from audited_load.loading.rollback import roll_back
+from audited_load.warehouse.connection import connect
+from audited_load.warehouse.lease import held_lease, release_lease
+from customer_pipeline.commands.refused_records import export
+from customer_pipeline.commands.replay import clean_export, find_copies, find_repaired, format_records
 from customer_pipeline.sample import write_sample
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
 

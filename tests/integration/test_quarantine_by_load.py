@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from audited_load.cleaning.outputs import write_whole
 from audited_load.errors import RefusedError
-from audited_load.outputs import write_whole
 from integration.loading import HEADER, load_file
 from integration.test_merging import undo
 from integration.test_quarantine import ALSO_BAD, BAD, GOOD, Dsn, execute, found, ids, write

@@ -10,14 +10,15 @@ import pytest
 from psycopg import sql
 
 from audited_load.errors import RefusedError
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
-from customer_pipeline.roles import SCHEMAS, make_roles_and_databases
-from customer_pipeline.settings import Runtime
+from customer_pipeline.names import SCHEMA_OWNERS
+from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.runtime.roles import make_roles_and_databases
+from customer_pipeline.tasks import task_warehouse as warehouse
 from integration.loading import HEADER, TABLES, load_file
-from steps import warehouse
 
 Dsn = Callable[[str], str]
 RAW = (
@@ -85,7 +86,7 @@ def test_no_role_makes_a_schema_or_anything_in_one_of_another(loaded: Dsn, role:
         "public",
         "pg_catalog",
         "administration",
-        *(name for name, owner in SCHEMAS.items() if owner != role),
+        *(name for name, owner in SCHEMA_OWNERS.items() if owner != role),
     ]
     statements = [
         "create schema mine",

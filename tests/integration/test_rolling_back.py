@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from audited_load.errors import RefusedError
-from customer_pipeline.rollback import take_back
+from customer_pipeline.commands.take_back import take_back
+from customer_pipeline.feed import MARTS
 from integration.loading import TABLES, load_file, write_csv
 from integration.test_merging_marts import Dbt, Dsn, build_and_publish, dbt, query
-from steps.tables import MARTS
 
 __all__ = ["dbt"]
 

@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from audited_load.errors import RefusedError
-from customer_pipeline import quarantine, replay, run, status
 from customer_pipeline.cli import _parse
-from customer_pipeline.settings import Runtime
+from customer_pipeline.commands import refused_records as quarantine
+from customer_pipeline.commands import replay, run, status
+from customer_pipeline.runtime.installation import Runtime
 from integration.loading import HEADER, load_file
 
 Dsn = Callable[[str], str]

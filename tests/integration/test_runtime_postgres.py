@@ -15,8 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from customer_pipeline import postgres_server
-from customer_pipeline.postgres_server import (
+from customer_pipeline.runtime import postgres_server
+from customer_pipeline.runtime.installation import Runtime, port_is_taken, read_runtime
+from customer_pipeline.runtime.postgres_server import (
     Server,
     clear_stale_pid,
     locate_server,
@@ -25,9 +26,8 @@ from customer_pipeline.postgres_server import (
     server_command,
     wait_for_server,
 )
-from customer_pipeline.roles import make_roles_and_databases
-from customer_pipeline.services import stop_services
-from customer_pipeline.settings import Runtime, port_is_taken, read_runtime
+from customer_pipeline.runtime.roles import make_roles_and_databases
+from customer_pipeline.runtime.services import stop_services
 
 Dsn = Callable[[str], str]
 

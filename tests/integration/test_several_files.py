@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from audited_load.errors import BadDataError
-from audited_load.warehouse.incoming import audit_incoming
+from audited_load.loading.incoming import audit_incoming
+from audited_load.loading.rollback import roll_back
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import held_lease
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.rollback import roll_back
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
 
 Dsn = Callable[[str], str]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import psycopg
 
+from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.sample import write_sample
-from customer_pipeline.settings import Runtime
 from integration.loading import load_file
 
 Dsn = Callable[[str], str]

@@ -11,8 +11,9 @@ import httpx
 import psycopg
 import pytest
 
-from customer_pipeline.airflow_api import DAG_ID, AirflowApi
-from customer_pipeline.settings import Runtime
+from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.names import DAG_ID
+from customer_pipeline.runtime.installation import Runtime
 
 DUE = "2026-01-02T00:00:00Z"
 

@@ -14,10 +14,10 @@ import pytest
 from audited_load.columns import Column, Text
 from audited_load.erasing.register import list_erasures
 from audited_load.errors import PipelineError, RefusedError, UnavailableError
+from audited_load.loading.rollback import roll_back
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables, is_current
-from audited_load.warehouse.load import connect
 from audited_load.warehouse.operations import create_operations
-from audited_load.warehouse.rollback import roll_back
 from audited_load.warehouse.tables import Tables
 from integration.loading import HEADER, TABLES, load_file, write_csv
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from customer_pipeline.airflow_api import DAG_ID, AirflowApi
-from customer_pipeline.settings import read_runtime
+from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.names import DAG_ID
+from customer_pipeline.runtime.installation import read_runtime
 
 ROOT = Path(__file__).parents[2]
 CLI = Path(sys.executable).with_name("customer-pipeline")

@@ -19,9 +19,10 @@ import psutil
 import psycopg
 import pytest
 
-from customer_pipeline.airflow_api import DAG_ID, AirflowApi
-from customer_pipeline.settings import HOST, Runtime, read_runtime
-from customer_pipeline.supervisor import processes_of, read_services
+from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.names import DAG_ID
+from customer_pipeline.runtime.installation import HOST, Runtime, read_runtime
+from customer_pipeline.runtime.supervisor import processes_of, read_services
 
 CLI = Path(sys.executable).with_name("customer-pipeline")
 LARGEST = 50 * 2**20

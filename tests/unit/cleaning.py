@@ -12,8 +12,8 @@ from typing import Any
 
 from oracle import COLUMNS
 
-from audited_load.clean import clean_file
-from audited_load.report import CleanReport
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.clean_file import clean_file
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 HEADER = ",".join(COLUMNS) + "\n"

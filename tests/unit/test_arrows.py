@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,14 @@ ROOT = Path(__file__).parents[2]
 ENGINE = sorted((ROOT / "src" / "audited_load").rglob("*.py"))
 STEPS = sorted((ROOT / "airflow" / "dags").rglob("*.py"))
 COMMAND = sorted((ROOT / "src" / "customer_pipeline").rglob("*.py"))
+RULES = [
+    *sorted((ROOT / "src" / "audited_load" / "rules").glob("*.py")),
+    ROOT / "airflow" / "dags" / "steps" / "data_cleaners.py",
+]
+STANDARD = {"__future__", "collections", "dataclasses", "functools", "re"}
+LIBRARIES = {"num2words", "text_to_num"}
+ROOMS_OF_THE_OPERATOR = ("customer_pipeline.commands", "customer_pipeline.runtime", "customer_pipeline.cli")
+ROOMS = sorted({path.parent for place in ("src", "airflow") for path in (ROOT / place).rglob("*.py")})
 
 
 def imports(path: Path) -> set[str]:
@@ -23,6 +32,11 @@ def imports(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").partition(".")[0])
     return found
+
+
+def modules(path: Path) -> set[str]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
 
 
 @pytest.mark.parametrize("path", ENGINE, ids=lambda path: path.stem)
@@ -50,23 +64,42 @@ def test_the_engine_knows_no_column(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", STEPS, ids=lambda path: path.stem)
-def test_the_steps_know_nothing_of_the_operators_command(path: Path) -> None:
-    assert "customer_pipeline" not in imports(path)
+def test_the_steps_know_nothing_of_the_operators_commands_and_runtime(path: Path) -> None:
+    assert not {name for name in modules(path) if name.startswith(ROOMS_OF_THE_OPERATOR)}
 
 
-@pytest.mark.parametrize("name", ["data_cleaners", "value_rules", "number_rules", "date_rules"])
-def test_the_rules_know_no_file_no_database_and_no_airflow(name: str) -> None:
-    rules = ROOT / "airflow" / "dags" / "steps" / f"{name}.py"
-    assert imports(rules) <= {"__future__", "dataclasses", "re", "audited_load", "steps"}
-    named = {node.module for node in ast.walk(ast.parse(rules.read_text())) if isinstance(node, ast.ImportFrom)}
-    assert {module for module in named if (module or "").startswith("steps.")} <= {
-        "steps.value_rules",
-        "steps.number_rules",
-        "steps.date_rules",
-    }
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_the_rules_know_no_file_no_database_and_no_airflow(path: Path) -> None:
+    assert imports(path) <= STANDARD | LIBRARIES | {"audited_load"}
+    allowed = tuple(f"audited_load.{name}" for name in ("rules", "columns", "form", "shown"))
+    assert not {name for name in modules(path) if name.startswith("audited_load") and not name.startswith(allowed)}
 
 
 @pytest.mark.parametrize("path", COMMAND, ids=lambda path: path.stem)
 def test_the_command_reaches_the_database_of_airflow_through_its_api_only(path: Path) -> None:
-    if path.stem not in {"warm_executor", "container"}:  # parts of the scheduler, and of the containers
+    inside = path.parent.name == "tasks" or path.stem in {
+        "warm_executor",
+        "container",
+    }  # run by Airflow, in containers
+    if not inside:
         assert not imports(path) & {"airflow", "cosmos", "sqlalchemy"}
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: str(room.relative_to(ROOT)))
+def test_a_room_has_about_a_dozen_modules(room: Path) -> None:
+    assert len([path for path in room.glob("*.py") if path.stem != "__init__"]) <= 14
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = Counter(path.stem for room in ROOMS for path in room.glob("*.py") if path.stem != "__init__")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_the_steps_are_those_of_the_specification() -> None:
+    assert {path.stem for path in (ROOT / "airflow" / "dags" / "steps").glob("*.py")} == {
+        "__init__",
+        "data_cleaners",
+        "clean_transactions_pipeline",
+        "load_to_postgres_pipeline",
+        "dbt_transformations_pipeline",
+    }

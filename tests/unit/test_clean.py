@@ -12,10 +12,10 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audited_load.clean import clean_file
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.reading import odd_records
-from audited_load.report import CleanReport
 from customer_pipeline.sample import describe
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 

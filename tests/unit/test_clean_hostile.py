@@ -16,10 +16,10 @@ import pytest
 import zstandard
 from cleaning import HEADER, ROW, accepted_values, clean, read_rows, refusing_columns
 
-from audited_load.clean import clean_file
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.errors import PipelineError, RefusedError, UnavailableError, UnusableFileError
+from customer_pipeline.tasks.files import find_sources
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.files import find_sources
 
 CLI = Path(sys.executable).parent / "customer-pipeline"
 GOOD = (HEADER + ROW.format(1) + ROW.format(2)).encode()

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from oracle import COLUMNS, NOTHING, Declared, judge_file
 
-from audited_load.clean import clean_file
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.form import Form
-from audited_load.report import CleanReport
 from customer_pipeline.sample import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 

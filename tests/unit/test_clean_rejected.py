@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cleaning import HEADER, ROW, accepted_texts, clean, read_rows
 
-from audited_load.report import CleanReport
+from audited_load.clean_report import CleanReport
 from customer_pipeline.sample import write_sample
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full width ones count

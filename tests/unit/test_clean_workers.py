@@ -16,9 +16,9 @@ import psutil
 import pytest
 from cleaning import HEADER, ROW
 
-from audited_load import workers
-from audited_load.blocks import Layout, clean_block
-from audited_load.clean import clean_file
+from audited_load.cleaning import workers
+from audited_load.cleaning.blocks import Layout, clean_block
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.errors import UnavailableError
 from audited_load.reading import compression
 from audited_load.reading.dialect import Dialect
@@ -51,7 +51,7 @@ def workers_of(pid: int) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.Error):
-            if "audited_load.workers" in child.cmdline():
+            if "audited_load.cleaning.workers" in child.cmdline():
                 found.append(child)
     return found
 
@@ -97,7 +97,7 @@ def test_an_error_in_a_worker_is_raised_where_the_file_is_cleaned(
     def misplaced(maker: workers.PartMaker, blocks: object) -> object:
         return make_parts(replace(maker, folder=tmp_path / "nowhere"), blocks)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("audited_load.clean.make_parts", misplaced)
+    monkeypatch.setattr("audited_load.cleaning.clean_file.make_parts", misplaced)
     with pytest.raises(UnavailableError, match="No such file"):
         clean_file(dirty, CUSTOMER_TRANSACTIONS, tmp_path / "out")
 

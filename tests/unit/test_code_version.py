@@ -22,7 +22,8 @@ CLEANING = sorted(
     f"audited_load.{'.'.join(path.relative_to(ENGINE).with_suffix('').parts)}"
     for path in [
         *ENGINE.glob("reading/*.py"),
-        *(ENGINE / f"{name}.py" for name in ("values", "blocks", "duplicates")),
+        *ENGINE.glob("rules/*_rules.py"),
+        *(ENGINE / "cleaning" / f"{name}.py" for name in ("values", "blocks", "duplicates")),
     ]
     if path.stem != "__init__"
 )
@@ -45,7 +46,7 @@ def file_of(module: str, copies: tuple[Path, Path]) -> Path:
     return copies[0].parent.joinpath(*module.split(".")).with_suffix(".py")
 
 
-@pytest.mark.parametrize("name", [*CLEANING, *(f"steps.{path.stem}" for path in RULES.parent.glob("*_rules.py"))])
+@pytest.mark.parametrize("name", CLEANING)
 def test_every_module_that_reads_or_cleans_counts(name: str) -> None:
     assert name in MODULES
 
@@ -59,7 +60,9 @@ def test_a_change_of_any_of_them_is_noticed(name: str) -> None:
     assert len({sources.hash_module(tree) for tree in (MODULES[name], one, two)}) == 3
 
 
-@pytest.mark.parametrize("name", ["audited_load.values", "audited_load.reading.records", "steps.date_rules"])
+@pytest.mark.parametrize(
+    "name", ["audited_load.cleaning.values", "audited_load.reading.records", "audited_load.rules.date_rules"]
+)
 def test_a_changed_module_makes_another_code(name: str, copies: tuple[Path, Path]) -> None:
     path = file_of(name, copies)
     text = path.read_text()
@@ -70,7 +73,7 @@ def test_a_changed_module_makes_another_code(name: str, copies: tuple[Path, Path
 
 
 def test_a_changed_helper_makes_another_code(copies: tuple[Path, Path]) -> None:
-    path = copies[1].with_name("value_rules.py")
+    path = copies[0] / "rules" / "value_rules.py"
     text = path.read_text()
     changed = text.replace(".replace('\"\"', '\"')", ".replace('\"\"', '')")
     assert changed != text
@@ -81,7 +84,7 @@ def test_a_changed_helper_makes_another_code(copies: tuple[Path, Path]) -> None:
 
 
 def test_comments_and_docstrings_make_no_other_code(copies: tuple[Path, Path]) -> None:
-    before, path = hash_anew(copies), copies[1].with_name("value_rules.py")
+    before, path = hash_anew(copies), copies[0] / "rules" / "value_rules.py"
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text))
     told = (
@@ -99,7 +102,7 @@ def test_comments_and_docstrings_make_no_other_code(copies: tuple[Path, Path]) -
 def test_what_decides_no_value_makes_no_other_code(copies: tuple[Path, Path]) -> None:
     before, paths = (
         hash_anew(copies),
-        [copies[0] / "errors.py", copies[0] / "limits.py", copies[1].with_name("alerts.py")],
+        [copies[0] / "errors.py", copies[0] / "cleaning" / "limits.py", copies[0] / "cleaning" / "outputs.py"],
     )
     texts = [path.read_text() for path in paths]
     for path, text in zip(paths, texts, strict=True):
@@ -139,4 +142,6 @@ def test_naming_the_code_imports_nothing_that_the_dag_processor_would_wait_for()
         f" code_version(Form(), Path({str(RULES)!r})); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not {"polars", "numpy", "num2words", "airflow", "audited_load.clean"} & set(done.stdout.split())
+    assert not {"polars", "numpy", "num2words", "airflow", "audited_load.cleaning.clean_file"} & set(
+        done.stdout.split()
+    )

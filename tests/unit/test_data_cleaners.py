@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from num2words import num2words
 
+from audited_load.cleaning.values import clean_column
 from audited_load.columns import Column, Refusal, Rule
 from audited_load.errors import RefusedError
 from audited_load.form import Form
-from audited_load.number_words import _read_groups, _read_whole, read_number_words
+from audited_load.rules.number_rules import digits_below
+from audited_load.rules.number_words import _read_groups, _read_whole, read_number_words
 from audited_load.shown import INVISIBLE
-from audited_load.values import clean_column
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.number_rules import digits_below
 
 FORMS = [Form(), Form(decimal="point"), Form(decimal="comma"), Form(date_order="month_first")]
 COLUMNS = [column for form in FORMS for column in CUSTOMER_TRANSACTIONS.in_form(form).columns]

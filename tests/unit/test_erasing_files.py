@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from audited_load.clean import clean_file
+from audited_load.cleaning.clean_file import clean_file
+from audited_load.cleaning.rejects import HEADER as REJECTED_HEADER
 from audited_load.erasing import data_files
 from audited_load.erasing.cleaned_tables import Layouts
 from audited_load.erasing.data_files import Folder, ScrubbedFile, look_into_folder, scrub_folder
@@ -21,10 +22,8 @@ from audited_load.erasing.rewriting import Wanted
 from audited_load.erasing.splitting import RawLayout
 from audited_load.erasing.traces import find_traces
 from audited_load.form import Form
-from audited_load.rejects import HEADER as REJECTED_HEADER
-from customer_pipeline.feed import load_feed
+from customer_pipeline.feed import FEED
 
-FEED = load_feed()
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
 WANTED = Wanted(FEED, frozenset({501}))
 

@@ -11,10 +11,9 @@ import pytest
 from audited_load.erasing.raw_texts import Doubts, read_ids, scrub_refused, scrub_texts, split_reasons
 from audited_load.erasing.splitting import ERASED, RawLayout
 from audited_load.errors import RefusedError
-from customer_pipeline import erase
-from customer_pipeline.feed import load_tables
+from customer_pipeline.commands import erase
+from customer_pipeline.feed import TABLES
 
-TABLES, _ = load_tables()
 FEED = TABLES.feed
 NAMES = FEED.names
 FORWARD, BACKWARD = RawLayout((*NAMES, "email"), ","), RawLayout((*NAMES[::-1], "email"), ",")

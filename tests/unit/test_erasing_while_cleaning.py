@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from audited_load import parts, workers
-from audited_load.blocks import Layout
-from audited_load.clean import clean_file
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning import parts, workers
+from audited_load.cleaning.blocks import Layout
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.erasing.subjects import ErasedSubjects, hash_subject
 from audited_load.errors import RefusedError
 from audited_load.reading import compression
-from audited_load.report import CleanReport
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 KEY = "a key"
@@ -75,7 +75,7 @@ def test_nothing_that_is_written_holds_who_was_erased_and_totals_stay(
         return seen[-1]
 
     monkeypatch.setattr(parts, "format_rejects", watched)
-    monkeypatch.setattr("audited_load.assemble.format_rejects", watched)
+    monkeypatch.setattr("audited_load.cleaning.assemble.format_rejects", watched)
     report = clean(tmp_path / "erased", ERASED)
     content = written(report).decode() + "".join(seen)
     assert MAIL not in content
@@ -139,5 +139,7 @@ def test_the_hash_is_that_of_the_standard_so_earlier_registers_are_read(key: str
 def test_where_nobody_was_erased_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Layout(CUSTOMER_TRANSACTIONS, None, ()).erased is None  # type: ignore[arg-type]
     for name in ("scrub_refused", "_blank_erased"):
-        monkeypatch.setattr(f"audited_load.blocks.{name}", lambda *_: pytest.fail("it looks for the erased"))
+        monkeypatch.setattr(
+            f"audited_load.cleaning.blocks.{name}", lambda *_: pytest.fail("it looks for the erased")
+        )
     clean(tmp_path / "plain", None)

@@ -12,11 +12,11 @@ import pytest
 from cleaning import SAMPLE, accepted_values, clean
 from oracle import COLUMNS
 
-from audited_load.clean import clean_file
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.clean_file import clean_file
+from audited_load.cleaning.limits import Limits, check_limits
 from audited_load.errors import BadDataError
 from audited_load.form import Form
-from audited_load.limits import Limits, check_limits
-from audited_load.report import CleanReport
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 GOOD = {"transaction_id": "", "customer_id": "5", "transaction_date": "2024-01-02", "product_id": "7",

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from audited_load.errors import UnavailableError, UnusableFileError
-from customer_pipeline import given
-from customer_pipeline.given import KEPT_GIVEN, bring_in, prune_given
+from customer_pipeline.commands import given
+from customer_pipeline.commands.given import KEPT_GIVEN, bring_in, prune_given
 
 
 @pytest.fixture

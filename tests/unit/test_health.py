@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from audited_load.errors import UnavailableError
-from customer_pipeline import health, postgres_server, supervisor
-from customer_pipeline.health import MOST_SECONDS, SILENT_SECONDS, wait_until_healthy
-from customer_pipeline.settings import Runtime, read_runtime
-from customer_pipeline.supervisor import AIRFLOW, Service, log_marks, log_tail
+from customer_pipeline.runtime import health, postgres_server, supervisor
+from customer_pipeline.runtime.health import MOST_SECONDS, SILENT_SECONDS, wait_until_healthy
+from customer_pipeline.runtime.installation import Runtime, read_runtime
+from customer_pipeline.runtime.supervisor import AIRFLOW, Service, log_marks, log_tail
 
 
 class Slow:

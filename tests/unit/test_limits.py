@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from cleaning import HEADER, ROW, clean
 
+from audited_load.cleaning.limits import Limits, check_limits, read_limits
 from audited_load.errors import BadDataError, RefusedError
-from audited_load.limits import Limits, check_limits, read_limits
+from customer_pipeline.settings import read_alert_settings, read_run_settings, read_settings
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.settings import read_alert_settings, read_run_settings, read_settings
 
 CLI = Path(sys.executable).parent / "customer-pipeline"
 KEY = CUSTOMER_TRANSACTIONS.key

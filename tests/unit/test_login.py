@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from audited_load.errors import RefusedError
-from customer_pipeline.env_file import SECRETS, new_env_file, new_secret, read_env_file
-from customer_pipeline.environment import process_environment
-from customer_pipeline.login import FAB, SIMPLE, refuse_open_login, refuse_weak_secrets
-from customer_pipeline.services import start_services
-from customer_pipeline.settings import read_runtime
+from customer_pipeline.runtime.env_file import SECRETS, new_env_file, new_secret, read_env_file
+from customer_pipeline.runtime.environment import process_environment
+from customer_pipeline.runtime.installation import read_runtime
+from customer_pipeline.runtime.login import FAB, SIMPLE, refuse_open_login, refuse_weak_secrets
+from customer_pipeline.runtime.services import start_services
 
 ANYWHERE = "0.0.0.0"  # noqa: S104 - what is refused
 KEYS = {
@@ -106,7 +106,7 @@ def test_the_runtime_without_docker_does_not_open_the_developers_login_to_others
 def test_a_container_does_not_start_a_service_that_lets_strangers_in() -> None:
     for command in ("webserver", "scheduler", "dag-processor", "triggerer", "init"):
         done = subprocess.run(
-            [sys.executable, "-m", "customer_pipeline.container", command],
+            [sys.executable, "-m", "customer_pipeline.runtime.container", command],
             env={"AIRFLOW__API__HOST": ANYWHERE},
             capture_output=True,
             text=True,

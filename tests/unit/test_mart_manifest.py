@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audited_load.errors import RefusedError
-from audited_load.warehouse.mart_manifest import ForeignKey, Mart, read_marts, read_models
+from audited_load.marts.mart_manifest import ForeignKey, Mart, read_marts, read_models
 
 
 def model(name: str, *parents: str, kind: str = "mart", alias: str | None = None, **more: Any) -> dict[str, Any]:

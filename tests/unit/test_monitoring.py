@@ -15,8 +15,8 @@ from airflow.sdk._shared.observability.metrics.metrics_registry import MetricsRe
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
-from customer_pipeline.environment import metrics_settings
-from steps.metrics import metrics_are_on, send_gauges
+from customer_pipeline.runtime.environment import metrics_settings
+from customer_pipeline.tasks.metrics import metrics_are_on, send_gauges
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 FIGURES = {

@@ -10,11 +10,12 @@ from decimal import Decimal
 import pytest
 
 from audited_load.errors import UnavailableError
+from customer_pipeline.settings import reader_dsn
 from pipeline_page.download import TABLES, write_csv
-from pipeline_page.quality import read_thresholds
-from pipeline_page.sales import Group, Month, Product, Sales, grow
+from pipeline_page.tabs.quality import read_thresholds
+from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
 from pipeline_page.texts import show_age, show_change, show_number, show_percent, show_quantity, show_share
-from pipeline_page.warehouse import Kept, PublishedMarts, read_dsn
+from pipeline_page.warehouse import Kept, PublishedMarts
 
 MARTS = PublishedMarts(1, 1, datetime(2025, 1, 1, tzinfo=UTC))
 
@@ -97,5 +98,5 @@ def test_settings_are_read_as_the_steps_read_them() -> None:
         read = [getattr(read_thresholds({name: text}), place) for text in ("", "0.2", "7", "x")]
         assert read == [0.05, 0.2, 0.05, 0.05]
     with pytest.raises(UnavailableError, match="READER_PASSWORD"):
-        read_dsn({"POSTGRES_PORT": "1"})
-    assert "user=reader" in read_dsn({"POSTGRES_PORT": "1", "READER_PASSWORD": "x"})
+        reader_dsn({"POSTGRES_PORT": "1"})
+    assert "user=reader" in reader_dsn({"POSTGRES_PORT": "1", "READER_PASSWORD": "x"})

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from audited_load.clean import clean_file
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.progress import PROGRESS_FILE, Cleaned, measured, progress_in_file, read_progress
-from customer_pipeline import progress as shown
-from customer_pipeline.progress import Display, Step, describe_cleaning
+from customer_pipeline.commands import run_progress as shown
+from customer_pipeline.commands.run_progress import Display, Step, describe_cleaning
 from customer_pipeline.sample import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 

@@ -8,11 +8,11 @@ import pytest
 from cleaning import HEADER, ROW, accepted_values, clean
 from oracle import COLUMNS
 
-from audited_load.clean import clean_file
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.clean_file import clean_file
 from audited_load.errors import UnusableFileError
 from audited_load.form import Form
-from audited_load.report import CleanReport
-from customer_pipeline.clean import describe
+from customer_pipeline.commands.clean import describe
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 RUSSIAN, FRENCH = ("Монитор", "Клавиатура", "Молоко"), ("Crème brûlée", "Café", "Thé à la menthe")

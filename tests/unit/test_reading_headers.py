@@ -12,7 +12,7 @@ from cleaning import HEADER, ROW, accepted_values, clean
 from oracle import COLUMNS
 
 from audited_load.errors import UnusableFileError
-from customer_pipeline.clean import describe
+from customer_pipeline.commands.clean import describe
 
 ROWS = ROW.format(1) + ROW.format(2) + ROW.format(3)
 GOOD = HEADER + ROWS

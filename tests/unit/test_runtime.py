@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from audited_load.errors import RefusedError
-from customer_pipeline.environment import process_environment, write_airflow_users
-from customer_pipeline.postgres_server import Server, clear_stale_pid
-from customer_pipeline.run import let_containers_read
-from customer_pipeline.settings import DOCKER, HOST, Runtime, port_is_taken, read_runtime
+from customer_pipeline.commands.run import let_containers_read
+from customer_pipeline.runtime.environment import process_environment, write_airflow_users
+from customer_pipeline.runtime.installation import DOCKER, HOST, Runtime, port_is_taken, read_runtime
+from customer_pipeline.runtime.postgres_server import Server, clear_stale_pid
 
 CLI = Path(sys.executable).with_name("customer-pipeline")
 

@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 from audited_load.errors import RefusedError
-from customer_pipeline import postgres_server
-from customer_pipeline.compose import INIT, SERVICES, compose_command, docker_answers
-from customer_pipeline.env_file import SECRETS, read_env_file
-from customer_pipeline.environment import metrics_settings, process_environment, shared_settings
-from customer_pipeline.settings import DOCKER, EMBEDDED, Runtime, read_runtime, remember_kind
+from customer_pipeline.runtime import postgres_server
+from customer_pipeline.runtime.compose import INIT, SERVICES, compose_command, docker_answers
+from customer_pipeline.runtime.env_file import SECRETS, read_env_file
+from customer_pipeline.runtime.environment import metrics_settings, process_environment, shared_settings
+from customer_pipeline.runtime.installation import DOCKER, EMBEDDED, Runtime, read_runtime, remember_kind
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

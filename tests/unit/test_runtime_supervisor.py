@@ -9,11 +9,19 @@ from pathlib import Path
 import pytest
 
 from customer_pipeline.cli import _parse
-from customer_pipeline.environment import process_environment
-from customer_pipeline.health import _is_healthy
-from customer_pipeline.postgres_server import Server
-from customer_pipeline.settings import HOST, MADE, PORTS, Runtime, free_port, operators_environment, read_runtime
-from customer_pipeline.supervisor import MARK, Service, _write_configuration, listens, processes_of
+from customer_pipeline.runtime.environment import process_environment
+from customer_pipeline.runtime.health import _is_healthy
+from customer_pipeline.runtime.installation import (
+    HOST,
+    MADE,
+    PORTS,
+    Runtime,
+    free_port,
+    operators_environment,
+    read_runtime,
+)
+from customer_pipeline.runtime.postgres_server import Server
+from customer_pipeline.runtime.supervisor import MARK, Service, _write_configuration, listens, processes_of
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 

@@ -12,19 +12,21 @@ from typing import Any
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import Context, get_current_context, task
 
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.limits import DECLARE_FORM, check_limits
 from audited_load.command import command
 from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.register import find_delivered
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
-from audited_load.limits import DECLARE_FORM, check_limits
+from audited_load.loading.ledger import find_merged
 from audited_load.progress import progress_in_file
-from audited_load.report import CleanReport
 from audited_load.shown import DECLARE_ENCODING, show_text
-from audited_load.warehouse.load import connect, find_merged
-from steps.alerts import alert_of_rejects
-from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from steps.erased import read_erased_customers
-from steps.files import (
+from audited_load.warehouse.connection import connect
+from customer_pipeline.feed import TABLES
+from customer_pipeline.settings import read_settings
+from customer_pipeline.tasks.alerts import alert_of_rejects
+from customer_pipeline.tasks.erased_customers import read_erased_customers
+from customer_pipeline.tasks.files import (
     attempt_folder,
     delivered_name,
     find_sources,
@@ -36,11 +38,17 @@ from steps.files import (
     show_latest,
     wait_until_settled,
 )
-from steps.params import require_known_params
-from steps.settings import read_settings
-from steps.tables import TABLES
-from steps.task_errors import reported_errors
-from steps.warehouse import code_version, feed_of, leased_connection, make_tables, run_date, warehouse_dsn
+from customer_pipeline.tasks.params import require_known_params
+from customer_pipeline.tasks.task_errors import reported_errors
+from customer_pipeline.tasks.task_warehouse import (
+    code_version,
+    feed_of,
+    leased_connection,
+    make_tables,
+    run_date,
+    warehouse_dsn,
+)
+from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +168,7 @@ def _leave_out_merged(parent_group: str, context: Context, sources: list[str]) -
 def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     """Clean one file into a folder, and check that not too much of it was refused."""
     # Polars must not be in a process that is forked, and is of no use to the other tasks.
-    from audited_load.clean import clean_file  # noqa: PLC0415
+    from audited_load.cleaning.clean_file import clean_file  # noqa: PLC0415
 
     settings, context = read_settings(), get_current_context()
     path = locate_source(settings.data, source)

@@ -20,8 +20,8 @@ from audited_load.columns import (
     Text,
     WholeNumber,
 )
-from steps.date_rules import DATE_REFUSALS, DATE_RULES
-from steps.number_rules import (
+from audited_load.rules.date_rules import DATE_REFUSALS, DATE_RULES
+from audited_load.rules.number_rules import (
     BARE_POINT,
     BARE_POINT_AFTER,
     CURRENCY_RULES,
@@ -40,7 +40,7 @@ from steps.number_rules import (
     WHOLE_FLOAT,
     WHOLE_ID,
 )
-from steps.value_rules import NAME_FORMULA, NULL_TOKENS, ODD_CHARACTERS, wrappers
+from audited_load.rules.value_rules import NAME_FORMULA, NULL_TOKENS, ODD_CHARACTERS, wrappers
 
 BIGINT_MAX = 2**63 - 1
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1

@@ -14,16 +14,17 @@ from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, 
 from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestIndirectSelection
 from cosmos.operators.local import DbtSnapshotLocalOperator
 
-from audited_load.warehouse.load import connect
-from audited_load.warehouse.marts import publish_marts
+from audited_load.marts.mart_sets import publish_marts
+from audited_load.warehouse.connection import connect
 from audited_load.warehouse.readers import end_old_readers
-from steps.assets import published_assets, report_lineage
-from steps.dbt_manifest import PROJECT, find_marts, fresh_manifest
-from steps.metrics import send_gauges
-from steps.retry_policy import DbtRetryPolicy
-from steps.tables import MARTS, READER_TRANSACTION_SECONDS
-from steps.task_errors import reported_errors
-from steps.warehouse import marts_dsn
+from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS
+from customer_pipeline.names import DATABASE, MODELS_GROUP
+from customer_pipeline.settings import dbt_project, transformer_dsn
+from customer_pipeline.tasks.assets import published_assets, report_lineage
+from customer_pipeline.tasks.dbt_manifest import TARGET, find_marts, fresh_manifest
+from customer_pipeline.tasks.metrics import send_gauges
+from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
+from customer_pipeline.tasks.task_errors import reported_errors
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,10 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     Returns:
         The last task.
     """
-    profile = ProfileConfig(profile_name="ebury", target_name="dev", profiles_yml_filepath=PROJECT / "profiles.yml")
+    project = dbt_project()
+    profile = ProfileConfig(
+        profile_name=DATABASE, target_name=TARGET, profiles_yml_filepath=project / "profiles.yml"
+    )
 
     models = find_marts()
     # Followers wait for these assets: Cosmos' own stand for tables that nobody sees yet.
@@ -46,9 +50,9 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     @task(task_id="publish_marts", outlets=list(assets))
     def publish() -> dict[str, Any]:
         """Let readers see the marts, now that every test has passed."""
-        with reported_errors(parent_group), connect(marts_dsn()) as connection:
+        with reported_errors(parent_group), connect(transformer_dsn()) as connection:
             end_old_readers(connection, READER_TRANSACTION_SECONDS)
-            published = publish_marts(connection, MARTS, models, READER_TRANSACTION_SECONDS)
+            published = publish_marts(connection, MARTS, models)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s set %s, of load %s", parent_group, word, published.set_number, published.load_id)
         send_gauges({"marts_published_timestamp": time.time()})
@@ -60,10 +64,10 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
         return {"set_number": published.set_number, "load_id": published.load_id, "changed": published.changed}
 
     dbt_models = DbtTaskGroup(
-        group_id="dbt_models",
+        group_id=MODELS_GROUP,
         project_config=ProjectConfig(
-            dbt_project_path=PROJECT,
-            manifest_path=fresh_manifest(PROJECT),
+            dbt_project_path=project,
+            manifest_path=fresh_manifest(project),
             install_dbt_deps=False,
         ),
         profile_config=profile,
@@ -79,7 +83,7 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     # One task for all histories, after the publication: they hold what readers saw, never what failed a test.
     history = DbtSnapshotLocalOperator(
         task_id="record_history",
-        project_dir=PROJECT,
+        project_dir=project,
         profile_config=profile,
         install_deps=False,
         invocation_mode=InvocationMode.DBT_RUNNER,

@@ -7,17 +7,18 @@ from typing import Any
 
 from airflow.sdk import get_current_context, task
 
-from audited_load.report import CleanReport
-from audited_load.warehouse.copy import copy_cleaned
-from audited_load.warehouse.incoming import empty_incoming
-from audited_load.warehouse.load import Batch, Delivery, register_batch
-from audited_load.warehouse.publish import audit_and_publish
-from audited_load.warehouse.quarantine import remove_expired
-from steps.assets import CLEANED_TABLE, report_lineage
-from steps.metrics import send_load_figures
-from steps.settings import read_settings
-from steps.tables import READER_TRANSACTION_SECONDS, TABLES
-from steps.warehouse import code_version, feed_of, leased_connection, make_tables, run_date
+from audited_load.clean_report import CleanReport
+from audited_load.loading.batch import Batch, Delivery
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.ledger import register_batch
+from audited_load.loading.publish import audit_and_publish
+from audited_load.loading.quarantine import remove_expired
+from customer_pipeline.feed import TABLES
+from customer_pipeline.settings import read_settings
+from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
+from customer_pipeline.tasks.metrics import send_load_figures
+from customer_pipeline.tasks.task_warehouse import code_version, feed_of, leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,6 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
                 batch,
                 min_row_ratio=settings.min_row_ratio,
                 force=bool(context["params"]["force"]),
-                grace_seconds=READER_TRANSACTION_SECONDS,
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
             send_load_figures(connection, batch.run_id)

@@ -20,8 +20,8 @@ from audited_load.erasing.raw_texts import BATCH, Doubts, scrub_refused, split_r
 from audited_load.erasing.register import exists
 from audited_load.erasing.rewriting import Wanted
 from audited_load.erasing.splitting import RawLayout
+from audited_load.loading.replays import forget_gone
 from audited_load.warehouse.catalogue import count_holders, find_tables
-from audited_load.warehouse.replays import forget_gone
 from audited_load.warehouse.tables import Tables
 
 _LAYOUTS = "select distinct run_id, header, delimiter from {loads}"

@@ -28,12 +28,7 @@ from audited_load.erasing.splitting import RawLayout
 from audited_load.erasing.subjects import ErasedSubjects, hash_subject
 from audited_load.erasing.traces import Trace, find_traces
 from audited_load.errors import BadDataError, UnavailableError
-from audited_load.shown import escape_text
-from audited_load.warehouse.catalogue import find_holders, find_tables
-from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
-from audited_load.warehouse.load import connect, locked
-from audited_load.warehouse.mart_erasure import (
+from audited_load.marts.mart_erasure import (
     count_in_marts,
     drop_given_up,
     erase_from_marts,
@@ -41,8 +36,13 @@ from audited_load.warehouse.mart_erasure import (
     make_marts_unfit,
     wait_for_readers,
 )
-from audited_load.warehouse.mart_manifest import Mart
-from audited_load.warehouse.mart_tables import Marts
+from audited_load.marts.mart_manifest import Mart
+from audited_load.marts.mart_tables import Marts
+from audited_load.shown import escape_text
+from audited_load.warehouse.catalogue import find_holders, find_tables
+from audited_load.warehouse.connection import connect, locked
+from audited_load.warehouse.create import create_tables
+from audited_load.warehouse.lease import held_lease, kept_lease, release_lease
 from audited_load.warehouse.tables import Tables
 
 HOLDER = "customer-pipeline erase-customer"

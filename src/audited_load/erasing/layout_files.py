@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from audited_load.clean_report import CleanReport
 from audited_load.erasing.splitting import RawLayout
-from audited_load.report import CleanReport
 
 NAMES = ("layout.json", "report.json")
 """What is written here, and what `clean` writes."""

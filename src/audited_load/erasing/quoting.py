@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from audited_load.cleaning.rejects import HEADER, guard_formula, unguard_formula
 from audited_load.columns import Feed
 from audited_load.erasing.raw_texts import BATCH, Doubts, scrub_refused, scrub_texts, split_reasons
 from audited_load.erasing.splitting import RawLayout, find_fields, put_in, read_field, to_bytes, to_text
-from audited_load.rejects import HEADER, guard_formula, unguard_formula
 
 REASONS, RAW = HEADER[-2:]
 

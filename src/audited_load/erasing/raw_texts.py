@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from audited_load.cleaning.values import clean_column
 from audited_load.columns import SOURCE_RECORD, Column, Feed
 from audited_load.erasing.spellings import find_words, find_words_of_cell, read_digits
 from audited_load.erasing.splitting import ERASED, Fit, RawLayout, blank_fields, split_raw
 from audited_load.form import UNDECLARED, Form
 from audited_load.reading.dialect import normalise_name
-from audited_load.values import clean_column
 
 BATCH = 20_000
 """Texts at a time."""

@@ -14,7 +14,8 @@ from typing import IO
 import numpy as np
 import zstandard
 
-from audited_load.blocks import Layout, read_texts
+from audited_load.cleaning.blocks import Layout, read_texts
+from audited_load.cleaning.rejects import HEADER
 from audited_load.columns import Feed
 from audited_load.erasing.quoting import rewrite_quoting
 from audited_load.erasing.raw_texts import Doubts, read_ids, scrub_texts
@@ -25,7 +26,6 @@ from audited_load.reading.encoding import encode_text
 from audited_load.reading.formats import name_binary_format
 from audited_load.reading.records import Block, cut_blocks, find_records
 from audited_load.reading.source import Source, inspect_file, read_chunks, read_head
-from audited_load.rejects import HEADER
 
 Out = Callable[[str | None], AbstractContextManager[IO[bytes] | None]]
 """Opens what is written to, for a compression."""

@@ -1,0 +1,214 @@
+"""A dirty file → the cleaned file, the rejected file and the accounting of every record."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from audited_load.clean_report import SUPERSEDED, CleanReport, add_exact
+from audited_load.cleaning.assemble import Dropped, assemble_parts
+from audited_load.cleaning.blocks import Layout
+from audited_load.cleaning.duplicates import KeyStore
+from audited_load.cleaning.evidence import judge
+from audited_load.cleaning.outputs import cleaned_and_rejected, refuse_own_input
+from audited_load.cleaning.parts import PartMaker, Tally
+from audited_load.cleaning.workers import make_parts
+from audited_load.columns import Feed
+from audited_load.erasing.subjects import ErasedSubjects
+from audited_load.errors import UnavailableError
+from audited_load.progress import Progress
+from audited_load.reading.dialect import normalise_name
+from audited_load.reading.encoding import GUESSED
+from audited_load.reading.records import Block, cut_blocks
+from audited_load.reading.source import Source, has_changed, inspect_file, read_chunks
+from audited_load.shown import NOT_SHOWN, show_name, show_text
+
+SHOWN_COLUMNS = 50
+
+_WORK = ".cleaning-"
+
+
+def clean_file(
+    path: Path, feed: Feed, out: Path, progress: Progress | None = None, erased: ErasedSubjects | None = None
+) -> CleanReport:
+    """Clean a file by the rules of a feed.
+
+    Both files appear under their final names only when they are whole. They are the same bytes however
+    often the file is cleaned, and on however many processors.
+
+    Args:
+        path: The dirty file.
+        feed: Its columns and their rules.
+        out: Folder for the cleaned and the rejected file; made if absent.
+        progress: Told how far it is, block by block.
+        erased: Who was erased: their ids are blank in all that is written, and count as the rule `erased` of the
+            feed's subject. None if nobody was.
+
+    Returns:
+        The accounting.
+
+    Raises:
+        UnusableFileError: The file can't be read as records of this feed.
+        RefusedError: The file would be overwritten.
+        UnavailableError: The file changed meanwhile, the disk has no room, or a worker died.
+    """
+    cleaned, rejected = cleaned_and_rejected(out, feed.name)
+    refuse_own_input(path, (cleaned, rejected))
+    source = inspect_file(path, feed.names, feed.key, encoding=feed.form.encoding)
+    positions = tuple(source.positions(feed.names))
+    layout = Layout(feed, source.dialect, positions, source.encoding.origin == GUESSED, erased)
+    with _work_folder(out, source.bytes) as work:
+        maker = PartMaker(layout, work, source.bytes)
+        tally, sha256, parts = _make_parts(source, maker, progress or (lambda _bytes, _records: None))
+        losers = KeyStore(work, source.bytes).find_losers()
+        with ThreadPoolExecutor(1) as thread:
+            changed = thread.submit(has_changed, source, sha256)
+            dropped = assemble_parts(work, parts, losers, source, layout, work / cleaned.name, work / rejected.name)
+        if changed.result():
+            raise UnavailableError(
+                f"{path.name}: the file changed while it was read.",
+                "Wait until the delivery is complete, then run it again. Nothing was loaded.",
+            )
+        (work / cleaned.name).replace(cleaned)
+        (work / rejected.name).replace(rejected)
+    return _report(source, sha256, feed, tally, dropped, (cleaned, rejected))
+
+
+def _make_parts(source: Source, maker: PartMaker, progress: Progress) -> tuple[Tally, str, int]:
+    """Make all parts; give their accounting, the sha256 of what was read, and their number."""
+    digest = _CountedDigest()
+    cut_at: deque[int] = deque()
+    tally, parts = Tally(totals={total.name: Decimal(0) for total in maker.layout.feed.totals}), 0
+    blocks = cut_blocks(
+        read_chunks(source, digest),
+        maker.layout.dialect,
+        offset=source.body_offset,
+        first_line=source.body_line,
+    )
+    for _, done in make_parts(maker, _note(blocks, digest, cut_at)):
+        tally.add(done)
+        parts += 1
+        progress(cut_at.popleft(), tally.read)
+    return tally, digest.sha256.hexdigest(), parts
+
+
+class _CountedDigest:
+    """The sha256 of what was read, and how much that is: bytes as they lie on the disk."""
+
+    def __init__(self) -> None:
+        self.sha256, self.bytes = hashlib.sha256(), 0
+
+    def update(self, data: bytes) -> None:
+        self.sha256.update(data)
+        self.bytes += len(data)
+
+
+def _note(blocks: Iterable[Block], digest: _CountedDigest, cut_at: deque[int]) -> Iterator[Block]:
+    """Note how much of the file was read when each block was cut: blocks are read well before they are clean."""
+    for block in blocks:
+        cut_at.append(digest.bytes)
+        yield block
+
+
+def _report(
+    source: Source, sha256: str, feed: Feed, tally: Tally, dropped: Dropped, files: tuple[Path, Path]
+) -> CleanReport:
+    add_exact(tally.totals, dropped.totals, sign=-1)
+    if dropped.superseded:
+        tally.refused[SUPERSEDED] += dropped.superseded
+    names, judgement = _show_header(source, feed), judge(tally.evidence, source.dialect.delimiter)
+    return CleanReport(
+        source=source.path.name,
+        sha256=sha256,
+        bytes=source.bytes,
+        encoding=str(source.encoding),
+        delimiter=source.dialect.delimiter,
+        header=[shown for shown, _ in names],
+        read=tally.read,
+        accepted=tally.accepted - dropped.duplicates - dropped.superseded,
+        quarantined=tally.quarantined + dropped.superseded,
+        duplicates=dropped.duplicates,
+        superseded=dropped.superseded,
+        blank_lines=tally.blank_lines,
+        reasons=dict(sorted(tally.refused.items())),
+        rules=dict(sorted({**tally.changed, **_note_file(source), **judgement.notes}.items())),
+        totals={name: str(value) for name, value in tally.totals.items()},
+        ignored_columns=_shorten([shown for shown, is_known in names if shown and not is_known]),
+        cleaned_file=str(files[0]),
+        rejected_file=str(files[1]),
+        doubts=judgement.doubts,
+        hints=judgement.hints,
+    )
+
+
+def _show_header(source: Source, feed: Feed) -> list[tuple[str, bool]]:
+    """Give each name of the header as it may be shown, and whether the feed knows it.
+
+    If one of the others doesn't look like a name, none is shown: the first record may have got into the header.
+    """
+    known = set(feed.names)
+    plain = [normalise_name(name) for name in source.dialect.header]
+    shown = [show_name(name) if name.strip() else "" for name in source.dialect.header]
+    hide = any(text == NOT_SHOWN for text, name in zip(shown, plain, strict=True) if name not in known)
+    found = []
+    for name, bare, text in zip(source.dialect.header, plain, shown, strict=True):
+        if bare in known:
+            found.append((name if show_text(name) == name else bare, True))
+        else:
+            found.append((NOT_SHOWN if hide and text else text, False))
+    return found
+
+
+def _note_file(source: Source) -> dict[str, int]:
+    """Say what was found about the file as a whole, so that it counts like a rule."""
+    notes = {
+        "file:lines_above_header": source.lines_above,
+        "file:sep_line": int(source.sep_line),
+        "file:blank_last_field": int(source.dialect.blank_last),
+    }
+    return {name: number for name, number in notes.items() if number}
+
+
+def _shorten(names: list[str]) -> list[str]:
+    """Name a few of very many columns."""
+    shown = [name[:60] for name in names[:SHOWN_COLUMNS]]
+    return shown if len(names) <= SHOWN_COLUMNS else [*shown, f"and {len(names) - SHOWN_COLUMNS} more"]
+
+
+@contextmanager
+def _work_folder(out: Path, source_bytes: int) -> Iterator[Path]:
+    """Make a folder for what is not whole yet, and remove those that killed processes left behind."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for left in out.glob(f"{_WORK}*"):
+            with (left / "lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                shutil.rmtree(left, ignore_errors=True)
+        needed, free = 3 * source_bytes + 2**24, shutil.disk_usage(out).free
+        if free < needed:
+            raise UnavailableError(
+                f"{out}: {free // 2**20} MiB free, {needed // 2**20} MiB needed to clean the file.",
+                "Make room on that disk, then run it again.",
+            )
+        with (
+            tempfile.TemporaryDirectory(prefix=_WORK, dir=out) as folder,
+            (Path(folder) / "lock").open("w") as lock,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield Path(folder)
+    except OSError as error:
+        raise UnavailableError(
+            f"{out}: can't be written to: {error.strerror or error}.",
+            "Check the folder's rights and the disk, then run it again. Nothing was loaded.",
+        ) from error

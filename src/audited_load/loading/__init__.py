@@ -1,0 +1,1 @@
+"""Write, audit, publish: the cleaned file → what readers see, and back."""

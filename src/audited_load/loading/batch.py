@@ -1,0 +1,96 @@
+"""What a run brings: the files' accounting, on its way from step to step."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from audited_load.clean_report import CleanReport
+from audited_load.errors import RefusedError
+
+MODES = ("replace", "merge")
+"""The file is the whole truth; or it holds new and corrected records."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """One file on its way.
+
+    Attributes:
+        load_id: Its row in the ledger.
+        report: Its accounting.
+    """
+
+    load_id: int
+    report: CleanReport
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The files of a run, which readers see together or not at all; as the steps hand it on.
+
+    Attributes:
+        run_id: The run that brings them.
+        generation: The generation that they fill or merge into, or None if readers see their content already.
+        merges: Whether they go into a generation that readers see already.
+        loads: What is to be loaded, in the order in which later files win.
+        mode: What was asked for, one of `MODES`: the first merge of all finds nothing to merge into.
+        version: Of the code and the rules.
+        left_out: The sha256 of the files that readers saw already, in the order of the files' names.
+    """
+
+    run_id: str
+    generation: int | None
+    merges: bool
+    loads: tuple[Load, ...]
+    mode: str = "replace"
+    version: str = ""
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def load_ids(self) -> list[int]:
+        """Ids of the loads, in order."""
+        return [load.load_id for load in self.loads]
+
+    def within(self, folder: Path) -> Batch:
+        """Give the batch with the places of its files in a folder of this machine."""
+        loads = tuple(Load(load.load_id, load.report.within(folder)) for load in self.loads)
+        return replace(self, loads=loads)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values that survive JSON."""
+        return asdict(self) | {"loads": [asdict(load) for load in self.loads]}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Batch:
+        """Read what `to_dict` gave."""
+        loads = tuple(Load(load["load_id"], CleanReport.from_dict(load["report"])) for load in values["loads"])
+        return cls(**{**values, "loads": loads, "left_out": tuple(values.get("left_out", ()))})
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a run brings, and how.
+
+    Attributes:
+        run_id: The run.
+        run_date: The day that it is for: of two values for one key in merge mode, that of the later day wins.
+        mode: One of `MODES`.
+        version: Of the code and the rules; the same file under new rules is another load.
+    """
+
+    run_id: str
+    run_date: datetime
+    mode: str
+    version: str
+
+    def __post_init__(self) -> None:
+        """Check the mode.
+
+        Raises:
+            RefusedError: There is no such mode.
+        """
+        if self.mode not in MODES:
+            raise RefusedError(f"There is no mode {self.mode!r}.", f"Use one of {', '.join(MODES)}.")

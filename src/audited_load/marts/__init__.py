@@ -1,0 +1,1 @@
+"""The marts: found, built to fit together, published, taken back."""

@@ -1,0 +1,118 @@
+"""`customer-pipeline clean FILE --out DIR`: cleaning alone, without a database."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from audited_load.clean_report import CleanReport
+from audited_load.cleaning.clean_file import clean_file
+from audited_load.cleaning.limits import check_limits, read_limits
+from audited_load.cleaning.outputs import cleaned_and_rejected, refuse_existing, refuse_own_input
+from audited_load.columns import Feed
+from audited_load.errors import UnavailableError
+from audited_load.progress import measured
+from audited_load.shown import DECLARE_ENCODING, escape_text, most_frequent, show_json, show_text
+from audited_load.warehouse.rights import readable
+from customer_pipeline.commands.declared import add_form, declared_form
+from customer_pipeline.commands.run_progress import Display, describe_cleaning
+from customer_pipeline.feed import FEED
+
+SHOWN = 4
+"""Reasons, and rules, that fit a screen with all the rest."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("file", type=Path, metavar="FILE", help="the dirty CSV")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what it writes")
+    parser.add_argument("--force", action="store_true", help="replace what an earlier cleaning wrote there")
+    add_form(parser)
+    parser.add_argument("--json", action="store_true", help="print the report as JSON, every reason and rule in it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Clean the file, write the cleaned file, the rejected file and `report.json`.
+
+    Returns:
+        0 within the limits.
+
+    Raises:
+        BadDataError: Above one; all three files are written before.
+        RefusedError: The file lies where one of the three is to be written, one of them is there already, or a
+            setting is unusable.
+        UnusableFileError: The file can't be read, or not as records.
+        UnavailableError: The folder can't be written to.
+    """
+    limits, feed, out = read_limits(os.environ), FEED.in_form(declared_form(arguments)), arguments.out
+    place = out / "report.json"
+    outputs = (*cleaned_and_rejected(out, feed.name), place)
+    refuse_own_input(arguments.file, outputs)
+    earlier = refuse_existing(outputs, force=arguments.force)
+    report = _clean(arguments.file, feed, out)
+    text = show_json(report.to_dict(), indent=2)
+    try:
+        place.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UnavailableError(
+            f"{place}: can't be written: {error.strerror}.", "Check its rights and the disk, then run it again."
+        ) from error
+    if earlier:
+        names = ", ".join(path.name for path in earlier)
+        sys.stderr.write(escape_text(f"Replaced: {names} in {out}, of an earlier cleaning.\n"))
+    sys.stdout.write(text + "\n" if arguments.json else describe(report))
+    sys.stdout.flush()
+    check_limits(report, limits, feed.key)
+    return 0
+
+
+def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
+    """Clean the file, and show on standard error how far it is."""
+    with Display(Console(stderr=True, highlight=False, soft_wrap=True)).shown() as display:
+        progress = measured(_size(file), lambda cleaned: display.show([describe_cleaning("cleaning", cleaned)]))
+        return clean_file(file, feed, out, progress)
+
+
+def _size(file: Path) -> int:
+    """Give the size of a file; of what is none, cleaning says so."""
+    with readable(file, OSError):
+        return file.stat().st_size if file.is_file() else 0
+
+
+def describe(report: CleanReport) -> str:
+    """Put a report into few enough lines for a screen."""
+    totals = ", ".join(f"{name} {value}" for name, value in report.totals.items())
+    cleaned, rejected = Path(report.cleaned_file), Path(report.rejected_file)
+    lines = [
+        f"{show_text(report.source, 200)}: {report.bytes} bytes, {report.encoding}, delimiter {report.delimiter!r}",
+        *(
+            [f"  encoding guessed: if names look wrong, declare it: {DECLARE_ENCODING}"]
+            if report.is_guessed
+            else []
+        ),
+        *([f"  columns not kept: {_few_names(report.ignored_columns)}"] if report.ignored_columns else []),
+        f"  read {report.read} = accepted {report.accepted} + quarantined {report.quarantined}"
+        f" + duplicates {report.duplicates}",
+        f"  control totals: {totals}",
+        *_describe_counts("refused", report.reasons),
+        *_describe_counts("changed", report.rules),
+        f"  in {cleaned.parent}: {cleaned.name}, {rejected.name}, report.json",
+    ]
+    return "\n".join(map(escape_text, lines)) + "\n"
+
+
+def _describe_counts(what: str, counts: Mapping[str, int]) -> list[str]:
+    """Name the most frequent, a line each."""
+    ordered = most_frequent(counts)
+    lines = [f"  {what} {count:>8} {name}" for name, count in ordered[:SHOWN]]
+    return [*lines, f"  {what}  and {len(ordered) - SHOWN} more, see report.json"] if ordered[SHOWN:] else lines
+
+
+def _few_names(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more, see report.json" if names[SHOWN:] else ""
+    return ", ".join(show_text(name) for name in names[:SHOWN]) + more

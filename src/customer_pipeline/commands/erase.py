@@ -1,0 +1,233 @@
+"""`customer-pipeline erase-customer ID`: one customer → gone from files, quarantine, cleaned tables and marts."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from audited_load.columns import Feed
+from audited_load.command import command
+from audited_load.erasing.everywhere import Found, Places, erase_everywhere, is_known, look_everywhere
+from audited_load.erasing.raw_texts import read_ids
+from audited_load.erasing.register import list_erasures
+from audited_load.errors import RefusedError, UnavailableError
+from audited_load.marts.mart_manifest import Mart, read_marts
+from audited_load.shown import escape_text
+from audited_load.warehouse.connection import connect
+from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.feed import FEED, MARTS, READER_TRANSACTION_SECONDS, TABLES
+from customer_pipeline.runtime.compose import exec_command
+from customer_pipeline.runtime.environment import process_environment
+from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
+from customer_pipeline.runtime.services import start_services
+
+SHOWN = 20
+"""Files of a kind that are named."""
+_ACTIVE = {"running", "queued"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("id", nargs="?", metavar="ID", help="the customer's id, as 501 or C501")
+    what.add_argument(
+        "--list", action="store_true", help="when somebody was erased, by whom; no ids, but keyed hashes"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would go, and change nothing")
+    text = "also if no table and no file holds the id: deliveries to come are loaded without it"
+    parser.add_argument("--even-if-unknown", action="store_true", help=text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Erase a customer, or show what would go, or who was erased.
+
+    Killed at any point, it can be run again with the same id.
+
+    Returns:
+        0.
+
+    Raises:
+        RefusedError: The text is no id, or nothing holds it.
+        UnavailableError: A run is going on, the database is away, or a file is still being written.
+        BadDataError: The id is still in a table, or a file could not be dealt with; the message says in which.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    if arguments.list:
+        _print_register(read_runtime(), console)
+        return 0
+    number = _read_id(arguments.id, FEED)
+    if arguments.dry_run:
+        _print_found(look_everywhere(find_places(read_runtime(), console), number), number, console)
+        return 0
+    runtime = start_services(read_runtime())
+    api = AirflowApi(runtime)
+    _refuse_beside_runs(api)
+    places = replace(find_places(runtime, console), refuse_beside_runs=lambda: _refuse_beside_runs(api))
+    erase(places, number, console, even_if_unknown=arguments.even_if_unknown)
+    return 0
+
+
+def erase(places: Places, number: int, console: Console, *, even_if_unknown: bool = False) -> Found:
+    """Erase a customer, and say what was done and what is left.
+
+    Raises:
+        RefusedError: Nothing holds the id, and it was never erased.
+    """
+    if not even_if_unknown and not is_known(places, number):
+        raise RefusedError(
+            f"No table and no file holds customer {number}, and nobody was erased under this id.",
+            "Check the id. To leave it out of deliveries to come:"
+            f" {command(f'erase-customer {number} --even-if-unknown')}."
+            " Nothing was changed.",
+        )
+    found = erase_everywhere(places, number, _who())
+    console.print("Erased: the id, and the columns of its records that nobody asked for.")
+    _print_counts(found, console)
+    console.print("A delivery that names the customer again is loaded without the id.")
+    _print_left(found, console)
+    return found
+
+
+def find_places(runtime: Runtime, console: Console) -> Places:
+    """Find everywhere that a customer may be."""
+    tables, marts = TABLES, MARTS
+    logs = ("airflow/logs", "dbt/logs", "dbt/target", ".runtime/logs")
+    return Places(
+        dsn=runtime.dsn,
+        tables=tables,
+        marts=marts,
+        data=runtime.data,
+        artifacts=tuple(runtime.home / name for name in logs),
+        key=runtime.secrets["erasure"],
+        build=lambda: _build(runtime),
+        say=console.print,
+        reader_seconds=READER_TRANSACTION_SECONDS,
+    )
+
+
+def _who() -> str:
+    """Name the user of the system who gives the command."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _read_id(text: str, feed: Feed) -> int:
+    (number,) = read_ids([text.strip()], feed)
+    if number is None:
+        raise RefusedError(
+            f"{text!r} is no id of a customer.",
+            f"Give it so: {command('erase-customer 501')}. Nothing was changed.",
+        )
+    return number
+
+
+def _refuse_beside_runs(api: AirflowApi) -> None:
+    for run in api.find_runs(sorted(_ACTIVE)):
+        raise UnavailableError(
+            f"Run {run['dag_run_id']} is {run['state']}.", "Let it finish, then erase. Nothing was changed."
+        )
+
+
+def _print_register(runtime: Runtime, console: Console) -> None:
+    tables = TABLES
+    with connect(runtime.dsn("loader")) as connection:
+        erasures = list_erasures(connection, tables)
+    for one in erasures:
+        done = f"{one.finished_at:%Y-%m-%d %H:%M}" if one.finished_at else "not finished"
+        counts = ", ".join(f"{count} {name}" for name, count in one.counts.items())
+        console.print(
+            f"{one.subject}  begun {one.requested_at:%Y-%m-%d %H:%M}  done {done}"
+            f"  by {one.requested_by or 'unknown'}  {counts}"
+        )
+    console.print(f"{len(erasures)} erasures. Whose, only somebody with the id and the key can tell.")
+
+
+def _print_found(found: Found, number: int, console: Console) -> None:
+    console.print(f"Customer {number}: this would go. Nothing was changed.")
+    _print_counts(found, console)
+    for path in found.held[:SHOWN]:
+        console.print(f"           {escape_text(str(path))}")
+    if not found.counts:
+        console.print(
+            "No table and no file of records holds the id." + " It was erased before." * found.is_registered
+        )
+    _print_notes(found, console)
+
+
+def _print_counts(found: Found, console: Console) -> None:
+    for name, count in found.counts.items():
+        console.print(f"{count:>9,}  {name}")
+
+
+def _print_left(found: Found, console: Console) -> None:
+    if not (found.held or found.unread or found.named or found.lookalikes or found.traces):
+        console.print(
+            "Nothing is left: no table, no file of the data folder, no log and no artifact holds the id now."
+        )
+        return
+    console.print("No table holds the id now. What is left:")
+    _print_files("delivered meanwhile; give the same command again", found.held, console)
+    _print_notes(found, console)
+
+
+def _print_notes(found: Found, console: Console) -> None:
+    text = "is no file of records, and holds these digits or can't be looked into: look at it yourself"
+    _print_files(text, found.unread, console)
+    for files in (found.failed, found.named):
+        for path, what in list(files.items())[:SHOWN]:
+            console.print(f"  {escape_text(str(path))}: {what}: look at it yourself")
+        if len(files) > SHOWN:
+            console.print(f"  and {len(files) - SHOWN} more of this kind")
+    if found.lookalikes:
+        console.print(
+            f"  {found.lookalikes} refused records in the quarantine hold these digits in a spelling that may be"
+            f" another's: look at them yourself: {command('quarantine export --out FILE')}"
+        )
+    for trace in found.traces[:SHOWN]:
+        named = f", {trace.named} with the column's name" if trace.named else ""
+        console.print(
+            f"  {escape_text(str(trace.path))}: {trace.lines} lines with these digits{named}: may be another number"
+        )
+    if len(found.traces) > SHOWN:
+        console.print(f"  and {len(found.traces) - SHOWN} more logs and artifacts with these digits")
+
+
+def _print_files(what: str, paths: list[Path], console: Console) -> None:
+    for path in paths[:SHOWN]:
+        console.print(f"  {escape_text(str(path))}: {what}")
+    if len(paths) > SHOWN:
+        console.print(f"  and {len(paths) - SHOWN} more of this kind")
+
+
+def _build(runtime: Runtime) -> Sequence[Mart]:
+    """Build and test all models with dbt, from all rows; not the history, which is of what was published.
+
+    Gives the marts that dbt says it has.
+    """
+    arguments = ["--no-use-colors", "build", "--full-refresh", "--exclude-resource-type", "snapshot"]
+    if runtime.kind == DOCKER:
+        project = runtime.home / "dbt"
+        command, environment = exec_command(runtime, "scheduler", "dbt", *arguments, folder="/opt/dbt")
+    else:
+        environment = process_environment(runtime)
+        project = Path(environment["PIPELINE_DBT"])
+        command = [sys.executable, "-m", "dbt.cli.main", *arguments]
+        command += ["--project-dir", str(project), "--profiles-dir", str(project)]
+        environment["DBT_TARGET_PATH"] = "target"
+    done = subprocess.run(command, env=environment, cwd=runtime.folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UnavailableError(
+            f"The marts could not be built anew: {(done.stdout + done.stderr).strip()[-2000:]}",
+            "Readers see the marts of before. Mend it, then erase the same customer again.",
+        )
+    return read_marts(project / "target" / "manifest.json")

@@ -1,0 +1,187 @@
+"""`customer-pipeline quarantine replay`: a repaired export → its good records loaded, and closed by that load."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+from rich.console import Console
+
+from audited_load.cleaning.clean_file import clean_file
+from audited_load.cleaning.limits import DECLARE_FORM
+from audited_load.cleaning.outputs import write_whole
+from audited_load.cleaning.rejects import read_rejects, unguard_formula
+from audited_load.columns import Column, Feed, Refusal, Text
+from audited_load.errors import BadDataError, UnavailableError, UnusableFileError
+from audited_load.form import Form
+from audited_load.loading.quarantine import choose_refused, count_closed, find_holders, find_loads
+from audited_load.loading.replays import enter_replay
+from audited_load.reading.source import inspect_file
+from audited_load.shown import escape_text
+from audited_load.warehouse.connection import connect
+from audited_load.warehouse.tables import Tables
+from customer_pipeline.commands.refused_loads import choose_loads, describe_loads, opened_quarantine
+from customer_pipeline.commands.run import REPLAYED, run_pipeline
+from customer_pipeline.feed import TABLES
+from customer_pipeline.names import ExitCode
+from customer_pipeline.runtime.installation import read_runtime
+from customer_pipeline.runtime.services import start_services
+
+REJECT_ID = "reject_id"
+
+
+def replay(file: Path, form: Form, load_ids: Sequence[int] = ()) -> int:
+    """Load the good records of a repaired export in mode `merge`; the load closes them.
+
+    Killed at any point, it can be run again: what was loaded is not loaded twice.
+
+    Args:
+        file: The export.
+        form: How the repaired values are written.
+        load_ids: Only what these loads refused; none: those that readers see.
+
+    Returns:
+        0 if all of them are in, 2 if some are still refused or left out, else what the run ended with.
+
+    Raises:
+        RefusedError: Nothing was loaded yet, or there is no such load.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    runtime, tables = start_services(read_runtime()), TABLES
+    if not file.is_file():
+        raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
+    all_good, refused = clean_export(file, tables.feed.in_form(replace(form, encoding=None)))
+    for line, _, reasons in refused:
+        console.print(f"line {line}: {escape_text(reasons)}")
+    console.print(f"{len(all_good)} records are good now, {len(refused)} are still refused.")
+    if not all_good:
+        return ExitCode.BAD_DATA
+    with opened_quarantine(runtime, tables) as connection:
+        chosen = _choose(connection, tables, [reject_id for reject_id, _ in all_good], load_ids, console)
+        good = [(reject_id, values) for reject_id, values in all_good if reject_id in chosen]
+        if not good:
+            return ExitCode.BAD_DATA
+        content, repaired = (
+            format_records((values for _, values in good), tables.feed),
+            find_repaired(good, refused),
+        )
+        digest = hashlib.sha256(content).hexdigest()
+        source = runtime.data / REPLAYED / f"replay-{digest[:12]}.csv"
+        try:
+            source.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(source, content, force=True)
+        except OSError as error:
+            raise UnavailableError(f"{source}: {error.strerror}.", "Check the disk, then replay again.") from error
+        enter_replay(connection, tables, digest, find_copies(good, repaired, tables.feed))
+        before = count_closed(connection, tables, repaired)
+    code = run_pipeline(source, mode="merge", form=Form("utf-8", "point", "day_first").words())
+    if code:
+        return code
+    with connect(runtime.dsn("loader")) as connection:
+        closed = count_closed(connection, tables, repaired)
+    console.print(f"{closed - before} records of the quarantine are closed; {before} were before.")
+    return ExitCode.BAD_DATA if refused or len(good) < len(all_good) else 0
+
+
+def _choose(
+    connection: psycopg.Connection, tables: Tables, ids: Sequence[UUID], load_ids: Sequence[int], console: Console
+) -> set[UUID]:
+    """Choose the records that the loads refused, and say what is left out, and why."""
+    loads = choose_loads(connection, tables, load_ids)
+    chosen = choose_refused(connection, tables, ids, [load.load_id for load in loads])
+    if left := set(ids) - chosen:
+        console.print(f"{len(left)} records are left out: not refused by {describe_loads(loads)}.")
+        by_id = {load.load_id: load for load in find_loads(connection, tables)}
+        for load_id in find_holders(connection, tables, list(left)):
+            console.print(f"  Load {load_id} refused some ({by_id[load_id].fate}): add --load {load_id}.")
+    return chosen
+
+
+def find_repaired(good: Iterable[tuple[UUID, list[str]]], refused: Iterable[tuple[int, str, str]]) -> list[UUID]:
+    """Find the ids of which every line is good: a record may have been repaired into several lines."""
+    still = {reject_id.strip().lower() for _, reject_id, _ in refused}
+    return sorted({reject_id for reject_id, _ in good if str(reject_id) not in still})
+
+
+def find_copies(
+    good: Iterable[tuple[UUID, list[str]]], repaired: Iterable[UUID], feed: Feed
+) -> list[tuple[UUID, str]]:
+    """Give each repaired record with the key of each of its copies."""
+    key, wanted = feed.names.index(feed.key), set(repaired)
+    return [(reject_id, values[key]) for reject_id, values in good if reject_id in wanted]
+
+
+def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], list[tuple[int, str, str]]]:
+    """Clean a repaired export by the feed's rules.
+
+    Args:
+        file: The export; a spreadsheet may have written it anew.
+        feed: Its columns and rules.
+
+    Returns:
+        Id and values of the good lines; line, id and reasons of the others.
+
+    Raises:
+        UnusableFileError: It is no export.
+    """
+    good: list[tuple[UUID, list[str]]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "export.csv"
+        _remove_guards(file, plain, feed)
+        report = clean_file(plain, with_reject_id(feed), Path(folder) / "out")
+        if report.doubts:
+            raise BadDataError(f"{file}: {' '.join(report.doubts)}", f"{DECLARE_FORM} Nothing was loaded.")
+        refused = [
+            (reject.line, reject.raw.decode().partition(",")[0].strip('"'), "; ".join(reject.reasons))
+            for reject in read_rejects(Path(report.rejected_file))
+        ]
+        with Path(report.cleaned_file).open(newline="", encoding="utf-8") as cleaned:
+            for reject_id, *values, record in list(csv.reader(cleaned))[1:]:
+                try:
+                    good.append((UUID(reject_id), values))
+                except ValueError:
+                    reason = f"{REJECT_ID}:not_an_id: {reject_id} is no id of the quarantine"
+                    refused.append((int(record) + 1, reject_id, reason))
+    return good, refused
+
+
+def _remove_guards(file: Path, plain: Path, feed: Feed) -> None:
+    """Write an export anew, in plain CSV: the id first, and without the guards against formulas.
+
+    All fields stand in quotes, so that a raw record of several lines can't be taken for some that lost theirs.
+    """
+    names = [REJECT_ID, *feed.names]
+    source = inspect_file(file, names, feed.key)
+    place = source.positions(names)[0]
+    csv.field_size_limit(sys.maxsize)
+    with (
+        file.open(newline="", encoding="utf-8-sig" if source.encoding.is_utf8 else source.encoding.name) as before,
+        plain.open("w", newline="", encoding="utf-8") as after,
+    ):
+        rows = csv.reader(before, delimiter=source.dialect.delimiter)
+        csv.writer(after, quoting=csv.QUOTE_ALL).writerows(
+            map(unguard_formula, [*row[place : place + 1], *row[:place], *row[place + 1 :]]) for row in rows
+        )
+
+
+def with_reject_id(feed: Feed) -> Feed:
+    """Give the feed with the id of the quarantined record as its first column."""
+    refusals = (Refusal("not_an_id", "", "is no id of the quarantine", ("x" * 37,)),)
+    return replace(feed, columns=(Column(REJECT_ID, Text(36), True, frozenset(), (), refusals), *feed.columns))
+
+
+def format_records(records: Iterable[list[str]], feed: Feed) -> bytes:
+    """Format cleaned records as a CSV of the feed."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(feed.names)
+    writer.writerows(records)
+    return text.getvalue().encode()

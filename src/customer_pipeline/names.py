@@ -1,0 +1,49 @@
+"""Names that several rooms agree on: the DAG and its tasks, the warehouse's schemas and roles, the exit codes.
+
+The specification fixes most of them. Imports nothing, so that anybody may import it.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+DAG_ID = "pipeline_customer_transaction"
+CONNECTION_ID = "postgres_default"
+DATABASE = "ebury"
+"""The warehouse's database, and dbt's profile."""
+
+CLEAN_GROUP, LOAD_GROUP, TRANSFORM_GROUP = "Clean-Transactions", "Load-To-Postgres", "DBT-Transformations"
+MODELS_GROUP = "dbt_models"
+CLEAN_ONE_TASK = f"{CLEAN_GROUP}.clean_source_file"
+CLEAN_TASK = f"{CLEAN_GROUP}.clean_and_transform_csv"
+COPY_TASK = f"{LOAD_GROUP}.load_cleaned_csv_to_postgres"
+VALIDATE_TASK = f"{LOAD_GROUP}.validate_postgres_load"
+MODEL_TASKS = f"{TRANSFORM_GROUP}.{MODELS_GROUP}."
+"""What the ids of a model's two tasks begin with: its name and `.run`, `.test` follow."""
+PUBLISH_TASK = f"{TRANSFORM_GROUP}.publish_marts"
+
+SUPERUSER, AIRFLOW, LOADER, TRANSFORMER, READER = "postgres", "airflow", "loader", "transformer", "reader"
+ROLES = (SUPERUSER, AIRFLOW, LOADER, TRANSFORMER, READER)
+
+CLEANED, OPERATIONS = "cleaned_data", "operations"
+STAGING, SETS, MARTS, HISTORY = "analytics_dbt_staging", "analytics_sets", "analytics", "analytics_history"
+SCHEMA_OWNERS = {
+    CLEANED: LOADER,
+    OPERATIONS: LOADER,
+    STAGING: TRANSFORMER,
+    SETS: TRANSFORMER,
+    MARTS: TRANSFORMER,
+    HISTORY: TRANSFORMER,
+}
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    OK = 0
+    FAILED = 1
+    BAD_DATA = 2
+    UNUSABLE_FILE = 3
+    USAGE = 64
+    NOT_FOUND = 127
+    INTERRUPTED = 130

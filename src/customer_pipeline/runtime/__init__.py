@@ -1,0 +1,1 @@
+"""PostgreSQL and Airflow of this clone: as processes, or under Docker."""

@@ -1,0 +1,1 @@
+"""What the DAG's steps share: connection, lease, files, alerts, retries."""

@@ -1,0 +1,154 @@
+"""What went wrong → a few lines to Slack and by e-mail, with the remedy and without any record's values.
+
+An alert is an extra: when it can't be sent, that goes into the log, and nothing else fails.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
+from airflow.providers.smtp.notifications.smtp import SmtpNotifier
+from airflow.sdk import Context
+from airflow.sdk.definitions.callback import AsyncCallback
+from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
+
+from audited_load.clean_report import CleanReport
+from audited_load.command import command
+from audited_load.errors import PipelineError
+from audited_load.shown import most_frequent, show_text
+from customer_pipeline.settings import AlertSettings, read_alert_settings
+from customer_pipeline.tasks.retry_policy import failed_tests
+
+log = logging.getLogger(__name__)
+
+SLACK_CONNECTION = "slack_alerts"
+SMTP_CONNECTION = "smtp_default"
+SEND_SECONDS = 10
+
+
+def alert_of_failure(context: Context) -> None:
+    """Say that a task failed for good. Airflow calls this after the last try, and not for tasks that it held up.
+
+    Args:
+        context: Of the task.
+    """
+    settings = read_alert_settings()
+    if settings.is_silent:
+        return
+    ti, run = context["ti"], context["dag_run"]
+    lines = [f"Task: {ti.task_id}", f"Run: {run.run_id}", f"Try: {ti.try_number}"]
+    lines += describe_error(context.get("exception"))
+    lines.append(f"Log: {ti.log_url}")
+    send(f"{ti.dag_id}: a task failed", lines, settings, context)
+
+
+def alert_of_rejects(report: CleanReport, context: Context) -> None:
+    """Say that much of a file was refused, though not so much that the run fails.
+
+    Args:
+        report: The file's accounting.
+        context: Of the task that cleaned it.
+    """
+    settings = read_alert_settings()
+    if report.rejected_ratio <= settings.warn_rejected_ratio:
+        return
+    worst = most_frequent(report.reasons)[:5]
+    lines = [
+        f"Run: {context['dag_run'].run_id}",
+        f"File: {show_text(report.source, 200)}",
+        f"Refused: {report.rejected_ratio:.1%} of {report.read} records, more than WARN_REJECTED_RATIO"
+        f" ({settings.warn_rejected_ratio:.1%})",
+        f"Most frequent reasons: {', '.join(f'{reason} {count}' for reason, count in worst)}",
+        f"What to do: {command('quarantine list')}; tell the supplier. The run goes on with the others.",
+    ]
+    log.warning("%s", " | ".join(lines[1:]))
+    if not settings.is_silent:
+        send(f"{context['ti'].dag_id}: many records were refused", lines, settings, context)
+
+
+def deadline_alerts(settings: AlertSettings) -> list[DeadlineAlert]:
+    """Make one alert a channel for a run that is not done in time; none if there is no channel."""
+    title = "{{ dag_run.dag_id }}: a run misses its deadline"
+    hours = f"{settings.deadline_hours:g} hours"
+    lines = [
+        "Run: {{ dag_run.dag_run_id }}",
+        f"It began, or was to begin, {hours} ago and is not done (DEADLINE_HOURS).",
+        f"What to do: {command('status')}, then the log of the task that runs or waits.",
+    ]
+    return [
+        DeadlineAlert(
+            reference=DeadlineReference.DAGRUN_QUEUED_AT,
+            interval=timedelta(hours=settings.deadline_hours),
+            callback=AsyncCallback(notifier, kwargs=arguments),
+            name=f"deadline_{notifier.__name__}",
+        )
+        for notifier, arguments in _channels(title, lines, settings)
+    ]
+
+
+def describe_error(error: object) -> list[str]:
+    """Say what happened and what to do, in lines that hold no value of any record.
+
+    Only the pipeline's own errors are quoted: the words of a database or a library may quote a row.
+
+    Args:
+        error: The exception of the task, text, or None, as Airflow gives it.
+    """
+    cause: BaseException | None = error if isinstance(error, BaseException) else None
+    while cause is not None and not isinstance(cause, PipelineError):
+        cause = cause.__cause__
+    if cause is not None:
+        # What was found instead of a header may be a record.
+        return [f"What: {cause.message.split(' Found: ')[0]}", f"What to do: {cause.remedy}"]
+    tests = failed_tests(str(error))
+    if tests:
+        return [
+            f"Failed dbt tests: {', '.join(f'{name} ({rows} rows)' for name, rows in tests)}",
+            "What to do: the data of this load contradict a rule; readers keep the marts that they have. Look into"
+            " the load, then clear the task group of the models.",
+        ]
+    kind = type(error).__name__ if isinstance(error, BaseException) else "the task's process ended without a word"
+    return [f"What: {kind}", "What to do: read the log; clear the task when the cause is gone."]
+
+
+def send(title: str, lines: Iterable[str], settings: AlertSettings, context: Context) -> None:
+    """Send an alert over every channel that is set.
+
+    Args:
+        title: First line, or subject.
+        lines: The rest.
+        settings: The channels.
+        context: Of the task, for Airflow's notifiers.
+    """
+    for notifier, arguments in _channels(title, list(lines), settings):
+        try:
+            notifier(**arguments).notify(context)
+        except Exception:
+            log.exception("The alert %r could not be sent by %s", title, notifier.__name__)
+
+
+def _channels(
+    title: str, lines: list[str], settings: AlertSettings
+) -> list[tuple[Callable[..., Any], dict[str, Any]]]:
+    channels: list[tuple[Callable[..., Any], dict[str, Any]]] = []
+    if settings.slack:
+        text = "\n".join([f"*{title}*", *lines])
+        # Slack reads `<…>` as a link, and `&` as the beginning of a character.
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        arguments = {"slack_webhook_conn_id": SLACK_CONNECTION, "text": text, "timeout": SEND_SECONDS}
+        channels.append((SlackWebhookNotifier, arguments))
+    if settings.email:
+        content = "<br>\n".join(html.escape(line, quote=False) for line in lines)
+        arguments = {
+            "smtp_conn_id": SMTP_CONNECTION,
+            "to": list(settings.email),
+            "subject": title,
+            "html_content": content,
+        }
+        channels.append((SmtpNotifier, arguments))
+    return channels

@@ -1,0 +1,109 @@
+"""The warehouse as the tasks see it: its connection, its tables, and the lease of a run from task to task."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from airflow.sdk import BaseHook, Context
+from psycopg.conninfo import make_conninfo
+
+from audited_load import code_version as sources
+from audited_load.columns import Feed
+from audited_load.errors import PipelineError
+from audited_load.form import read_form
+from audited_load.warehouse.connection import connect
+from audited_load.warehouse.create import create_tables
+from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
+from audited_load.warehouse.operations import create_operations
+from audited_load.warehouse.readers import end_old_readers
+from customer_pipeline.feed import READER_TRANSACTION_SECONDS, TABLES
+from customer_pipeline.names import CONNECTION_ID, DAG_ID
+from customer_pipeline.settings import read_settings
+from customer_pipeline.tasks.task_errors import reported_errors
+from steps import data_cleaners
+from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+
+log = logging.getLogger(__name__)
+
+
+def code_version(feed: Feed) -> str:
+    """Name the code and the rules, in the form of the run's files: under others, the same file is another load."""
+    return sources.code_version(feed.form, Path(data_cleaners.__file__))
+
+
+def feed_of(context: Context) -> Feed:
+    """Give the feed in the form that the run's files were declared to have."""
+    return CUSTOMER_TRANSACTIONS.in_form(read_form(context["params"]))
+
+
+def run_date(context: Context) -> datetime:
+    """Give the moment that a run is for, in UTC: its logical date, or when it fired if it has none."""
+    moment = context["dag_run"].logical_date or context["dag_run"].run_after
+    return moment.astimezone(UTC)
+
+
+def warehouse_dsn() -> str:
+    """Give the connection string of the Airflow connection `postgres_default`."""
+    found = BaseHook.get_connection(CONNECTION_ID)
+    return make_conninfo(
+        host=found.host or "",
+        port=found.port or 5432,
+        dbname=found.schema or "",
+        user=found.login or "",
+        password=found.password or "",
+        application_name=DAG_ID,
+    )
+
+
+@contextmanager
+def leased_connection(
+    parent_group: str, run_id: str, *, is_last: bool = False
+) -> Iterator[tuple[psycopg.Connection, str]]:
+    """Connect for a step of a run, with the run's lease held and renewed; gives the connection and its string.
+
+    Args:
+        parent_group: The task group, for the log.
+        run_id: The run.
+        is_last: Whether it is the run's last step that needs the lease.
+    """
+    dsn = warehouse_dsn()
+    with (
+        reported_errors(parent_group),
+        connect(dsn) as connection,
+        held_lease(connection, TABLES, run_id, WAIT_SECONDS),
+    ):
+        with kept_lease(dsn, TABLES, run_id):
+            yield connection, dsn
+        if is_last:
+            release_lease(connection, TABLES, run_id)
+
+
+def give_lease_back(context: Context) -> None:
+    """Release the lease of a run of which a task failed for good, wherever it failed.
+
+    Args:
+        context: Of the task, as Airflow gives it to a callback.
+    """
+    try:
+        with connect(warehouse_dsn()) as connection:
+            if connection.execute("select to_regclass(%s)", (f"{TABLES.schema}.lease",)).fetchone() != (None,):
+                release_lease(connection, TABLES, context["run_id"])
+    except PipelineError as error:
+        log.warning("The lease ends by itself: %s", error)
+
+
+def make_tables(parent_group: str) -> None:
+    """Bring tables and views to where the code is; what the code doesn't fit is refused.
+
+    No lease is held yet: what waits here for a reader keeps no other run waiting.
+    """
+    with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
+        end_old_readers(connection, READER_TRANSACTION_SECONDS)
+        settings = read_settings()
+        create_tables(connection, TABLES, settings.readers)
+        create_operations(connection, TABLES, settings.readers, settings.readers[:1])

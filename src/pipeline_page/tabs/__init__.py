@@ -1,0 +1,1 @@
+"""What each tab of the page shows, from the warehouse."""
