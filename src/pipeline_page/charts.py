@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import vl_convert
@@ -59,10 +60,15 @@ CONFIG: Spec = {
 }
 
 
+def _figure(value: Decimal | None) -> float | None:
+    """What is unknown has no bar."""
+    return None if value is None else float(value)
+
+
 def draw_months(months: Sequence[Month]) -> Spec:
     """Revenue by month, as bars."""
     values = [
-        {"month": month.month.isoformat(), "revenue": float(month.revenue), "transactions": month.transactions}
+        {"month": month.month.isoformat(), "revenue": _figure(month.revenue), "transactions": month.transactions}
         for month in months
     ]
     return _spec(values, 220) | {
@@ -104,7 +110,7 @@ def draw_growth(months: Sequence[Month]) -> Spec:
 
 def draw_groups(groups: Sequence[Group], field: str, colour: str = "@accent") -> Spec:
     """Members or revenue of tiers or segments, as bars with their figures."""
-    values = [{"name": group.name, "members": group.members, "revenue": float(group.revenue)} for group in groups]
+    values = [{"name": group.name, "members": group.members, "revenue": _figure(group.revenue)} for group in groups]
     return _bars(values, field, colour, ",.3s" if field == "revenue" else ",")
 
 
@@ -112,7 +118,7 @@ def draw_products(products: Sequence[Product]) -> Spec:
     """Products by revenue, as bars with their figures."""
     # Two products may have one name.
     values = [
-        {"name": f"{product.product_name or 'no name'} · {product.product_id}", "revenue": float(product.revenue)}
+        {"name": f"{product.product_name or 'no name'} · {product.product_id}", "revenue": _figure(product.revenue)}
         for product in products
     ]
     return _bars(values, "revenue", "@accent", ",.3s")
@@ -240,7 +246,7 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
         "axis": {"domain": False, "ticks": False, "labelLimit": 210, "labelColor": "@ink"},
     }
     # Room for the figure at the end of the longest bar.
-    longest = max((value[field] for value in values), default=0)
+    longest = max((value[field] or 0 for value in values), default=0)
     x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domainMax": 1.2 * longest or 1}}
     tooltip = [
         {"field": "name", "title": "Name"},

@@ -203,9 +203,9 @@ def test_without_an_engine_up_says_what_to_do(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 def test_compose_takes_the_file(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
-    shared = tmp_path / "src" / "customer_pipeline"
+    shared = tmp_path / "src" / "customer_pipeline" / "runtime"
     shared.mkdir(parents=True)
-    shutil.copy(ROOT / "src" / "customer_pipeline" / "airflow.env", shared)
+    shutil.copy(ROOT / "src" / "customer_pipeline" / "runtime" / "airflow.env", shared)
     read(tmp_path, RUNTIME=DOCKER)
     transport = '{"type": "http", "url": "https://lineage.example"}'
     with (tmp_path / ".env").open("a") as file:

@@ -41,7 +41,8 @@ def run(_: argparse.Namespace) -> int:
         sys.stdout.write(f"Readers of the marts see set {marts_again.set_number}, which was built from it.\n")
     else:
         sys.stdout.write(
-            f"No marts of load {done.visible_load_id} are kept: readers see those that they saw.\n"
+            f"No marts of load {done.visible_load_id} are kept: those of two loads are, and none from"
+            " before the models got other columns. Readers see those that they saw.\n"
             f"Clear the task group {TRANSFORM_GROUP} of the last run to build and publish them.\n"
         )
     return 0
