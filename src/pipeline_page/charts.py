@@ -11,7 +11,7 @@ import vl_convert
 
 from pipeline_page.tabs.quality import Quality
 from pipeline_page.tabs.sales import Group, Month, Product
-from pipeline_page.texts import show_moment
+from pipeline_page.texts import show_moment, show_month
 
 Spec = dict[str, Any]
 
@@ -68,7 +68,7 @@ def _figure(value: Decimal | None) -> float | None:
 def draw_months(months: Sequence[Month]) -> Spec:
     """Revenue by month, as bars."""
     values = [
-        {"month": month.month.isoformat(), "revenue": _figure(month.revenue), "transactions": month.transactions}
+        {"month": show_month(month.month), "revenue": _figure(month.revenue), "transactions": month.transactions}
         for month in months
     ]
     return _spec(values, 220) | {
@@ -77,7 +77,7 @@ def draw_months(months: Sequence[Month]) -> Spec:
             "x": _month_axis(),
             "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": _money_axis()},
             "tooltip": [
-                _month_tooltip(),
+                {"field": "month", "title": "Month"},
                 {"field": "revenue", "title": "Revenue", "format": ",.2f"},
                 {"field": "transactions", "title": "Transactions", "format": ","},
             ],
@@ -88,7 +88,7 @@ def draw_months(months: Sequence[Month]) -> Spec:
 def draw_growth(months: Sequence[Month]) -> Spec:
     """Growth against the previous calendar month, as bars up and down."""
     values = [
-        {"month": month.month.isoformat(), "growth": float(month.growth) / 100}
+        {"month": show_month(month.month), "growth": float(month.growth) / 100}
         for month in months
         if month.growth is not None
     ]
@@ -103,7 +103,10 @@ def draw_growth(months: Sequence[Month]) -> Spec:
                 "axis": {"format": "+.0%", "tickCount": 4},
             },
             "color": {"condition": {"test": "datum.growth < 0", "value": "@bad"}, "value": "@good"},
-            "tooltip": [_month_tooltip(), {"field": "growth", "title": "Growth", "format": "+.2%"}],
+            "tooltip": [
+                {"field": "month", "title": "Month"},
+                {"field": "growth", "title": "Growth", "format": "+.2%"},
+            ],
         },
     }
 
@@ -266,17 +269,13 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
 def _month_axis() -> Spec:
     axis = {
         "grid": False,
-        "format": "%b %Y",
         "labelAngle": 0,
         "labelOverlap": "greedy",
         "labelSeparation": 12,
         "ticks": False,
     }
-    return {"field": "month", "type": "ordinal", "timeUnit": "utcyearmonth", "title": None, "axis": axis}
-
-
-def _month_tooltip() -> Spec:
-    return {"field": "month", "timeUnit": "utcyearmonth", "title": "Month", "format": "%B %Y"}
+    # As text: not every date that a table may hold is one to a browser.
+    return {"field": "month", "type": "ordinal", "sort": None, "title": None, "axis": axis}
 
 
 def _money_axis() -> Spec:

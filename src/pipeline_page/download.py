@@ -17,7 +17,7 @@ def _months(sales: Sales) -> Rows:
     yield "month", "transactions", "transactions_without_amount", "units", "revenue", "tax", "growth_percent"
     for each in sales.months:
         counts = each.transactions, each.without_amount
-        yield f"{each.month:%Y-%m}", *counts, each.units, each.revenue, each.tax, each.growth
+        yield each.month.key, *counts, each.units, each.revenue, each.tax, each.growth
 
 
 def _products(sales: Sales) -> Rows:

@@ -84,3 +84,16 @@ def test_how_old_a_load_may_be_is_said_once(manifest: dict[str, Any], tmp_path: 
     path.write_text(json.dumps({"sources": {"it": source}}))
     with pytest.raises(RefusedError, match="too old"):
         read_error_after(path)
+
+
+def test_the_page_of_measures_has_the_amounts_that_the_models_are_tested_with() -> None:
+    said = [re.split(r" *\| *", line)[1:-1] for line in (ROOT / "docs" / "marts.md").read_text().splitlines()]
+    start = said.index(["quantity", "price", "tax", "gross_amount", "total_amount", "net_amount"])
+    path = dbt_project() / "models" / "staging" / "stg_customer_transactions.yml"
+    (unit_test,) = yaml.safe_load(path.read_text())["unit_tests"]
+    given, expected = unit_test["given"][-1]["rows"], unit_test["expect"]["rows"]
+    tested = [{**row, **amounts} for row, amounts in zip(given, expected, strict=True)]
+    assert [
+        [None if cell == "unknown" else float(cell) for cell in row]
+        for row in said[start + 2 : start + 2 + len(tested)]
+    ] == [[row[name] for name in said[start]] for row in tested]

@@ -20,7 +20,7 @@ from audited_load.form import Form
 from audited_load.rules.number_rules import digits_below
 from audited_load.rules.number_words import _read_groups, _read_whole, read_number_words
 from audited_load.shown import INVISIBLE
-from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+from steps.data_cleaners import CUSTOMER_TRANSACTIONS, FIRST_DAY, LAST_DAY
 
 FORMS = [Form(), Form(decimal="point"), Form(decimal="comma"), Form(date_order="month_first")]
 COLUMNS = [column for form in FORMS for column in CUSTOMER_TRANSACTIONS.in_form(form).columns]
@@ -140,6 +140,13 @@ def test_a_rule_of_one_name_has_one_form_at_a_time() -> None:
         ("transaction_date", "11 Au\u017f 2023", "not_a_date"),
         ("transaction_date", "31 Feb 2023", "not_in_calendar"),
         ("transaction_date", "20231301", "digits_only"),
+        ("transaction_date", "1900-01-01", date(1900, 1, 1)),
+        ("transaction_date", "31-12-2100", date(2100, 12, 31)),
+        ("transaction_date", "1899-12-31", "out_of_range"),
+        ("transaction_date", "1 Jan 2101 08:30", "out_of_range"),
+        ("transaction_date", "0001-01-01 00:00:00", "out_of_range"),
+        ("transaction_date", "9999-12-31", "out_of_range"),
+        ("transaction_date", "0000-00-00", "not_in_calendar"),
         ("transaction_date", "10111213", "digits_only"),
         ("product_name", "NA", "NA"),
         ("product_name", "", None),
@@ -239,6 +246,20 @@ def test_a_declared_mark_decides_what_comma_and_point_are(
 ) -> None:
     assert clean(name, text, Form(decimal="comma")) == comma
     assert clean(name, text, Form(decimal="point")) == point
+
+
+@given(st.integers(1, 9999), st.integers(0, 13), st.sampled_from([0, 1, 28, 29, 30, 31, 32]))
+def test_a_day_of_the_calendar_is_accepted_or_out_of_range_and_no_other_text_is(
+    year: int, month: int, day: int
+) -> None:
+    found = clean("transaction_date", f"{year:04}-{month:02}-{day:02}")
+    try:
+        expected: object = date(year, month, day)
+    except ValueError:
+        expected = "not_in_calendar"
+    else:
+        expected = expected if FIRST_DAY.year <= year <= LAST_DAY.year else "out_of_range"
+    assert found == expected
 
 
 @pytest.mark.parametrize(

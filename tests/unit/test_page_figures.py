@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,17 @@ from pipeline_page.download import TABLES, write_csv
 from pipeline_page.render import make_environment, render_view
 from pipeline_page.tabs.quality import read_thresholds
 from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
-from pipeline_page.texts import NOTHING, show_age, show_change, show_number, show_percent, show_quantity, show_share
+from pipeline_page.texts import (
+    NOTHING,
+    YearMonth,
+    show_age,
+    show_change,
+    show_month,
+    show_number,
+    show_percent,
+    show_quantity,
+    show_share,
+)
 from pipeline_page.views import sales_context
 from pipeline_page.warehouse import Kept, PublishedMarts
 
@@ -28,8 +38,8 @@ MARTS = PublishedMarts(1, 1, datetime(2025, 1, 1, tzinfo=UTC))
 
 
 def month(text: str, revenue: object) -> Month:
-    first = date.fromisoformat(f"{text}-01")
-    return Month(first, 1, 0, 1, None if revenue is None else Decimal(str(revenue)), Decimal(0), None)
+    known = None if revenue is None else Decimal(str(revenue))
+    return Month(YearMonth.read(text), 1, 0, 1, known, Decimal(0), None)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +94,15 @@ def test_what_is_unknown_is_no_zero_on_the_page_and_in_the_download() -> None:
     assert (row["transactions_without_amount"], row["units"], row["revenue"], row["tax"]) == ("1", "", "", "")
     known = replace(sales, months=[*months, month("2025-02", "3")])
     assert (known.total.revenue, known.total.units, known.total.without_amount) == (Decimal(3), 1, 1)
+
+
+@pytest.mark.parametrize("key", ["0001-01", "9999-12", "10000-01", "294276-12", "-0001-12", "2023-07"])
+def test_a_month_of_any_year_is_written_and_read_again(key: str) -> None:
+    month = YearMonth.read(key)
+    assert month.key == key
+    assert show_month(month).endswith(str(month.year))
+    assert month.before < month
+    assert YearMonth.read("0001-01").before == YearMonth.read("-0001-12"), "there is no year 0"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "＝1", "'=1"])  # noqa: RUF001

@@ -117,6 +117,7 @@ class Marts:
         views: Schema that readers see.
         source: Relation with one row, whose `load_id` is the load that is published now.
         history: Schema of what readers saw before.
+        beside: Schemas in which marts are built that are never published.
     """
 
     staging: str
@@ -124,6 +125,7 @@ class Marts:
     views: str
     source: str
     history: str
+    beside: tuple[str, ...] = ()
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
         """Compose a statement; `{staging}`, `{sets}` and `{views}` stand for the schemas."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 
@@ -21,7 +20,7 @@ from customer_pipeline.runtime.installation import read_runtime
 _HOLDER = "customer-pipeline rollback"
 
 
-def run(_: argparse.Namespace) -> int:
+def take_last_load_back() -> int:
     """Take the last load back.
 
     Returns:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TypeVar
 
+from pipeline_page.texts import YearMonth
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
 _N = TypeVar("_N", int, Decimal)
 
 TOP_PRODUCTS = 10
 _MONTHS = """
-    select transaction_month as month, sum(transactions)::bigint as transactions,
+    select extract(year from transaction_month)::integer as year,
+        extract(month from transaction_month)::integer as number, sum(transactions)::bigint as transactions,
         sum(transactions_without_amount)::bigint as without_amount, sum(units_sold)::bigint as units,
         sum(revenue) as revenue, sum(tax_amount) as tax
-    from analytics.agg_monthly_sales group by 1 order by 1
+    from analytics.agg_monthly_sales group by transaction_month order by transaction_month
 """
 _TIERS = """
     select customer_tier as name, count(*) as members, sum(lifetime_revenue) as revenue
@@ -46,7 +47,7 @@ class Month:
     """One month of sales. Sums are of what is known, and None where nothing is (docs/marts.md).
 
     Attributes:
-        month: Its first day.
+        month: Which.
         transactions: Returns included.
         without_amount: Those of them that revenue leaves out, since units or price are unknown.
         units: Returns subtracted.
@@ -56,7 +57,7 @@ class Month:
             and this one's known.
     """
 
-    month: date
+    month: YearMonth
     transactions: int
     without_amount: int
     units: int | None
@@ -100,7 +101,7 @@ class Sales:
     """
 
     marts: PublishedMarts
-    all_months: list[date]
+    all_months: list[YearMonth]
     months: list[Month]
     tiers: list[Group]
     value_segments: list[Group]
@@ -122,7 +123,7 @@ class Sales:
 
 
 def find_sales(
-    connection: Connection, kept: Kept, first: date | None = None, last: date | None = None
+    connection: Connection, kept: Kept, first: YearMonth | None = None, last: YearMonth | None = None
 ) -> Sales | None:
     """Read everything of *Sales*.
 
@@ -157,7 +158,7 @@ def find_sales(
 
 def _find_all(connection: Connection, marts: PublishedMarts) -> Sales:
     rows = ask(connection, _MONTHS)
-    months = grow([Month(growth=None, **row) for row in rows])
+    months = grow([Month(YearMonth(row.pop("year"), row.pop("number")), growth=None, **row) for row in rows])
     return Sales(
         marts=marts,
         all_months=[month.month for month in months],
@@ -184,11 +185,8 @@ def grow(months: Sequence[Month]) -> list[Month]:
     return [replace(each, growth=_growth(each, revenue)) for each in months]
 
 
-def _growth(month: Month, revenue: dict[date, Decimal | None]) -> Decimal | None:
-    year, number = (
-        (month.month.year, month.month.month - 1) if month.month.month > 1 else (month.month.year - 1, 12)
-    )
-    before = revenue.get(date(year, number, 1))
+def _growth(month: Month, revenue: dict[YearMonth, Decimal | None]) -> Decimal | None:
+    before = revenue.get(month.month.before)
     if month.revenue is None or before is None or before <= 0:
         return None
     return (100 * (month.revenue - before) / before).quantize(Decimal("0.01"), ROUND_HALF_UP)
