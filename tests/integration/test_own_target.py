@@ -29,7 +29,7 @@ __all__ = ["dbt"]
 PIPELINES = """
     select c.oid::regclass::text, c.oid, c.relkind::text, pg_relation_filenode(c.oid), obj_description(c.oid)
     from pg_class as c
-    where c.relkind in ('r', 'v') and c.relnamespace::regnamespace::text in
+    where c.relkind = 'r' and c.relnamespace::regnamespace::text in
         ('cleaned_data', 'analytics', 'analytics_sets', 'analytics_dbt_staging', 'analytics_history', 'operations')
     order by 1
 """
@@ -39,17 +39,12 @@ BUILDS = "select mart, load_id, is_tested from analytics_sandbox.builds order by
 
 def pipelines(dsn: Dsn) -> list[tuple[Any, ...]]:
     """Give all relations that are not the developer's, with what is in them."""
+    found = []
     with psycopg.connect(dsn("postgres")) as admin:
-        return [
-            (
-                *row,
-                admin.execute(
-                    sql.SQL("select sum(hashtext(t::text)) from {} as t").format(sql.SQL(row[0]))
-                ).fetchone(),
-            )
-            for row in admin.execute(PIPELINES).fetchall()
-            if row[2] == "r"
-        ]
+        for name, *row in admin.execute(PIPELINES).fetchall():
+            content = sql.SQL("select sum(hashtext(t::text)) from {} as t").format(sql.SQL(name))
+            found.append((name, *row, admin.execute(content).fetchone()))
+    return found
 
 
 @pytest.fixture
