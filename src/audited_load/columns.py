@@ -139,6 +139,24 @@ class ControlTotal:
 
 
 @dataclass(frozen=True)
+class ContractName:
+    """Which contract a feed was built from.
+
+    Attributes:
+        id: The contract's own name.
+        version: Its version.
+        sha256: Of what it declares.
+    """
+
+    id: str
+    version: str
+    sha256: str
+
+
+NO_CONTRACT = ContractName("", "", "")
+
+
+@dataclass(frozen=True)
 class Feed:
     """Everything that the engine knows of a data set.
 
@@ -149,6 +167,7 @@ class Feed:
         totals: The control totals.
         subject: The column that says which person a record is about, and becomes blank if that person is erased.
         form: How the file is written; all columns follow it.
+        contract: The contract that it was built from, if there is one.
     """
 
     name: str
@@ -157,6 +176,7 @@ class Feed:
     totals: tuple[ControlTotal, ...]
     subject: str = ""
     form: Form = UNDECLARED
+    contract: ContractName = NO_CONTRACT
 
     def __post_init__(self) -> None:
         """Let the columns follow the form, whoever put them in."""

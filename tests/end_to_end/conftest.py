@@ -112,7 +112,7 @@ def stack(alerts: tuple[Alerts, int, int]) -> Iterator[Stack]:
     got, web, mail = alerts
     home = Path(tempfile.mkdtemp(prefix="customer-pipeline-e2e-"))
     home.chmod(0o755)
-    for name in ("airflow/dags", "airflow/plugins", "dbt", "data"):
+    for name in ("airflow/dags", "airflow/plugins", "contracts", "dbt", "data"):
         if (ROOT / name).exists():
             ignored = shutil.ignore_patterns("target", "logs", "runs", "incoming", "__pycache__", ".*")
             shutil.copytree(ROOT / name, home / name, ignore=ignored)

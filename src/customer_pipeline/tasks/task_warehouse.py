@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 
 
 def code_version(feed: Feed) -> str:
-    """Name the code and the rules, in the form of the run's files: under others, the same file is another load."""
-    return sources.code_version(feed.form, Path(data_cleaners.__file__))
+    """Name the code, rules and contract, in the form of the run's files: under others, a file is another load."""
+    return sources.code_version(feed.form, Path(data_cleaners.__file__), feed.contract.sha256)
 
 
 def feed_of(context: Context) -> Feed:

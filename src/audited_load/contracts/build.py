@@ -1,0 +1,142 @@
+"""A contract and the rules of a feed → the feed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from audited_load.columns import Amount, CalendarDate, Column, ControlTotal, Feed, Kind, Text, WholeNumber
+from audited_load.contracts.contract import Contract, refuse_faults
+from audited_load.contracts.shapes import Reading, nearest
+
+_INTEGERS = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
+_NUMERIC = re.compile(r"numeric\(([0-9]+), ?([0-9]+)\)")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A column as a contract declares it, without its rules.
+
+    Attributes:
+        name: Its name.
+        kind: The type of its values.
+        required: Whether a record without a value is refused.
+        null_tokens: Texts, in lower case, that mean "no value".
+        id_prefix: What may stand before an id; blank if nothing.
+    """
+
+    name: str
+    kind: Kind
+    required: bool
+    null_tokens: frozenset[str]
+    id_prefix: str
+
+
+Rules: TypeAlias = Callable[[Declared], Column]
+"""The rules of a sort of columns; raises ValueError, with the end of a sentence, for what they can't read."""
+
+
+def build_feed(contract: Contract, rules: Mapping[str, Rules]) -> Feed:
+    """Build the feed that a contract describes.
+
+    Args:
+        contract: What it declares.
+        rules: The rules that it may name.
+
+    Returns:
+        The feed, its columns in the contract's order.
+
+    Raises:
+        RefusedError: It declares what can't be; all faults are named, with path and line.
+    """
+    reading, table = contract.reading, contract.table
+    given = table.get("customProperties", {})
+    columns = []
+    for number, declared in enumerate(table["properties"]):
+        path = f"schema[0].properties[{number}]"
+        column = _build_column(declared, path, rules, given.get("nullTokens", []), reading)
+        if column and column.name in {other.name for other in columns}:
+            reading.fault(f"{path}.name", f"is {column.name!r} for a second time")
+        elif column:
+            columns.append(column)
+    names = [declared["name"] for declared in table["properties"]]
+    keys = [declared["name"] for declared in table["properties"] if declared.get("primaryKey")]
+    if len(keys) != 1:
+        reading.fault("schema[0].properties", f"must hold one column with `primaryKey: true`, not {len(keys)}")
+    totals = [ControlTotal(total["name"], tuple(total["factors"])) for total in given.get("controlTotals", [])]
+    _check_totals(totals, columns, reading)
+    subject = given.get("subject", "")
+    if subject and subject not in names:
+        reading.fault("schema[0].customProperties.subject", f"is no column: {nearest(subject, names)}")
+    if not _NAME.fullmatch(table["name"]):
+        reading.fault("schema[0].name", "must be a name of lower-case letters, digits and _")
+    refuse_faults(contract.path, reading.faults)
+    return Feed(table["name"], tuple(columns), keys[0], tuple(totals), subject, contract=contract.name)
+
+
+def _build_column(
+    declared: Mapping[str, Any], path: str, rules: Mapping[str, Rules], null_tokens: list[str], reading: Reading
+) -> Column | None:
+    custom, key = declared["customProperties"], declared.get("primaryKey", False)
+    sort, kind = custom.get("rules"), _kind_of(declared, path, reading)
+    if not _NAME.fullmatch(declared["name"]):
+        return reading.fault(f"{path}.name", "must be a name of lower-case letters, digits and _")
+    if key and not declared.get("required"):
+        reading.fault(f"{path}.primaryKey", "needs `required: true`")
+    if sort not in rules:
+        return reading.fault(f"{path}.customProperties.rules", f"is {sort!r}: {nearest(sort or '', rules)}")
+    tokens = custom.get("nullTokens", null_tokens)
+    if kind is None:
+        return None
+    try:
+        return rules[sort](
+            Declared(
+                declared["name"],
+                kind,
+                declared.get("required", False),
+                frozenset(token.lower() for token in tokens),
+                custom.get("idPrefix", ""),
+            )
+        )
+    except ValueError as error:
+        return reading.fault(f"{path}.customProperties.rules", f"is {sort!r}, {error}")
+
+
+def _kind_of(declared: Mapping[str, Any], path: str, reading: Reading) -> Kind | None:
+    """Give the type of a column: the logical and the physical type must agree, and so must the options."""
+    physical, options = declared["physicalType"], declared.get("logicalTypeOptions", {})
+    numeric = _NUMERIC.fullmatch(physical)
+    kind: Kind | None = None
+    allowed: set[str] = set()
+    match declared["logicalType"]:
+        case "integer" if physical in _INTEGERS:
+            minimum, maximum = _INTEGERS[physical]
+            low, high = options.get("minimum", minimum), options.get("maximum", maximum)
+            kind, allowed = WholeNumber(low, high), {"minimum", "maximum"}
+            if not minimum <= low <= high <= maximum:
+                reading.fault(f"{path}.logicalTypeOptions", f"must be from {minimum} to {maximum}")
+        case "number" if numeric:
+            kind = Amount(int(numeric[1]), int(numeric[2]))
+        case "date" if physical == "date":
+            kind = CalendarDate()
+        case "string" if physical == "text":
+            kind, allowed = Text(options.get("maxLength", 255)), {"maxLength"}
+        case logical:
+            reading.fault(f"{path}.physicalType", f"can't be {physical!r} for the logicalType {logical!r}")
+    for name in sorted(set(options) - allowed if kind else ()):
+        reading.fault(f"{path}.logicalTypeOptions.{name}", f"isn't supported for {declared['logicalType']!r}")
+    return kind
+
+
+def _check_totals(totals: list[ControlTotal], columns: list[Column], reading: Reading) -> None:
+    numbers = [column.name for column in columns if isinstance(column.kind, WholeNumber | Amount)]
+    for place, total in enumerate(totals):
+        path = f"schema[0].customProperties.controlTotals[{place}]"
+        for number, name in enumerate(total.factors):
+            if name not in numbers:
+                reading.fault(f"{path}.factors[{number}]", f"is no column of numbers: {nearest(name, numbers)}")
+        if not total.factors or not _NAME.fullmatch(total.name):
+            reading.fault(path, "needs a name of lower-case letters, and factors")
