@@ -7,7 +7,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
-        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-services test-end-to-end test-browser \
+        dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-mutations test-services test-end-to-end test-browser \
         test-docker lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
 
 help: ## Show this list
@@ -41,6 +41,9 @@ test: .venv/ready ## Run the tests
 
 test-faults: .venv/ready ## Kill loads and builds at many points, and see that they recover (some six minutes)
 	@$(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --dist loadfile tests/faults
+
+test-mutations: .venv/ready ## Get every expression of the models wrong, one at a time, and see that it is noticed (two minutes)
+	@$(BIN)/python -m pytest -q -s tests/mutations
 
 test-end-to-end: .venv/ready ## Start a real Airflow, and see what it retries and whom it tells (some three minutes)
 	@$(BIN)/python -m pytest -q tests/end_to_end
@@ -96,7 +99,7 @@ dbt-test: .venv/ready ## Test the models
 dbt-compile: .venv/ready ## Show that the models compile
 	@$(CLI) dbt -- compile
 
-dbt-freshness: .venv/ready ## Warn if the newest load is older than 36 hours
+dbt-freshness: .venv/ready ## Warn if the newest load is older than 36 hours, fail after 72
 	@$(CLI) dbt -- source freshness
 
 dbt-docs: .venv/ready ## Make the models' documentation and lineage; the UI shows them under "Browse"
@@ -114,7 +117,7 @@ format: .venv/ready ## Format Python and SQL
 	$(BIN)/sqlfluff fix --quiet dbt/models dbt/tests
 
 docs: .venv/ready ## Make the pages that come from code
-	@$(BIN)/python -m customer_pipeline.commands.rules_page
+	@$(BIN)/python -m customer_pipeline.rules_page
 
 bench: .venv/ready ## Time cleaning and loading against psql and pandas (ten minutes, 6 GB of disk)
 	@$(BIN)/python bench/clean_and_load.py

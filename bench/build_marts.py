@@ -39,12 +39,14 @@ LOOK = """
 FINISH = {
     "dim_customers": ("alter table {t} add primary key (customer_id)",),
     "dim_products": ("alter table {t} add primary key (product_id)",),
+    "dim_dates": ("alter table {t} add primary key (date_day)",),
     "fact_transactions": (
         "alter table {t} add primary key (transaction_id)",
         "create index on {t} (customer_id, transaction_date)",
         "create index on {t} (product_id, unit_price)",
         "alter table {t} add foreign key (customer_id) references by_hand.dim_customers (customer_id)",
         "alter table {t} add foreign key (product_id) references by_hand.dim_products (product_id)",
+        "alter table {t} add foreign key (transaction_date) references by_hand.dim_dates (date_day)",
     ),
     "agg_monthly_sales": ("alter table {t} add primary key (customer_id, transaction_month)",),
 }
@@ -73,7 +75,7 @@ def main() -> None:
             taken["by hand"].append(build_by_hand(runtime, folder))
             taken["dbt"].append(run_dbt(runtime, folder, "run"))
             run_tests(runtime, folder)  # nothing is published without; the specification's graph has them apart
-            taken["publish"].append(publish(runtime, waits))
+            taken["publish"].append(publish(runtime, folder, waits))
             print({way: f"{seconds[-1]:.1f} s" for way, seconds in taken.items()}, flush=True)
         for day in range(1, arguments.rounds + 1):
             chance = random.Random(day)
@@ -83,13 +85,13 @@ def main() -> None:
             load(folder / "day.csv", "merge", 1 + day, runtime)
             days["dbt"].append(run_dbt(runtime, folder, "run"))
             days["tests"].append(run_tests(runtime, folder))
-            days["publish"].append(publish(runtime, waits))
+            days["publish"].append(publish(runtime, folder, waits))
             print({way: f"{seconds[-1]:.1f} s" for way, seconds in days.items()}, flush=True)
         back = undo(runtime)
     hand = median(taken["by hand"])
     full, merged = median(taken["dbt"]) + median(taken["publish"]), median(days["dbt"]) + median(days["publish"])
     print("\n| what | figure |\n|---|---|")
-    print(f"| all four marts by hand, {arguments.rows} facts | 1.00 ({hand:.1f} s) |")
+    print(f"| all marts by hand, {arguments.rows} facts | 1.00 ({hand:.1f} s) |")
     print(f"| `dbt run` of the project | {median(taken['dbt']) / hand:.2f} |")
     print(f"| `publish_marts` | {median(taken['publish']) / hand:.3f} |")
     print(f"| a merged day of {arguments.day} rows: `dbt run` and publishing, against both | {merged / full:.3f} |")
@@ -169,7 +171,8 @@ def build_by_hand(runtime: Runtime, folder: Path) -> float:
         view = compiled["stg_customer_transactions"]
         connection.execute(f"create view by_hand.stg_customer_transactions as {view}")  # type: ignore[call-overload]
     started = time.monotonic()
-    for marts in (("dim_customers", "dim_products"), ("fact_transactions",), ("agg_monthly_sales",)):
+    order = (("dim_customers", "dim_products"), ("dim_dates",), ("fact_transactions",), ("agg_monthly_sales",))
+    for marts in order:
         with ThreadPoolExecutor() as threads:
             list(threads.map(build, marts))
     return time.monotonic() - started

@@ -23,7 +23,7 @@ from server import running_server
 
 from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.runtime.postgres_server import package_folder
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 
 COLUMNS = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax,source_record"
 REFERENCE_TABLE = """

@@ -1,14 +1,18 @@
 {#-
-    analytics_sets.builds: one row a mart, of which load and models it is, when it was built, and whether it was tested.
-    `publish_marts` reads it. dbt makes the table, since it is the first to need it.
+    The table of builds: one row a mart, of which load and models it is, when it was built, and whether it was tested.
+    `publish_marts` reads that of the pipeline, in analytics_sets. dbt makes the table, since it is the first to need it.
 -#}
+{% macro builds() %}
+    {{ return(("analytics_sets" if is_pipeline() else target.schema) ~ ".builds") }}
+{% endmacro %}
+
 {% macro make_builds() %}
-    {%- if execute and flags.WHICH in ("run", "build", "test") -%}
+    {%- if execute and flags.WHICH in ("run", "build", "test", "snapshot") -%}
         do $body$ begin
-            if to_regclass('analytics_sets.builds') is null then
+            if to_regclass('{{ builds() }}') is null then
                 -- Tasks side by side would collide on the catalogue.
-                perform pg_advisory_xact_lock(hashtext('create analytics_sets'));
-                create table if not exists analytics_sets.builds (
+                perform pg_advisory_xact_lock(hashtext('create {{ builds() }}'));
+                create table if not exists {{ builds() }} (
                     mart text primary key,
                     relation oid not null,
                     load_id bigint,
@@ -57,7 +61,7 @@
             if (select relkind from pg_class where oid = '{{ this }}'::regclass) = 'r' then
                 analyze {{ this }};
             end if;
-            insert into analytics_sets.builds
+            insert into {{ builds() }}
                 (mart, relation, load_id, code, changes_set, built_by, begun_at, built_at, is_tested)
             values (
                 '{{ this.identifier }}',
@@ -102,7 +106,7 @@
             {%- endif -%}
         {%- endfor -%}
         {%- if rows -%}
-            update analytics_sets.builds as b
+            update {{ builds() }} as b
             set
                 failed_tests = found.failed,
                 is_tested = (b.is_tested or found.is_complete) and found.failed = '{}'
@@ -116,7 +120,7 @@
                         union select unnest(results.failed)
                         order by 1
                     ) as failed
-                from analytics_sets.builds as builds
+                from {{ builds() }} as builds
                 inner join (values {{ rows | join(", ") }}) as results (mart, is_complete, passed, failed)
                     on builds.mart = results.mart
             ) as found

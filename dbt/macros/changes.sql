@@ -10,7 +10,7 @@
         Only if the set was built by these very models from the load before the merge, and the merge touched at most
         a fifth of the rows: beyond that, building everything is cheaper.
     -#}
-    {% if not execute or flags.FULL_REFRESH %}
+    {% if not execute or flags.FULL_REFRESH or flags.EMPTY or not is_pipeline() %}
         {{ return(none) }}
     {% endif %}
     {% set changed = source("cleaned_data", "customer_transactions_changed") %}

@@ -1,6 +1,6 @@
 {% macro keep_test_results(results) %}
     {#-
-        After `dbt test` or `dbt build`: one row a test in operations.dbt_test_results, for the pipeline's page.
+        After `dbt test` or `dbt build`: one row a test, for the pipeline's page or a table of the target's own.
         It can't fail the run: without the table, which the load step makes, or without the right, it warns. It only
         inserts, so that tasks side by side don't wait for each other.
     -#}
@@ -20,7 +20,7 @@
         {%- endfor -%}
         {%- if rows -%}
             do $keep$ begin
-                insert into operations.dbt_test_results
+                insert into {{ test_results() }}
                     (invocation_id, test_name, run_id, model, status, failures, seconds)
                 values {{ rows | join(", ") }};
             exception when undefined_table or insufficient_privilege or invalid_schema_name or unique_violation then

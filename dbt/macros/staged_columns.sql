@@ -9,13 +9,12 @@
     extract(year from transaction_date)::integer as transaction_year,
     extract(quarter from transaction_date)::integer as transaction_quarter,
     extract(month from transaction_date)::integer as month_number,
-    to_char(transaction_date, 'FMMonth') as month_name,
-    to_char(transaction_date, 'FMDay') as day_name,
     quantity,
     price,
     tax,
-    (quantity * price)::numeric(28, 4) as subtotal,
-    (quantity * price + tax)::numeric(28, 4) as total_amount,
+    (quantity * price)::numeric(28, 4) as gross_amount,
+    {{ with_tax("+") }}::numeric(28, 4) as total_amount,
+    {{ with_tax("-") }}::numeric(28, 4) as net_amount,
     coalesce(quantity <> 0, false) as is_valid_quantity,
     coalesce(price > 0, false) as is_valid_price,
     coalesce(quantity <> 0 and price > 0, false) as is_valid_transaction,
@@ -23,3 +22,11 @@
     source_record,
     loaded_at
 {% endmacro %}
+
+{% macro with_tax(sign) %}
+    {#-
+        Gross and tax of a line. An unknown part counts as nothing, as it does in sums: so the sum of these is that of gross
+        with that of tax, whatever is unknown.
+    -#}
+    (case when num_nonnulls(quantity * price, tax) > 0 then coalesce(quantity * price, 0) {{ sign }} coalesce(tax, 0) end)
+{%- endmacro %}

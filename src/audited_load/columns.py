@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from typing import TypeAlias
 
 from audited_load.form import UNDECLARED, Form
@@ -35,7 +36,10 @@ class Amount:
 
 @dataclass(frozen=True)
 class CalendarDate:
-    """Days of the proleptic Gregorian calendar, year 1 to 9999."""
+    """Days of the proleptic Gregorian calendar from `first` to `last`, both included."""
+
+    first: date = date.min
+    last: date = date.max
 
 
 @dataclass(frozen=True)

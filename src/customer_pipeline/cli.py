@@ -1,49 +1,30 @@
-"""The operator's command: arguments → one function a subcommand → exit code."""
+"""What an operator may type: arguments → one function of `commands/` → exit code.
+
+Each command imports what it needs when it runs, so that help and completion need neither Polars nor a database.
+"""
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
-import shutil
 import sys
-from collections.abc import Mapping
-from typing import NoReturn
+from typing import Annotated, Literal
 
-import psycopg
+import typer
+from typer import Argument, Option
+from typer._click.exceptions import UsageError
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
-from audited_load.warehouse.refusal import as_pipeline_error
-from customer_pipeline import sample
-from customer_pipeline.commands import clean, erase, run
-from customer_pipeline.commands import mailed_report as report
-from customer_pipeline.commands import refused_records as quarantine
-from customer_pipeline.commands import take_back as rollback
-from customer_pipeline.commands.status import print_status
-from customer_pipeline.names import AIRFLOW, DATABASE, LOADER, ROLES, ExitCode
-from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
-from customer_pipeline.runtime.compose import compose_command, docker_answers, exec_command
-from customer_pipeline.runtime.environment import process_environment
-from customer_pipeline.runtime.installation import (
-    DOCKER,
-    EMBEDDED,
-    HOST,
-    operators_environment,
-    read_runtime,
-)
-from customer_pipeline.runtime.postgres_server import package_folder
-from customer_pipeline.runtime.services import start_services, stop_services
-from customer_pipeline.runtime.supervisor import SERVICES, log_file
+from customer_pipeline.cli_data import PLAIN, data, examples
+from customer_pipeline.names import ExitCode
 
-_PASSED_ON = {"exec", "dbt"}
+Service = Literal["postgres", "api-server", "scheduler", "dag-processor", "triggerer"]
+Role = Literal["postgres", "airflow", "loader", "transformer", "reader"]
+Program = Annotated[list[str], Argument(metavar="COMMAND", help="All of it is handed on.", show_default=False)]
 
-
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose usage errors end with 64, since 2 means bad data here."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+HANDED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+TO_PSQL = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--help"]}
+app = typer.Typer(help="Run and look after the customer-transactions pipeline.", **PLAIN)
 
 
 def main() -> None:
@@ -52,145 +33,146 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal can't show must not end the command.
             stream.reconfigure(errors="backslashreplace")
-    arguments = _parse(sys.argv[1:])
     try:
-        code = int(arguments.function(arguments) or 0)
+        code = int(app(prog_name="customer-pipeline", standalone_mode=False) or 0)
         sys.stdout.flush()
-    except (PipelineError, psycopg.Error) as raised:
-        error = raised if isinstance(raised, PipelineError) else as_pipeline_error(raised)
-        sys.stderr.write(f"{error}\n")
-        code = ExitCode.UNUSABLE_FILE if isinstance(error, UnusableFileError) else ExitCode.FAILED
-        code = ExitCode.BAD_DATA if isinstance(error, BadDataError) and code == ExitCode.FAILED else code
-    except KeyboardInterrupt:
-        code = ExitCode.INTERRUPTED
+    except UsageError as error:
+        error.show()
+        code = ExitCode.USAGE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.FAILED
+    except Exception as raised:
+        code = _tell(raised)
     sys.exit(code)
 
 
-def _parse(line: list[str]) -> argparse.Namespace:
-    """Parse a command line; what belongs to another program is handed on as it is, with or without `--`."""
-    parser = _parser()
-    if line and line[0] in _PASSED_ON and line[1:2] not in (["-h"], ["--help"]):
-        rest = line[2:] if line[1:2] == ["--"] else line[1:]
-        arguments = parser.parse_args([line[0]])
-        if not rest:
-            parser.error(f"{line[0]} needs a command")
-        arguments.arguments = rest
-        return arguments
-    arguments, rest = parser.parse_known_args(line)
-    if rest and arguments.command != "psql":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if arguments.command == "psql":
-        arguments.arguments = [part for part in rest if part != "--"]
-    return arguments
+def _tell(raised: Exception) -> ExitCode:
+    """Tell an operator what happened and what to do; what nobody foresaw is raised again."""
+    if not isinstance(raised, PipelineError):
+        from psycopg import Error
+
+        from audited_load.warehouse.refusal import as_pipeline_error
+
+        if not isinstance(raised, Error):
+            raise raised
+        raised = as_pipeline_error(raised)
+    sys.stderr.write(f"{raised}\n")
+    if isinstance(raised, UnusableFileError):
+        return ExitCode.UNUSABLE_FILE
+    return ExitCode.BAD_DATA if isinstance(raised, BadDataError) else ExitCode.FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="customer-pipeline", description="Run and look after the customer-transactions pipeline.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+@app.command("up", epilog=examples("up"))
+def _up() -> None:
+    """Start PostgreSQL and Airflow, and wait for their health."""
+    from customer_pipeline.runtime.compose import docker_answers
+    from customer_pipeline.runtime.installation import DOCKER, EMBEDDED, read_runtime
+    from customer_pipeline.runtime.services import start_services
 
-    def command(name: str, function: object, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(function=function)
-        return sub
-
-    command("up", _up, "start PostgreSQL and Airflow, and wait until they are healthy")
-    down = command("down", _down, "stop everything that this clone started")
-    text = "remove Docker's volumes, too, or what root's PostgreSQL keeps outside the clone"
-    down.add_argument("--with-data", action="store_true", help=text)
-    command("restart", _restart, "stop, then start")
-    command("status", lambda _: print_status(read_runtime()), "services, runs and the age of the data")
-    logs = command("logs", _logs, "print the log of a service")
-    logs.add_argument("service", nargs="?", choices=SERVICES, help="default: all of them")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on printing")
-    logs.add_argument("-n", "--lines", type=int, default=40, help="how many lines (default 40)")
-    psql = command("psql", _psql, "a SQL prompt on the warehouse; all other arguments go to psql")
-    psql.add_argument("--role", choices=ROLES, default=LOADER, help=f"default: {LOADER}")
-    command("exec", _exec, "run a command in the pipeline's environment: exec -- airflow dags list")
-    command("shell", _shell, "a shell in the pipeline's environment")
-    command("dbt", _dbt, "run dbt on the project: dbt build")
-    run.add_arguments(command("run", run.run, "run the pipeline on a file, follow it, account for every record"))
-    report.add_arguments(command("report", report.run, "write the pipeline's page as one file to mail"))
-    command("rollback", rollback.run, "let readers see the load before the last one again")
-    text = "look at refused records, repair them, bring them in again"
-    quarantine.add_arguments(command("quarantine", quarantine.run, text))
-    text = "take one customer out of files, quarantine, cleaned tables and marts; totals stay"
-    erase.add_arguments(command("erase-customer", erase.run, text))
-    clean.add_arguments(command("clean", clean.run, "clean a file, without a database"))
-    sample.add_arguments(command("sample", sample.run, "make a seeded file of dirty transactions"))
-    return parser
-
-
-def _up(_: argparse.Namespace) -> int:
     # Where nothing was started yet, Docker comes first if it is there. `run` needs nothing but Python.
     runtime = start_services(read_runtime(kind_at_first=lambda: DOCKER if docker_answers() else EMBEDDED))
     sys.stdout.write(f"Up, {runtime.kind} runtime. UI: {runtime.url} ({runtime.sign_in})\n")
-    return 0
 
 
-def _down(arguments: argparse.Namespace) -> int:
-    stop_services(read_runtime(), with_data=getattr(arguments, "with_data", False))
+@app.command("down", epilog=examples("down"))
+def _down(
+    *,
+    with_data: Annotated[
+        bool,
+        Option(
+            "--with-data", help="Remove Docker's volumes, too, or what root's PostgreSQL keeps outside the clone."
+        ),
+    ] = False,
+) -> None:
+    """Stop everything that this clone started."""
+    from customer_pipeline.runtime.installation import read_runtime
+    from customer_pipeline.runtime.services import stop_services
+
+    stop_services(read_runtime(), with_data=with_data)
     sys.stdout.write("Down.\n")
-    return 0
 
 
-def _restart(arguments: argparse.Namespace) -> int:
-    return _down(arguments) or _up(arguments)
+@app.command("restart", epilog=examples("restart"))
+def _restart() -> None:
+    """Stop, then start."""
+    _down()
+    _up()
 
 
-def _logs(arguments: argparse.Namespace) -> int:
-    runtime = read_runtime()
-    if runtime.kind == DOCKER:
-        services = [CONTAINERS[arguments.service]] if arguments.service else []
-        follow = ["--follow"] if arguments.follow else []
-        return _become(*compose_command(runtime, "logs", *follow, f"--tail={arguments.lines}", *services))
-    names = [arguments.service] if arguments.service else list(SERVICES)
-    files = [str(path) for path in (log_file(runtime, name) for name in names) if path.exists()]
-    if not files:
-        sys.stdout.write("No logs yet: the pipeline was not started.\n")
-        return 0
-    return _become(["tail", *(["-F"] if arguments.follow else []), "-n", str(arguments.lines), *files], os.environ)
+@app.command("status", epilog=examples("status"))
+def _status() -> int:
+    """Show services, runs and the age of the data."""
+    from customer_pipeline.commands.status import print_status
+    from customer_pipeline.runtime.installation import read_runtime
+
+    return print_status(read_runtime())
 
 
-def _psql(arguments: argparse.Namespace) -> int:
-    runtime = read_runtime()
-    place = ["-h", HOST, "-p", str(runtime.postgres_port), "-U", arguments.role]
-    database = ["-d", AIRFLOW if arguments.role == AIRFLOW else DATABASE]
-    program = str(package_folder() / "pginstall" / "bin" / "psql")
-    environment = operators_environment(os.environ) | {"PGPASSWORD": runtime.secrets[arguments.role]}
-    return _become([program, *place, *database, *arguments.arguments], environment)
+@app.command("logs", epilog=examples("logs scheduler -f", "logs -n 200"))
+def _logs(
+    service: Annotated[
+        Service | None, Argument(metavar="SERVICE", help="Default: all of them.", show_default=False)
+    ] = None,
+    *,
+    follow: Annotated[bool, Option("--follow", "-f", help="Go on printing.")] = False,
+    lines: Annotated[int, Option("--lines", "-n", help="How many lines.")] = 40,
+) -> int:
+    """Print the log of a service."""
+    from customer_pipeline.commands.programs import show_logs
+
+    return show_logs(service, lines, follow=follow)
 
 
-def _exec(arguments: argparse.Namespace) -> int:
-    runtime = read_runtime()
-    if runtime.kind == DOCKER:
-        return _become(*exec_command(runtime, "scheduler", *arguments.arguments))
-    return _become(arguments.arguments, process_environment(runtime))
+@app.command("psql", context_settings=TO_PSQL, epilog=examples("psql --role reader -c 'select 1'"))
+def _psql(context: typer.Context, role: Annotated[Role, Option(help="Who asks.")] = "loader") -> None:
+    """Open a SQL prompt on the warehouse; the rest goes to psql."""
+    from customer_pipeline.commands.programs import open_psql
+
+    open_psql(role, context.args)
 
 
-def _shell(_: argparse.Namespace) -> int:
-    runtime = read_runtime()
-    if runtime.kind == DOCKER:
-        return _become(*exec_command(runtime, "api-server", "bash"))
-    os.chdir(runtime.home)
-    return _become([os.environ.get("SHELL") or "/bin/sh"], process_environment(runtime))
+@app.command("exec", context_settings=HANDED_ON, epilog=examples("exec -- airflow dags list"))
+def _exec(arguments: Program) -> None:
+    """Run a command in the pipeline's environment."""
+    from customer_pipeline.commands.programs import run_program
+
+    run_program(arguments)
 
 
-def _dbt(arguments: argparse.Namespace) -> int:
-    runtime = read_runtime()
-    if runtime.kind == DOCKER:
-        return _become(*exec_command(runtime, "scheduler", "dbt", *arguments.arguments, folder="/opt/dbt"))
-    environment = process_environment(runtime) | {"DBT_PROJECT_DIR": str(runtime.home / "dbt")}
-    return _become(["dbt", *arguments.arguments], environment)
+@app.command("shell", epilog=examples("shell"))
+def _shell() -> None:
+    """Open a shell in the pipeline's environment, in which dbt builds in a schema of its own."""
+    from customer_pipeline.commands.programs import open_shell
+
+    open_shell()
 
 
-def _become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
-    """Replace this process by a program, so that signals and its exit code are its own."""
-    program = shutil.which(command[0], path=environment.get("PATH"))
-    if program is None:
-        sys.stderr.write(f"{command[0]}: command not found\n")
-        sys.exit(ExitCode.NOT_FOUND)
-    sys.stdout.flush()
-    os.execve(program, command, environment)  # noqa: S606 - no shell is wanted
+@app.command(
+    "dbt", context_settings=HANDED_ON, epilog=examples("dbt build", "dbt -- test --select fact_transactions")
+)
+def _dbt(arguments: Program) -> None:
+    """Run dbt on the project."""
+    from customer_pipeline.commands.programs import run_dbt
+
+    run_dbt(arguments)
+
+
+marts = typer.Typer(help="Look after the published marts.", **PLAIN)
+
+
+@marts.callback()
+def _marts() -> None:
+    """Keep `check` a word of its own, as long as it is the only one."""
+
+
+@marts.command("check", epilog=examples("marts check"))
+def _check() -> None:
+    """Build all marts beside the published ones, and compare every cell."""
+    from customer_pipeline.commands.programs import run_program
+
+    run_program(["python", "-m", "customer_pipeline.tasks.drift_check"])
+
+
+app.add_typer(marts, name="marts")
+app.add_typer(data)

@@ -20,6 +20,7 @@ MARTS = Marts(
     views=names.MARTS,
     source=f"{names.CLEANED}.published_load",
     history=names.HISTORY,
+    beside=(names.SANDBOX, names.CHECKED),
 )
 READER_TRANSACTION_SECONDS = 3600
 """How long a reader's transaction may last: the setting `transaction_timeout` of the role."""

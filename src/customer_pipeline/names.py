@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 DAG_ID = "pipeline_customer_transaction"
+CHECK_DAG_ID = "check_marts"
 CONNECTION_ID = "postgres_default"
 DATABASE = "ebury"
 """The warehouse's database, and dbt's profile."""
@@ -27,6 +28,8 @@ ROLES = (SUPERUSER, AIRFLOW, LOADER, TRANSFORMER, READER)
 
 CLEANED, OPERATIONS = "cleaned_data", "operations"
 STAGING, SETS, MARTS, HISTORY = "analytics_dbt_staging", "analytics_sets", "analytics", "analytics_history"
+SANDBOX, CHECKED = "analytics_sandbox", "analytics_checked"
+"""Where dbt builds beside the pipeline: for somebody who develops a model, and to check what is published."""
 SCHEMA_OWNERS = {
     CLEANED: LOADER,
     OPERATIONS: LOADER,
@@ -34,6 +37,8 @@ SCHEMA_OWNERS = {
     SETS: TRANSFORMER,
     MARTS: TRANSFORMER,
     HISTORY: TRANSFORMER,
+    SANDBOX: TRANSFORMER,
+    CHECKED: TRANSFORMER,
 }
 
 

@@ -178,10 +178,12 @@ class RunSettings:
     Attributes:
         schedule: A preset of Airflow's or a cron expression, in UTC; None: only by hand (`PIPELINE_SCHEDULE`).
         retry_delay: Between the two tries of a task (`RETRY_DELAY_SECONDS`).
+        check_schedule: The same for the check of the published marts (`MARTS_CHECK_SCHEDULE`).
     """
 
     schedule: str | None
     retry_delay: timedelta
+    check_schedule: str | None
 
 
 def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSettings:
@@ -190,16 +192,22 @@ def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSetting
     Raises:
         RefusedError: A variable has an unusable value.
     """
-    schedule = environment.get("PIPELINE_SCHEDULE") or "@daily"
+    return RunSettings(
+        schedule=_schedule(environment, "PIPELINE_SCHEDULE", "@daily"),
+        retry_delay=timedelta(seconds=_positive(environment, "RETRY_DELAY_SECONDS", 120, "seconds")),
+        # On Sundays, some hours after the run of the day.
+        check_schedule=_schedule(environment, "MARTS_CHECK_SCHEDULE", "0 6 * * 0"),
+    )
+
+
+def _schedule(environment: Mapping[str, str], name: str, default: str) -> str | None:
+    schedule = environment.get(name) or default
     if schedule not in {*PRESETS, "none"} and not croniter.is_valid(schedule):
         raise RefusedError(
-            f"PIPELINE_SCHEDULE is {schedule!r}, which is no schedule.",
+            f"{name} is {schedule!r}, which is no schedule.",
             f"Set it to a cron expression, such as '0 8 * * *', to {', '.join(PRESETS)}, or to none.",
         )
-    return RunSettings(
-        schedule=None if schedule == "none" else schedule,
-        retry_delay=timedelta(seconds=_positive(environment, "RETRY_DELAY_SECONDS", 120, "seconds")),
-    )
+    return None if schedule == "none" else schedule
 
 
 def _positive(environment: Mapping[str, str], name: str, default: float, unit: str) -> float:

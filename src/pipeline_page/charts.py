@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import vl_convert
 
 from pipeline_page.tabs.quality import Quality
 from pipeline_page.tabs.sales import Group, Month, Product
-from pipeline_page.texts import show_moment
+from pipeline_page.texts import show_moment, show_month
 
 Spec = dict[str, Any]
 
@@ -59,10 +60,15 @@ CONFIG: Spec = {
 }
 
 
+def _figure(value: Decimal | None) -> float | None:
+    """What is unknown has no bar."""
+    return None if value is None else float(value)
+
+
 def draw_months(months: Sequence[Month]) -> Spec:
     """Revenue by month, as bars."""
     values = [
-        {"month": month.month.isoformat(), "revenue": float(month.revenue), "transactions": month.transactions}
+        {"month": show_month(month.month), "revenue": _figure(month.revenue), "transactions": month.transactions}
         for month in months
     ]
     return _spec(values, 220) | {
@@ -71,7 +77,7 @@ def draw_months(months: Sequence[Month]) -> Spec:
             "x": _month_axis(),
             "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": _money_axis()},
             "tooltip": [
-                _month_tooltip(),
+                {"field": "month", "title": "Month"},
                 {"field": "revenue", "title": "Revenue", "format": ",.2f"},
                 {"field": "transactions", "title": "Transactions", "format": ","},
             ],
@@ -82,7 +88,7 @@ def draw_months(months: Sequence[Month]) -> Spec:
 def draw_growth(months: Sequence[Month]) -> Spec:
     """Growth against the previous calendar month, as bars up and down."""
     values = [
-        {"month": month.month.isoformat(), "growth": float(month.growth) / 100}
+        {"month": show_month(month.month), "growth": float(month.growth) / 100}
         for month in months
         if month.growth is not None
     ]
@@ -97,14 +103,17 @@ def draw_growth(months: Sequence[Month]) -> Spec:
                 "axis": {"format": "+.0%", "tickCount": 4},
             },
             "color": {"condition": {"test": "datum.growth < 0", "value": "@bad"}, "value": "@good"},
-            "tooltip": [_month_tooltip(), {"field": "growth", "title": "Growth", "format": "+.2%"}],
+            "tooltip": [
+                {"field": "month", "title": "Month"},
+                {"field": "growth", "title": "Growth", "format": "+.2%"},
+            ],
         },
     }
 
 
 def draw_groups(groups: Sequence[Group], field: str, colour: str = "@accent") -> Spec:
     """Members or revenue of tiers or segments, as bars with their figures."""
-    values = [{"name": group.name, "members": group.members, "revenue": float(group.revenue)} for group in groups]
+    values = [{"name": group.name, "members": group.members, "revenue": _figure(group.revenue)} for group in groups]
     return _bars(values, field, colour, ",.3s" if field == "revenue" else ",")
 
 
@@ -112,7 +121,7 @@ def draw_products(products: Sequence[Product]) -> Spec:
     """Products by revenue, as bars with their figures."""
     # Two products may have one name.
     values = [
-        {"name": f"{product.product_name or 'no name'} · {product.product_id}", "revenue": float(product.revenue)}
+        {"name": f"{product.product_name or 'no name'} · {product.product_id}", "revenue": _figure(product.revenue)}
         for product in products
     ]
     return _bars(values, "revenue", "@accent", ",.3s")
@@ -240,7 +249,7 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
         "axis": {"domain": False, "ticks": False, "labelLimit": 210, "labelColor": "@ink"},
     }
     # Room for the figure at the end of the longest bar.
-    longest = max((value[field] for value in values), default=0)
+    longest = max((value[field] or 0 for value in values), default=0)
     x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domainMax": 1.2 * longest or 1}}
     tooltip = [
         {"field": "name", "title": "Name"},
@@ -260,17 +269,13 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
 def _month_axis() -> Spec:
     axis = {
         "grid": False,
-        "format": "%b %Y",
         "labelAngle": 0,
         "labelOverlap": "greedy",
         "labelSeparation": 12,
         "ticks": False,
     }
-    return {"field": "month", "type": "ordinal", "timeUnit": "utcyearmonth", "title": None, "axis": axis}
-
-
-def _month_tooltip() -> Spec:
-    return {"field": "month", "timeUnit": "utcyearmonth", "title": "Month", "format": "%B %Y"}
+    # As text: not every date that a table may hold is one to a browser.
+    return {"field": "month", "type": "ordinal", "sort": None, "title": None, "axis": axis}
 
 
 def _money_axis() -> Spec:

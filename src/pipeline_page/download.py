@@ -14,9 +14,10 @@ Rows = Iterable[Sequence[Any]]
 
 
 def _months(sales: Sales) -> Rows:
-    yield "month", "transactions", "units", "revenue", "tax", "growth_percent"
+    yield "month", "transactions", "transactions_without_amount", "units", "revenue", "tax", "growth_percent"
     for each in sales.months:
-        yield f"{each.month:%Y-%m}", each.transactions, each.units, each.revenue, each.tax, each.growth
+        counts = each.transactions, each.without_amount
+        yield each.month.key, *counts, each.units, each.revenue, each.tax, each.growth
 
 
 def _products(sales: Sales) -> Rows:

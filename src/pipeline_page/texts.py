@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from calendar import month_abbr
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 NOTHING = "–"  # noqa: RUF001 - a dash for an absent figure
 _CENT = Decimal("0.01")
+
+
+class YearMonth(NamedTuple):
+    """A month of any year that PostgreSQL knows; before Christ the year is negative, and there is no year 0."""
+
+    year: int
+    number: int
+
+    @property
+    def key(self) -> str:
+        """The month in an address or a file: 2023-07."""
+        return f"{'-' if self.year < 0 else ''}{abs(self.year):04}-{self.number:02}"
+
+    @property
+    def before(self) -> YearMonth:
+        """The month before."""
+        return YearMonth(self.year, self.number - 1) if self.number > 1 else YearMonth(self.year - 1 or -1, 12)
+
+    @classmethod
+    def read(cls, key: str) -> YearMonth:
+        """Read a month as `key` writes it."""
+        year, _, number = key.rpartition("-")
+        return cls(int(year), int(number))
 
 
 def show_number(value: Decimal | int | None) -> str:
@@ -52,9 +77,9 @@ def show_moment(value: datetime | None) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value else NOTHING
 
 
-def show_month(value: date) -> str:
+def show_month(value: YearMonth) -> str:
     """Write a month."""
-    return value.strftime("%b %Y")
+    return f"{month_abbr[value.number]} {value.year}"
 
 
 def show_age(age: timedelta) -> str:

@@ -51,6 +51,7 @@ def sales_context(sales: Sales) -> dict[str, Any]:
                 show_number(each.tax),
                 show_number(each.units),
                 show_number(each.transactions),
+                show_number(each.without_amount),
                 show_percent(each.growth),
             )
             for each in sales.months

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
@@ -17,6 +16,7 @@ from pipeline_page.tabs.loads import find_loads, find_visible_load
 from pipeline_page.tabs.quality import find_quality, read_thresholds
 from pipeline_page.tabs.sales import Sales, find_sales
 from pipeline_page.tabs.today import find_today
+from pipeline_page.texts import YearMonth
 from pipeline_page.views import SHOWN_LOADS, loads_context, quality_context, sales_context, today_context
 from pipeline_page.warehouse import Kept, NothingLoadedError, reading
 from pipeline_page.web_assets import ASSETS, HEADERS, VERSION, serve
@@ -64,17 +64,17 @@ def _site(request: Request) -> _Site:
     return site
 
 
-def _month(text: str | None) -> date | None:
-    return date(int(text[:4]), int(text[5:]), 1) if text else None
+_MONTH = r"^-?\d{4,6}-(0[1-9]|1[0-2])$"
 
 
 def _sales(
     site: Annotated[_Site, Depends(_site)],
-    first: Annotated[str | None, Query(pattern=r"^[12]\d{3}-(0[1-9]|1[0-2])$")] = None,
-    last: Annotated[str | None, Query(pattern=r"^[12]\d{3}-(0[1-9]|1[0-2])$")] = None,
+    first: Annotated[str | None, Query(pattern=_MONTH)] = None,
+    last: Annotated[str | None, Query(pattern=_MONTH)] = None,
 ) -> Sales | None:
     with reading(site.find_dsn()) as connection:
-        return find_sales(connection, site.kept, _month(first), _month(last))
+        months = [YearMonth.read(text) if text else None for text in (first, last)]
+        return find_sales(connection, site.kept, *months)
 
 
 SiteDep = Annotated[_Site, Depends(_site)]

@@ -15,7 +15,14 @@ from customer_pipeline.tasks.dbt_manifest import fresh_manifest
 from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
 from customer_pipeline.tasks.task_errors import reported_errors
 
-MODELS = ("stg_customer_transactions", "dim_customers", "dim_products", "fact_transactions", "agg_monthly_sales")
+MODELS = (
+    "stg_customer_transactions",
+    "dim_customers",
+    "dim_products",
+    "dim_dates",  # not in the specification
+    "fact_transactions",
+    "agg_monthly_sales",
+)
 HELPERS = ("find_source_files", "clean_source_file", "every_file_is_cleaned")
 LOAD = ("create_cleaned_table", "truncate_cleaned_table", "load_cleaned_csv_to_postgres", "validate_postgres_load")
 
@@ -64,6 +71,7 @@ def test_the_groups_follow_each_other(dag: DAG) -> None:
     models = "DBT-Transformations.dbt_models."
     assert upstream[f"{models}stg_customer_transactions.run"] == {chain[-1]}
     assert f"{models}dim_customers.test" in upstream[f"{models}fact_transactions.run"]
+    assert f"{models}dim_dates.test" in upstream[f"{models}fact_transactions.run"]
     assert f"{models}dim_products.test" in upstream[f"{models}fact_transactions.run"]
 
 

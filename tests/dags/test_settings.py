@@ -11,14 +11,21 @@ import pytest
 from audited_load.command import COMMAND
 from audited_load.errors import RefusedError
 from customer_pipeline.settings import read_alert_settings, read_run_settings
-from customer_pipeline.tasks.alerts import alert_of_rejects, deadline_alerts, describe_error
+from customer_pipeline.tasks import alerts
+from customer_pipeline.tasks.alerts import (
+    alert_of_rejects,
+    alert_of_stale_source,
+    deadline_alerts,
+    describe_error,
+)
+from customer_pipeline.tasks.freshness import StaleLoad
 
 
 def test_without_settings_the_specification_holds_and_nobody_is_told() -> None:
-    runs, alerts = read_run_settings({}), read_alert_settings({})
+    runs, told = read_run_settings({}), read_alert_settings({})
     assert (runs.schedule, runs.retry_delay) == ("@daily", timedelta(minutes=2))
-    assert alerts.is_silent
-    assert deadline_alerts(alerts) == []
+    assert told.is_silent
+    assert deadline_alerts(told) == []
 
 
 @pytest.mark.parametrize("schedule", ["@hourly", "@weekly", "0 8 * * *"])
@@ -61,3 +68,20 @@ def test_an_alert_shows_a_files_name_and_obeys_none(
     alert_of_rejects(report, context)
     assert r"File: a\x1b[31m\n\u202eb.csv |" in caplog.text
     assert f"`{COMMAND} quarantine list`" in caplog.text
+
+
+def test_a_stale_source_is_told_with_its_age_and_what_is_allowed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(alerts, "send", lambda title, lines, *_: sent.extend([title, *lines]))
+    context: Any = {"dag_run": SimpleNamespace(run_id="run-1"), "ti": SimpleNamespace(dag_id="dag")}
+    stale = StaleLoad(7, timedelta(hours=80), timedelta(hours=72))
+    alert_of_stale_source(stale, context)
+    assert sent == []
+    assert "load 7, which readers see, was published 80 hours ago" in caplog.text
+    monkeypatch.setenv("ALERT_EMAIL", "operator@example.com")
+    alert_of_stale_source(stale, context)
+    assert sent[:2] == ["dag: no new data", "Run: run-1"]
+    assert "error_after of the source published_load is 72 hours" in sent[2]
+    assert f"`{COMMAND} status`" in sent[3]

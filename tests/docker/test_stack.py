@@ -128,10 +128,10 @@ def test_the_dag_runs_to_success_and_ties_out(stack: Runtime) -> None:
         (["logs", "scheduler"], "airflow-scheduler"),
         (["logs"], "postgres"),
         (["exec", "--", "airflow", "dags", "list"], "pipeline_customer_transaction"),
-        (["psql", "-Atc", "select 'rows', count(*) from cleaned_data.customer_transactions"], "rows|943"),
+        (["psql", "-Atc", "select 'rows', count(*) from cleaned_data.customer_transactions"], "rows|941"),
         (
             ["psql", "--role", "reader", "-Atc", "select 'facts', count(*) from analytics.fact_transactions"],
-            "facts|943",
+            "facts|941",
         ),
         (["dbt", "--", "debug", "--connection"], "OK connection ok"),
         (["dbt", "--", "compile"], "5 models"),
@@ -213,7 +213,7 @@ def test_down_stops_all_and_up_finds_the_data_again(stack: Runtime) -> None:
     assert run(stack, "status").returncode == 1
     assert run(stack, "up").returncode == 0
     told = run(stack, "psql", "-Atc", "select count(*) from cleaned_data.customer_transactions")
-    assert told.stdout.strip() == "943"
+    assert told.stdout.strip() == "941"
 
 
 def test_a_known_password_stops_a_start(stack: Runtime) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from customer_pipeline.cli import _parser
-from customer_pipeline.commands.rules_page import PAGE, render
+from command_line import COMMANDS
+from customer_pipeline.rules_page import PAGE, render
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +28,8 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_subcommand_that_a_page_names_exists(page: Path) -> None:
-    choices = next(action.choices for action in _parser()._actions if action.choices)
-    named = set(re.findall(r"customer-pipeline ([a-z-]+)", TEXT[page]))
-    assert named <= set(choices)
+    named = set(re.findall(r"customer-pipeline ([a-z][a-z-]*)", TEXT[page]))
+    assert named <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -76,8 +75,8 @@ def test_readme_quotes_the_truth_of_the_sample() -> None:
     )
     assert done.stdout == (ROOT / "data" / "customer_transactions.csv").read_bytes()
     readme = TEXT[ROOT / "README.md"]
-    assert "read 1000 = accepted 943 + quarantined 43 + duplicates 14" in readme
-    assert "870,394.85" in readme
+    assert "read 1000 = accepted 941 + quarantined 43 + duplicates 16" in readme
+    assert "1,111,842.76" in readme
 
 
 def test_settings_that_the_docs_name_are_read_somewhere() -> None:

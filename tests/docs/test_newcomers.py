@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from audited_load import __version__
-from customer_pipeline.cli import _parser
+from audited_load.command import COMMAND
+from command_line import COMMANDS, parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", ".env.example", "dbt/README.md")]
@@ -27,24 +28,25 @@ NO_SETTINGS = {"STATSD_ON", "YOUR_FERNET_KEY", "F_SETLEASE"}
 """The end of a setting of Airflow's, a known bad value, and a constant of the system."""
 
 
-def parsers(parser: argparse.ArgumentParser, words: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, sub in action.choices.items():
-                yield f"{words}{name}", sub
-                yield from parsers(sub, f"{words}{name} ")
-
-
-COMMANDS = dict(parsers(_parser()))
-
-
 @pytest.mark.parametrize("words", COMMANDS)
 def test_every_command_is_documented_and_all_of_it_has_help(words: str) -> None:
     first, *rest = words.split()
     assert re.search(rf"customer-pipeline {first}\b", DOCUMENTED)
     assert all(re.search(rf"\b{word}\b", DOCUMENTED) for word in rest)
-    assert COMMANDS[words].description
-    assert [action.dest for action in COMMANDS[words]._actions if not action.help] == []
+    assert COMMANDS[words].help
+    assert [param.name for param in COMMANDS[words].params if not param.help] == []
+
+
+@pytest.mark.parametrize("words", [words for words in COMMANDS if not hasattr(COMMANDS[words], "commands")])
+def test_the_help_of_every_command_has_examples_that_work_as_typed(words: str) -> None:
+    first, *lines = [line.strip() for line in COMMANDS[words].epilog.splitlines()[1:]]
+    assert first == "Examples:"
+    assert lines
+    for line in lines:
+        program, *typed = shlex.split(line)
+        assert program == COMMAND
+        assert line.startswith(f"{COMMAND} {words}")
+        parse(typed)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -13,6 +13,7 @@ from end_to_end.conftest import RETRY_SECONDS, Stack
 POISON = "Zaphod Beeblebrox 4242424242"
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
 FAILED, LATE, REFUSED = "a task failed", "misses its deadline", "many records were refused"
+STALE = "no new data"
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
@@ -91,12 +92,18 @@ def test_a_database_that_is_away_is_tried_again_once_and_nobody_is_told(stack: S
     assert not stack.alerts.about(run_id, FAILED)
 
 
-def test_a_failed_dbt_test_is_not_tried_again_and_told_by_name(stack: Stack) -> None:
-    stack.ask("ebury", "update cleaned_data.loads set visible_gross = visible_gross + 0.01")
+def test_nothing_new_and_a_failed_dbt_test_are_told_and_the_test_is_not_tried_again(stack: Stack) -> None:
+    change = (
+        "update cleaned_data.loads set visible_gross = visible_gross {0} 0.01,"
+        " published_at = published_at {1} interval '80 hours'"
+    )
+    stack.ask("ebury", change.format("+", "-"))
     try:
         code, run_id, printed = stack.run()
     finally:
-        stack.ask("ebury", "update cleaned_data.loads set visible_gross = visible_gross - 0.01")
+        stack.ask("ebury", change.format("-", "+"))
+    (stale,) = stack.alerts.about(run_id, STALE)
+    assert "was published 80 hours ago" in stale
     assert code != 0, printed
     assert stack.tries(run_id)["dbt_models.stg_customer_transactions.test"] == ("failed", 1)
     (alert,) = stack.alerts.about(run_id, FAILED)

@@ -27,7 +27,7 @@ from customer_pipeline.runtime.postgres_server import (
     wait_for_server,
 )
 from customer_pipeline.runtime.roles import make_roles_and_databases
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 from faults.driver import STEPS, run_step
 
 ROWS = 150_000

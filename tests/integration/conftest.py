@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from customer_pipeline.names import OPERATIONS, SCHEMA_OWNERS
 from customer_pipeline.runtime.installation import Runtime, free_port, read_runtime
 from customer_pipeline.runtime.postgres_server import (
     locate_server,
@@ -55,7 +56,7 @@ def runtime() -> Iterator[Runtime]:
 def dsn(runtime: Runtime) -> Callable[[str], str]:
     """Connection strings, by role, of an `ebury` without cleaned data and without marts."""
     with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as admin:
-        for schema in ("cleaned_data", "analytics", "analytics_sets", "analytics_dbt_staging", "analytics_history"):
+        for schema in SCHEMA_OWNERS.keys() - {OPERATIONS}:
             admin.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
     make_roles_and_databases(runtime)
     return runtime.dsn

@@ -23,12 +23,14 @@ TABLES = Tables(CUSTOMER_TRANSACTIONS, "cleaned_data")
 MODELS = (
     Mart("dim_customers"),
     Mart("dim_products"),
+    Mart("dim_dates", frozenset({"dim_customers"})),
     Mart(
         "fact_transactions",
-        frozenset({"dim_customers", "dim_products"}),
+        frozenset({"dim_customers", "dim_dates", "dim_products"}),
         (
             ForeignKey(("customer_id",), "dim_customers", ("customer_id",)),
             ForeignKey(("product_id",), "dim_products", ("product_id",)),
+            ForeignKey(("transaction_date",), "dim_dates", ("date_day",)),
         ),
     ),
     Mart("agg_monthly_sales", frozenset({"fact_transactions"})),

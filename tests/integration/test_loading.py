@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -14,6 +15,7 @@ from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.loading.copy import copy_cleaned
 from audited_load.loading.incoming import empty_incoming
 from audited_load.warehouse.connection import connect
+from customer_pipeline.tasks.freshness import find_stale_load
 from integration.loading import TABLES, fill, load_file, prepare, publish, write_csv
 
 Dsn = Callable[[str], str]
@@ -217,6 +219,18 @@ def test_a_reader_sees_the_published_view_only(dsn: Dsn, tmp_path: Path, stateme
     assert query(dsn("reader"), VIEW)[0][0] == 10
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         query(dsn("reader"), statement)
+
+
+def test_a_load_is_stale_when_none_came_after_it_for_too_long(dsn: Dsn, tmp_path: Path) -> None:
+    limit, hour = timedelta(hours=72), timedelta(hours=1)
+    load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(9)), "run-1")
+    with connect(dsn("loader")) as connection:
+        assert find_stale_load(connection, limit) is None
+        stale = find_stale_load(connection, limit, datetime.now(UTC) + 80 * hour)
+        assert stale is not None
+        assert (stale.load_id, round(stale.age / hour), stale.limit) == (1, 80, limit)
+        connection.execute("delete from cleaned_data.published")
+        assert find_stale_load(connection, limit) is None
 
 
 def test_no_role_of_the_pipeline_is_a_superuser_or_reads_the_metadata(dsn: Dsn) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import date
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +32,7 @@ KEPT = (
     "select relname from pg_class where relnamespace = 'analytics_sets'::regnamespace and relkind = 'r' order by 1"
 )
 BUILD = ("build", "--exclude", "test_type:unit", "resource_type:snapshot")
+SPAN = "select min(date_day), max(date_day), count(*) from analytics.dim_dates"
 KEYS_OF_FACT = """
     select count(*) from pg_constraint
     where contype = 'f' and conrelid = 'analytics_sets.fact_transactions_s1'::regclass
@@ -49,15 +51,15 @@ def dbt(runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Db
     return parsed(PROJECT, tmp_path)
 
 
-def parsed(project: Path, folder: Path) -> Dbt:
-    """Run dbt in this process."""
+def parsed(project: Path, folder: Path, callbacks: Sequence[Callable[[Any], None]] = ()) -> Dbt:
+    """Run dbt in this process; the callbacks get its events."""
     manifest, foreign_keys = _parse(project)
 
     def run(*arguments: str) -> bool:
         # dbt writes relations there, and doesn't read them again.
         for key, ref in foreign_keys:
             key.to = ref
-        runner = dbtRunner(manifest=manifest)
+        runner = dbtRunner(manifest=manifest, callbacks=list(callbacks))
         return runner.invoke(["--quiet", *arguments, *_places(project, folder)]).success
 
     return run
@@ -129,9 +131,8 @@ def contents(dsn: str, schema: str) -> dict[str, list[tuple[Any, ...]]]:
     return {mart: sorted(query(dsn, f"table {schema}.{mart}"), key=repr) for mart in MARTS_HERE}
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Path, seed: int) -> None:
-    chance = random.Random(seed)
+def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(1)
     records = {key: any_record(chance, key) for key in range(240)}
     load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
     assert build_and_publish(dbt, dsn) == PublishedSet(1, 1, changed=True)
@@ -160,7 +161,45 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
         assert dbt("run", "--full-refresh")
         assert query(dsn("transformer"), ORIGINS, list(MARTS_HERE)) == [("r",)]
         assert contents(dsn("transformer"), MARTS.staging) == merged
-    assert query(dsn("transformer"), KEYS_OF_FACT) == [(2,)]
+    assert query(dsn("transformer"), KEYS_OF_FACT) == [(3,)]
+
+
+EDGES = {  # of customer 70, product 60; the rest of the world is far from it
+    1: "1,70,2020-02-29,60,First,1,0.50,0.01",  # the only day of its month, the lowest price
+    2: "2,70,2024-06-02,60,,2,9.00,0.01",
+    3: "3,70,2024-06-02,60,,-1,9.00,0.01",
+    4: "4,70,2027-11-30,60,Last,1,90.00,0.01",  # the latest day, the highest price
+    5: "5,71,2024-06-03,61,,1,2.00,0.01",  # all that is known of customer 71 and product 61
+    6: "6,71,2024-06-03,61,,,2.00,",
+    7: "7,,2024-06-04,62,,1,2.00,0.02",
+    8: "8,72,2024-06-05,63,,1,,",
+}
+GONE = [
+    {1: "1,70,2024-06-02,60,First,1,9.00,0.01"},  # the earliest day and the lowest price
+    {4: "4,70,2024-06-02,60,Last,1,9.00,0.01"},  # the latest day and the highest price
+    {5: "5,71,2024-06-03,61,,,2.00,"},  # the last known units, amount and tax
+    {5: "5,71,2024-06-03,61,,1,,0.05", 8: "8,72,2024-06-05,63,,1,4.00,"},  # tax alone comes back; an amount comes
+    {2: "2,70,2024-06-02,60,,-2,9.00,0.01", 7: "7,73,2024-06-04,62,,0,-2.00,0.02"},  # a purchase becomes a return
+]
+
+
+def test_what_was_outermost_or_last_known_can_go_in_a_merge(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(11)
+    records = {key: any_record(chance, key) for key in range(100, 140)}
+    records |= {key: f"{record}\n" for key, record in EDGES.items()}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    assert build_and_publish(dbt, dsn).set_number == 1
+    assert query(dsn("reader"), SPAN) == [(date(2020, 2, 1), date(2027, 11, 30), 2860)]
+    for day, changes in enumerate(GONE, 1):
+        changed = {key: f"{record}\n" for key, record in changes.items()}
+        load_file(dsn("loader"), write(tmp_path / f"{day}.csv", changed), f"run-{day}", mode="merge", day=1 + day)
+        assert build_and_publish(dbt, dsn) == PublishedSet(1, day + 1, changed=True)
+        merged = contents(dsn("transformer"), MARTS.views)
+        assert dbt("run", "--full-refresh")
+        assert contents(dsn("transformer"), MARTS.staging) == merged, changes
+    assert query(dsn("reader"), SPAN) == [(date(2024, 1, 1), date(2024, 6, 30), 182)]
+    unknown = "select lifetime_revenue, value_segment from analytics.dim_customers where customer_id = 71"
+    assert query(dsn("reader"), unknown) == [(None, "Unknown")]
 
 
 def test_a_merge_is_taken_back_from_table_and_marts(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
@@ -342,7 +381,9 @@ def test_only_marts_that_passed_all_their_tests_since_they_were_built_are_publis
     records = {key: any_record(chance, key) for key in range(100)}
     load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
     assert dbt("run")
-    with pytest.raises(RefusedError, match=r"passed .*: dim_customers, dim_products, fact_transactions, agg"):
+    with pytest.raises(
+        RefusedError, match=r"passed .*: dim_customers, dim_products, dim_dates, fact_transactions, agg"
+    ):
         publish(dsn)
     assert dbt("test", "--exclude", "test_type:unit", "fact_ties_to_ledger")
     with pytest.raises(RefusedError, match="passed since these marts were built: fact_transactions"):
@@ -394,9 +435,7 @@ def test_other_models_and_failed_unit_tests_are_refused_and_then_everything_is_b
     test.write_text(test.read_text().replace("revenue_growth_percent: 200}", "revenue_growth_percent: 201}"))
     changed = parsed(project, tmp_path)
     assert changed(*BUILD, "--select", "agg_monthly_sales")
-    with pytest.raises(
-        RefusedError, match=r"models have changed .*: dim_customers, dim_products, fact_transactions"
-    ):
+    with pytest.raises(RefusedError, match=r"models have changed .*: dim_customers, dim_dates, dim_products, fact"):
         publish(dsn)
     changes = write(tmp_path / "1.csv", {500: any_record(chance, 500)})
     load_file(dsn("loader"), changes, "run-1", mode="merge", day=2)

@@ -24,14 +24,17 @@ TABLES = {
     "dim_customers": "create table {s}.dim_customers (customer_id bigint not null, value numeric(18, 4) not null,"
     " constraint a_key primary key (customer_id), check (customer_id >= -1))",
     "dim_products": "create table {s}.dim_products (product_id bigint primary key, {extra} name text)",
+    "dim_dates": "create table {s}.dim_dates (date_day date primary key)",
     "fact_transactions": "create table {s}.fact_transactions (transaction_id bigint primary key,"
-    " customer_id bigint not null, product_id bigint not null, value numeric(18, 4))",
+    " customer_id bigint not null, product_id bigint not null, value numeric(18, 4),"
+    " transaction_date date not null default '2024-01-02')",
     "agg_monthly_sales": "create table {s}.agg_monthly_sales"
     " (customer_id bigint primary key, value numeric(18, 4))",
 }
 FILL = (
     "insert into {s}.dim_customers select n, {load} from generate_series(1, 5) as n",
     "insert into {s}.dim_products (product_id, name) select n, 'load {load}' from generate_series(1, 3) as n",
+    "insert into {s}.dim_dates values ('2024-01-02')",
     "insert into {s}.fact_transactions select n, n % 5 + 1, n % 3 + 1, {load} from generate_series(1, {rows}) as n",
     "insert into {s}.agg_monthly_sales select customer_id, sum(value) from {s}.fact_transactions group by 1",
 )
@@ -122,7 +125,7 @@ def test_all_marts_are_published_with_their_load_and_keys(dsn: Dsn) -> None:
     assert query(dsn("transformer"), KEYS) == [
         (f"analytics_sets.fact_transactions_s{n}", f"analytics_sets.{parent}_s{n}")
         for n in (1, 2)
-        for parent in ("dim_customers", "dim_products")
+        for parent in ("dim_customers", "dim_dates", "dim_products")
     ]
 
 
@@ -141,7 +144,8 @@ def test_a_mart_that_was_built_alone_is_published_with_the_others_as_they_were(d
     assert publish(dsn).set_number == 2
     assert query(dsn("reader"), SEEN) == [(50, 1, 1, True, 1)]
     keys = [row for row in query(dsn("transformer"), KEYS) if row[0].endswith("_s2")]
-    assert [parent for _, parent in keys] == ["analytics_sets.dim_customers_s2", "analytics_sets.dim_products_s2"]
+    parents = [f"analytics_sets.dim_{name}_s2" for name in ("customers", "dates", "products")]
+    assert [parent for _, parent in keys] == parents
     checks = query(
         dsn("transformer"),
         "select count(*) from pg_constraint where conrelid = 'analytics_sets.dim_customers_s2'::regclass"
@@ -165,7 +169,9 @@ def test_marts_of_different_models_are_refused(dsn: Dsn) -> None:
     build_and_publish(dsn, 1)
     before = query(dsn("reader"), SEEN)
     build(dsn, 1, rows=7, code="others", only=("fact_transactions", "agg_monthly_sales"))
-    with pytest.raises(RefusedError, match=r"The models have changed since .*: dim_customers, dim_products"):
+    with pytest.raises(
+        RefusedError, match=r"The models have changed since .*: dim_customers, dim_dates, dim_products"
+    ):
         publish(dsn)
     assert query(dsn("reader"), SEEN) == before
     build(dsn, 1, rows=7, code="others")
@@ -174,7 +180,7 @@ def test_marts_of_different_models_are_refused(dsn: Dsn) -> None:
 
 def test_a_mart_older_than_what_it_is_built_from_is_refused(dsn: Dsn) -> None:
     build_and_publish(dsn, 1)
-    build(dsn, 1, only=("dim_customers", "fact_transactions"))
+    build(dsn, 1, only=("dim_customers", "dim_dates", "fact_transactions"))
     with pytest.raises(RefusedError, match="from: agg_monthly_sales is older than fact_transactions"):
         publish(dsn)
     build(dsn, 1, only=("agg_monthly_sales",))
@@ -218,16 +224,16 @@ def test_a_warehouse_of_before_the_table_of_builds_goes_on(dsn: Dsn) -> None:
 def test_a_new_mart_gives_earlier_sets_up_and_one_that_is_gone_goes(dsn: Dsn) -> None:
     for load in (1, 2):
         say_published(dsn, load)
-        build(dsn, load, only=MARTS_HERE[: 2 + load])
+        build(dsn, load, only=MARTS_HERE[: 3 + load])
         with connect(dsn("transformer")) as connection:
-            publish_marts(connection, MARTS, MODELS[: 2 + load])
+            publish_marts(connection, MARTS, MODELS[: 3 + load])
     with connect(dsn("transformer")) as connection:
         assert roll_back_marts(connection, MARTS, 1) is None
     assert query(dsn("reader"), SEEN) == [(100, 2, 1, True, 2)]
     say_published(dsn, 3)
-    build(dsn, 3, only=MARTS_HERE[:3])
+    build(dsn, 3, only=MARTS_HERE[:4])
     with connect(dsn("transformer")) as connection:
-        assert publish_marts(connection, MARTS, MODELS[:3]).set_number == 3
+        assert publish_marts(connection, MARTS, MODELS[:4]).set_number == 3
     assert query(dsn("reader"), "select to_regclass('analytics.agg_monthly_sales')") == [(None,)]
 
 
@@ -299,7 +305,7 @@ def test_a_transaction_that_has_looked_at_no_mart_yet_may_still_look_at_what_it_
 def test_old_sets_go_when_nobody_can_need_them(dsn: Dsn) -> None:
     for load in (1, 2, 3):
         build_and_publish(dsn, load)
-    assert query(dsn("transformer"), PARTITIONS) == [(8,)]
+    assert query(dsn("transformer"), PARTITIONS) == [(10,)]
     left = query(dsn("transformer"), "select set_number, is_dropped from analytics_sets.published_sets order by 1")
     assert left == [(2, False), (3, False)]
 
@@ -312,7 +318,7 @@ def test_a_set_that_is_being_read_stays_and_goes_later(dsn: Dsn) -> None:
         build_and_publish(dsn, 3)
         assert connection.execute(SEEN).fetchone() == (100, 1, 1, True, 1)
     build_and_publish(dsn, 4)
-    assert query(dsn("transformer"), PARTITIONS) == [(8,)]
+    assert query(dsn("transformer"), PARTITIONS) == [(10,)]
 
 
 def test_a_rollback_shows_the_marts_of_a_load_again(dsn: Dsn) -> None:
@@ -388,7 +394,7 @@ def test_killed_while_it_publishes_it_can_go_on(dsn: Dsn, lock: str) -> None:
     assert query(dsn("reader"), SEEN) == [(100, 1, 1, True, 1)]
     assert publish(dsn).load_id == 2
     assert query(dsn("reader"), SEEN) == [(200, 2, 1, True, 2)]
-    assert query(dsn("transformer"), PARTITIONS) == [(8,)]
+    assert query(dsn("transformer"), PARTITIONS) == [(10,)]
 
 
 def test_two_publishers_at_once_publish_once(dsn: Dsn) -> None:
@@ -417,7 +423,7 @@ def test_with_real_dbt_and_a_failing_test(runtime: Runtime, dsn: Dsn, tmp_path: 
     assert alone.returncode == 0, alone.stdout
     assert dbt(runtime, tmp_path / "target", "test").returncode == 0
     assert publish(dsn).changed
-    assert len(query(dsn("transformer"), KEYS)) == 4
+    assert len(query(dsn("transformer"), KEYS)) == 6
     load_file(dsn("loader"), write_csv(tmp_path / "3.csv", range(250)), "run-3", day=3)
     with pytest.raises(RefusedError, match="load 2"):
         publish(dsn)

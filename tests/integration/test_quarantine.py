@@ -30,7 +30,7 @@ from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import held_lease, release_lease
 from customer_pipeline.commands.refused_records import export
 from customer_pipeline.commands.replay import clean_export, find_copies, find_repaired, format_records
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 from integration.loading import HEADER, TABLES, fill, load_file, prepare, publish
 
 Dsn = Callable[[str], str]

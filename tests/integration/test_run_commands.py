@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from audited_load.errors import RefusedError
-from customer_pipeline.cli import _parse
+from command_line import call
 from customer_pipeline.commands import refused_records as quarantine
 from customer_pipeline.commands import replay, run, status
 from customer_pipeline.runtime.installation import Runtime
@@ -61,11 +61,6 @@ def confs(runtime: Runtime, dsn: Dsn, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def conf_source(file: Path) -> str:
     return f"given/{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}/{file.name}"
-
-
-def call(*line: str | Path) -> int:
-    arguments = _parse([str(part) for part in line])
-    return int(arguments.function(arguments))
 
 
 def test_a_repaired_export_is_replayed_by_its_command(

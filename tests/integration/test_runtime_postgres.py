@@ -94,7 +94,6 @@ def test_a_reader_makes_nothing_and_sees_no_table_of_the_loader(dsn: Dsn) -> Non
         for statement in (
             "create schema mine",
             "create table public.mine (a int)",
-            "create temporary table mine (a int)",
             "create table analytics_dbt_staging.mine (a int)",
             "create table analytics.mine (a int)",
             "select * from cleaned_data.raw",

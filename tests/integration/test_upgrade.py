@@ -31,6 +31,7 @@ MIGRATIONS = {
     "cleaned/0003_quarantine.sql": "bfadee4fea879dff",
     "cleaned/0004_erasures.sql": "31227d37de85b9a7",
     "cleaned/0005_published_loads_stay.sql": "b8b7ba1408fb92ed",
+    "cleaned/0006_each_generation_has_its_key.sql": "5ad249f27e0c89d8",
     "operations/0001_shapes_and_test_results.sql": "3c81537025f0a343",
 }
 DATA = """
@@ -67,6 +68,12 @@ SHAPE = """
         and (c.relname, a.attname) <> ('published_load', 'confirmed_for')
     order by 1, 3
 """
+
+KEYS = """
+    select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint
+    where contype = 'p' and conrelid::regclass::text ~ 'cleaned_data.customer_transactions_g' order by 1
+"""
+OLD_KEY, NEW_KEY = "PRIMARY KEY (generation, transaction_id)", "PRIMARY KEY (transaction_id, generation)"
 
 
 def query(dsn: str, statement: str) -> list[tuple[object, ...]]:
@@ -124,6 +131,31 @@ def test_a_warehouse_of_an_earlier_commit_keeps_its_data_and_becomes_a_new_one(
     assert query(reader, rows) == [(1, "1.1000"), (2, "1.1000")]
     load_file(loader, write_csv(tmp_path / "b.csv", range(5)), "run-4", day=10, force=True)
     assert len(query(reader, rows)) == 5
+    names = [f"cleaned_data.customer_transactions_g{number}" for number in (1, 2)]
+    assert query(loader, KEYS) == [(names[0], OLD_KEY), (names[1], NEW_KEY)]
+
+
+def test_generations_keep_their_rows_and_their_index_when_they_get_a_key_of_their_own(dsn: Dsn) -> None:
+    make_warehouse(dsn, COMMITS[0])
+    loader = dsn("loader")
+    index = "select oid, relfilenode from pg_class where relname = 'customer_transactions_g1_pkey'"
+    before = query(loader, index)
+    with psycopg.connect(loader, autocommit=True) as connection:
+        parent = "cleaned_data.customer_transactions_generations"
+        connection.execute(f"create table {parent[:-11]}g2 partition of {parent} for values in (2)")  # type: ignore[call-overload]
+    with psycopg.connect(loader) as reader, psycopg.connect(loader, autocommit=True) as leaving:
+        # Whoever has read it lets it be on its way out for as long as this transaction lasts.
+        reader.execute(f"select from {parent}")  # type: ignore[call-overload]
+        leaving.execute("set statement_timeout = '200ms'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            leaving.execute(f"alter table {parent} detach partition {parent[:-11]}g2 concurrently")  # type: ignore[call-overload]
+    create_all(dsn)
+    attached = "select inhrelid::regclass::text, inhdetachpending from pg_inherits where inhparent = '{}'::regclass"
+    assert query(loader, attached.format(parent)) == [("cleaned_data.customer_transactions_g1", False)]
+    assert query(loader, index) == before
+    assert len(query(dsn("reader"), "select from cleaned_data.customer_transactions")) == 2
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        query(loader, f"insert into {parent} select * from {parent} limit 1 returning 1")  # noqa: S608
 
 
 def test_two_at_once_make_one_warehouse(dsn: Dsn) -> None:
@@ -142,14 +174,14 @@ def test_two_at_once_make_one_warehouse(dsn: Dsn) -> None:
         thread.join()
     assert failed == []
     parts = "select part, count(*)::int, max(number) from cleaned_data.migrations group by 1 order by 1"
-    assert query(dsn("loader"), parts) == [("engine", 5, 5), ("operations", 1, 1)]
+    assert query(dsn("loader"), parts) == [("engine", 6, 6), ("operations", 1, 1)]
 
 
 def test_tables_that_are_newer_than_the_code_are_refused(dsn: Dsn) -> None:
     create_all(dsn)
     query(
         dsn("loader"),
-        "insert into cleaned_data.migrations (part, number, name) values ('engine', 6, 'x') returning 1",
+        "insert into cleaned_data.migrations (part, number, name) values ('engine', 7, 'x') returning 1",
     )
     with connect(dsn("loader")) as connection:
         for function in (lambda: create_tables(connection, TABLES, ()), lambda: is_current(connection, TABLES)):

@@ -167,7 +167,7 @@ def _judge_id(text: str, letter: str) -> Verdict:
 
 def _judge_date(text: str, *, month_first: bool) -> Verdict:
     day = read_date(text, month_first=month_first)
-    return Verdict(accepted=True, value=day) if day else REFUSED
+    return Verdict(accepted=True, value=day) if day and 1900 <= day.year <= 2100 else REFUSED
 
 
 def _judge_name(text: str) -> Verdict:

@@ -18,7 +18,7 @@ RULES = [
     *sorted((ROOT / "src" / "audited_load" / "rules").glob("*.py")),
     ROOT / "airflow" / "dags" / "steps" / "data_cleaners.py",
 ]
-STANDARD = {"__future__", "collections", "dataclasses", "functools", "re"}
+STANDARD = {"__future__", "collections", "dataclasses", "datetime", "functools", "re"}
 LIBRARIES = {"num2words", "text_to_num"}
 ROOMS_OF_THE_OPERATOR = ("customer_pipeline.commands", "customer_pipeline.runtime", "customer_pipeline.cli")
 ROOMS = sorted({path.parent for place in ("src", "airflow") for path in (ROOT / place).rglob("*.py")})

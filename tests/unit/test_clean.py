@@ -16,7 +16,7 @@ from audited_load.clean_report import CleanReport
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.reading import odd_records
-from customer_pipeline.sample import describe
+from customer_pipeline.sample.generator import describe
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"

@@ -20,7 +20,7 @@ from oracle import COLUMNS, NOTHING, Declared, judge_file
 from audited_load.clean_report import CleanReport
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.form import Form
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 # Shrinking a file costs minutes and the differing records are named anyway; a fixed seed keeps a build repeatable.

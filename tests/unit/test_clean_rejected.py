@@ -10,7 +10,7 @@ import pytest
 from cleaning import HEADER, ROW, accepted_texts, clean, read_rows
 
 from audited_load.clean_report import CleanReport
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full width ones count
 HOSTILE = [

@@ -23,7 +23,7 @@ from audited_load.errors import UnavailableError
 from audited_load.reading import compression
 from audited_load.reading.dialect import Dialect
 from audited_load.reading.records import cut_blocks
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 LAYOUT = Layout(CUSTOMER_TRANSACTIONS, Dialect(",", tuple(CUSTOMER_TRANSACTIONS.names), 0), tuple(range(8)))

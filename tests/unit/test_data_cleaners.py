@@ -11,13 +11,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from num2words import num2words
 
 from audited_load.cleaning.values import clean_column
 from audited_load.columns import Column, Refusal, Rule
 from audited_load.errors import RefusedError
 from audited_load.form import Form
 from audited_load.rules.number_rules import digits_below
-from audited_load.rules.number_words import read_number_words
+from audited_load.rules.number_words import _read_groups, _read_whole, read_number_words
 from audited_load.shown import INVISIBLE
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
@@ -139,6 +140,13 @@ def test_a_rule_of_one_name_has_one_form_at_a_time() -> None:
         ("transaction_date", "11 Au\u017f 2023", "not_a_date"),
         ("transaction_date", "31 Feb 2023", "not_in_calendar"),
         ("transaction_date", "20231301", "digits_only"),
+        ("transaction_date", "1900-01-01", date(1900, 1, 1)),
+        ("transaction_date", "31-12-2100", date(2100, 12, 31)),
+        ("transaction_date", "1899-12-31", "out_of_range"),
+        ("transaction_date", "1 Jan 2101 08:30", "out_of_range"),
+        ("transaction_date", "0001-01-01 00:00:00", "out_of_range"),
+        ("transaction_date", "9999-12-31", "out_of_range"),
+        ("transaction_date", "0000-00-00", "not_in_calendar"),
         ("transaction_date", "10111213", "digits_only"),
         ("product_name", "NA", "NA"),
         ("product_name", "", None),
@@ -238,6 +246,20 @@ def test_a_declared_mark_decides_what_comma_and_point_are(
 ) -> None:
     assert clean(name, text, Form(decimal="comma")) == comma
     assert clean(name, text, Form(decimal="point")) == point
+
+
+@given(st.integers(1, 9999), st.integers(0, 13), st.sampled_from([0, 1, 28, 29, 30, 31, 32]))
+def test_a_day_of_the_calendar_is_accepted_or_out_of_range_and_no_other_text_is(
+    year: int, month: int, day: int
+) -> None:
+    found = clean("transaction_date", f"{year:04}-{month:02}-{day:02}")
+    try:
+        expected: object = date(year, month, day)
+    except ValueError:
+        expected = "not_in_calendar"
+    else:
+        expected = expected if 1900 <= year <= 2100 else "out_of_range"
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -342,3 +364,27 @@ def test_what_a_rule_needs_stands_in_every_text_that_it_matches() -> None:
             matching = corpus.filter(corpus.str.contains(rule.pattern))
             assert len(matching)
             assert [text for text in matching if not set(text) & set(rule.needs)] == [], rule.name
+
+
+@pytest.mark.parametrize("number", [1_001, 21_100, 2_005_006, 999_999_999, 1_000_000_011, 7_000_300_000])
+def test_words_are_read_by_groups_as_they_are_read_whole(number: int) -> None:
+    words = num2words(number).replace(",", "").replace("-", " ")
+    assert _read_groups(words.split()) == _read_whole(words) == number
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "five and",
+        "one thousand and",
+        "thousand five",
+        "one thousand two thousand",
+        "two thousand one million",
+        "twelve hundred thousand",
+        "one thousand a hundred",
+        "zero thousand five",
+        "one thousand zero",
+    ],
+)
+def test_words_that_are_not_strictly_groups_are_not_read_by_groups(words: str) -> None:
+    assert _read_groups(words.split()) is None

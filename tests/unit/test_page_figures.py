@@ -4,24 +4,42 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.settings import reader_dsn
 from pipeline_page.download import TABLES, write_csv
+from pipeline_page.render import make_environment, render_view
 from pipeline_page.tabs.quality import read_thresholds
 from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
-from pipeline_page.texts import show_age, show_change, show_number, show_percent, show_quantity, show_share
+from pipeline_page.texts import (
+    NOTHING,
+    YearMonth,
+    show_age,
+    show_change,
+    show_month,
+    show_number,
+    show_percent,
+    show_quantity,
+    show_share,
+)
+from pipeline_page.views import sales_context
 from pipeline_page.warehouse import Kept, PublishedMarts
 
+MODELS = Path(__file__).parents[2] / "dbt" / "models"
 MARTS = PublishedMarts(1, 1, datetime(2025, 1, 1, tzinfo=UTC))
 
 
-def month(text: str, revenue: str) -> Month:
-    return Month(date.fromisoformat(f"{text}-01"), 1, 1, Decimal(revenue), Decimal(0), None)
+def month(text: str, revenue: object) -> Month:
+    known = None if revenue is None else Decimal(str(revenue))
+    return Month(YearMonth.read(text), 1, 0, 1, known, Decimal(0), None)
 
 
 @pytest.mark.parametrize(
@@ -52,11 +70,39 @@ def test_figures_are_written_for_people() -> None:
     assert list(map(show_age, ages)) == ["0 min", "1 h 1 min", "2 d 3 h", "0 min"]
 
 
-def test_growth_is_against_the_month_before_in_the_calendar_only() -> None:
-    months = [month("2024-12", "50"), month("2025-01", "-25"), month("2025-03", "10"), month("2025-04", "0")]
-    months.append(month("2025-05", "7"))
-    growth = [each.growth for each in grow(months)]
-    assert growth == [None, Decimal("-150.00"), None, Decimal("-100.00"), None]
+def test_growth_is_what_the_mart_calls_growth() -> None:
+    unit_tests = yaml.safe_load((MODELS / "aggregates" / "agg_monthly_sales.yml").read_text())["unit_tests"]
+    (example,) = [one for one in unit_tests if one["name"].startswith("growth_is")]
+    customers: dict[int, list[dict[str, Any]]] = {}
+    for row in example["expect"]["rows"]:
+        customers.setdefault(row["customer_id"], []).append(row)
+    assert len(customers) > 1
+    for rows in customers.values():
+        months = grow([month(f"{row['transaction_month']:%Y-%m}", row["revenue"]) for row in rows])
+        assert [each.growth for each in months] == [row["revenue_growth_percent"] for row in rows]
+
+
+def test_what_is_unknown_is_no_zero_on_the_page_and_in_the_download() -> None:
+    months = [replace(month("2025-01", None), without_amount=1, units=None, tax=None)]
+    sales = Sales(MARTS, [], months, [], [Group("Unknown", 1, None)], [], [Product(1, None, None, None, "Unknown")])
+    assert (sales.total.revenue, sales.total.units, sales.total.without_amount) == (None, None, 1)
+    context = sales_context(sales)
+    assert context["month_rows"] == [("Jan 2025", *[NOTHING] * 3, "1", "1", NOTHING)]
+    page = {"root": "", "version": "", "report": False, "docs": False}
+    assert "without 1 transactions of unknown amount" in render_view(make_environment(), "sales", context | page)
+    (row,) = csv.DictReader(io.StringIO(write_csv(sales, "months")))
+    assert (row["transactions_without_amount"], row["units"], row["revenue"], row["tax"]) == ("1", "", "", "")
+    known = replace(sales, months=[*months, month("2025-02", "3")])
+    assert (known.total.revenue, known.total.units, known.total.without_amount) == (Decimal(3), 1, 1)
+
+
+@pytest.mark.parametrize("key", ["0001-01", "9999-12", "10000-01", "294276-12", "-0001-12", "2023-07"])
+def test_a_month_of_any_year_is_written_and_read_again(key: str) -> None:
+    month = YearMonth.read(key)
+    assert month.key == key
+    assert show_month(month).endswith(str(month.year))
+    assert month.before < month
+    assert YearMonth.read("0001-01").before == YearMonth.read("-0001-12"), "there is no year 0"
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "＝1", "'=1"])  # noqa: RUF001

@@ -16,7 +16,7 @@ from audited_load.cleaning.clean_file import clean_file
 from audited_load.progress import PROGRESS_FILE, Cleaned, measured, progress_in_file, read_progress
 from customer_pipeline.commands import run_progress as shown
 from customer_pipeline.commands.run_progress import Display, Step, describe_cleaning
-from customer_pipeline.sample import write_sample
+from customer_pipeline.sample.generator import write_sample
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 CLI = Path(sys.executable).with_name("customer-pipeline")

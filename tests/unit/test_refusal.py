@@ -10,6 +10,7 @@ import pytest
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.warehouse.refusal import as_pipeline_error
 from customer_pipeline import cli
+from customer_pipeline.commands import status
 
 CLASSES = sorted({psycopg.Error, *psycopg.errors._sqlcodes.values()}, key=lambda kind: kind.__name__)
 
@@ -31,7 +32,7 @@ def test_a_command_ends_with_a_message_and_no_traceback(
     def fail(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "print_status", fail)
+    monkeypatch.setattr(status, "print_status", fail)
     monkeypatch.setattr(sys, "argv", ["customer-pipeline", "status"])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -135,12 +135,13 @@ def test_postgres_has_the_settings_of_the_other_runtime() -> None:
     assert told == postgres_server._SETTINGS
 
 
-def test_volumes_are_those_of_the_specification() -> None:
+def test_volumes_are_those_of_the_specification_and_the_contracts() -> None:
     for name in AIRFLOW:
         assert COMPOSE["services"][name]["volumes"] == [
             "./airflow/dags:/opt/airflow/dags",
             "./airflow/logs:/opt/airflow/logs",
             "./airflow/plugins:/opt/airflow/plugins",
+            "./contracts:/opt/contracts:ro",
             "./dbt:/opt/dbt",
             "${PIPELINE_DATA:-./data}:/opt/data",
         ]
@@ -203,9 +204,9 @@ def test_without_an_engine_up_says_what_to_do(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 def test_compose_takes_the_file(tmp_path: Path) -> None:
     shutil.copy(ROOT / "docker-compose.yml", tmp_path)
-    shared = tmp_path / "src" / "customer_pipeline"
+    shared = tmp_path / "src" / "customer_pipeline" / "runtime"
     shared.mkdir(parents=True)
-    shutil.copy(ROOT / "src" / "customer_pipeline" / "airflow.env", shared)
+    shutil.copy(ROOT / "src" / "customer_pipeline" / "runtime" / "airflow.env", shared)
     read(tmp_path, RUNTIME=DOCKER)
     transport = '{"type": "http", "url": "https://lineage.example"}'
     with (tmp_path / ".env").open("a") as file:

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer._click.exceptions import UsageError
 
-from customer_pipeline.cli import _parse
+from command_line import parse
 from customer_pipeline.runtime.environment import process_environment
 from customer_pipeline.runtime.health import _is_healthy
 from customer_pipeline.runtime.installation import (
@@ -125,14 +126,18 @@ def test_the_chosen_port_is_none_that_outgoing_connections_get() -> None:
         ("exec -- airflow dags list --output json", ["airflow", "dags", "list", "--output", "json"]),
         ("dbt run --select x", ["run", "--select", "x"]),
         ("dbt -- --version", ["--version"]),
+        ("dbt --version", ["--version"]),
+        ("dbt run --help", ["run", "--help"]),
+        ("exec env -- true", ["env", "--", "true"]),
         ("psql --role reader -c 1", ["-c", "1"]),
+        ("psql -Atch --role reader -- x", ["-Atch", "x"]),
     ],
 )
 def test_the_arguments_of_another_program_are_handed_on(line: str, handed_on: list[str]) -> None:
-    assert _parse(line.split()).arguments == handed_on
+    context = parse(line.split())
+    assert context.params.get("arguments", context.args) == handed_on
 
 
 def test_a_command_that_is_missing_is_a_usage_error() -> None:
-    with pytest.raises(SystemExit) as error:
-        _parse(["exec"])
-    assert error.value.code == 64
+    with pytest.raises(UsageError, match="Missing"):
+        parse(["exec"])

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from customer_pipeline.sample import describe, write_sample
+from customer_pipeline.sample import generator, true_values
+from customer_pipeline.sample.generator import describe, write_sample
 
 COMMITTED = Path(__file__).parents[2] / "data" / "customer_transactions.csv"
 RECORD = re.compile(rb'(?:"(?:[^"]|"")*"|[^",\n]*)(?:,(?:"(?:[^"]|"")*"|[^",\n]*))*\n')
@@ -157,7 +158,7 @@ def read_all(data):
 
 def sample(rows, seed, dirt=0.025):
     out = BytesIO()
-    truth = write_sample(out, rows, seed, dirt).to_dict()
+    truth = write_sample(out, rows, seed, dirt)
     return out.getvalue(), truth
 
 
@@ -176,6 +177,12 @@ def test_the_truth_is_what_a_plain_reader_finds(rows, seed, dirt):
         "tax": sum(values[7] or 0 for values in accepted.values()),
     }
     assert {name: Decimal(total) for name, total in truth["totals"].items()} == totals
+
+
+def test_the_truth_holds_across_chunks(monkeypatch):
+    for module in (generator, true_values):
+        monkeypatch.setattr(module, "CHUNK_ROWS", 1_500)
+    test_the_truth_is_what_a_plain_reader_finds(3_700, 8, 0.025)
 
 
 def test_describe_tells_the_same_truth_as_writing():

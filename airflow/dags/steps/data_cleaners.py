@@ -15,7 +15,7 @@ from pathlib import Path
 from audited_load.columns import Amount, CalendarDate, Column, Kind, Refusal, Rule, Text, WholeNumber
 from audited_load.contracts.build import Declared, build_feed
 from audited_load.contracts.contract import read_contract
-from audited_load.rules.date_rules import DATE_REFUSALS, DATE_RULES
+from audited_load.rules.date_rules import DATE_REFUSALS, DATE_RULES, outside
 from audited_load.rules.number_rules import (
     BARE_POINT,
     BARE_POINT_AFTER,
@@ -149,12 +149,14 @@ def amount(declared: Declared) -> Column:
 
 
 def day(declared: Declared) -> Column:
-    """Build the column of a day.
+    """Build the column of a day, from one that is declared to another: no rule looks at a clock.
 
     Raises:
         ValueError: It is declared to be something else.
     """
-    read_as(declared, CalendarDate())
+    if not isinstance(declared.kind, CalendarDate):
+        raise ValueError("whose rules read a day")  # noqa: TRY004 - a fault of the contract, and not of its caller
+    read_as(declared, declared.kind)
     return Column(
         declared.name,
         declared.kind,
@@ -162,7 +164,7 @@ def day(declared: Declared) -> Column:
         declared.null_tokens,
         wrappers=wrappers("2023-07-11"),
         rules=DATE_RULES,
-        refusals=(*ODD_CHARACTERS, *DATE_REFUSALS),
+        refusals=(*ODD_CHARACTERS, outside(declared.kind.first, declared.kind.last), *DATE_REFUSALS),
     )
 
 

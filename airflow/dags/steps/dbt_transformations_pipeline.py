@@ -19,6 +19,7 @@ from audited_load.warehouse.connection import connect
 from audited_load.warehouse.readers import end_old_readers
 from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS
 from customer_pipeline.names import DATABASE, MODELS_GROUP
+from customer_pipeline.own_target import leave_own_target
 from customer_pipeline.settings import dbt_project, transformer_dsn
 from customer_pipeline.tasks.assets import published_assets, report_lineage
 from customer_pipeline.tasks.dbt_manifest import TARGET, find_marts, fresh_manifest
@@ -38,6 +39,7 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     Returns:
         The last task.
     """
+    leave_own_target()
     project = dbt_project()
     profile = ProfileConfig(
         profile_name=DATABASE, target_name=TARGET, profiles_yml_filepath=project / "profiles.yml"

@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow.sdk import get_current_context, task
+import psycopg
+from airflow.sdk import Context, get_current_context, task
 
 from audited_load.clean_report import CleanReport
+from audited_load.errors import PipelineError
 from audited_load.loading.batch import Batch, Delivery
 from audited_load.loading.copy import copy_cleaned
 from audited_load.loading.incoming import empty_incoming
@@ -16,7 +18,9 @@ from audited_load.loading.publish import audit_and_publish
 from audited_load.loading.quarantine import remove_expired
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
+from customer_pipeline.tasks.alerts import alert_of_stale_source
 from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
+from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
 from customer_pipeline.tasks.metrics import send_load_figures
 from customer_pipeline.tasks.task_warehouse import code_version, feed_of, leased_connection, make_tables, run_date
 
@@ -86,6 +90,8 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
             send_load_figures(connection, batch.run_id)
+            if not published.changed:
+                _tell_if_stale(parent_group, connection, context)
         if expired:
             log.info("[%s] %s refused records went, after QUARANTINE_DAYS", parent_group, expired)
         word = "Published" if published.changed else "Unchanged:"
@@ -103,3 +109,14 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     truncated: Any = truncate_cleaned_table(created)
     loaded: Any = load_cleaned_csv_to_postgres(truncated)
     return validate_postgres_load(loaded)
+
+
+def _tell_if_stale(parent_group: str, connection: psycopg.Connection, context: Context) -> None:
+    """Alert if there was no new load for too long; what readers see must not fail for it."""
+    try:
+        stale = find_stale_load(connection, read_error_after())
+    except (PipelineError, psycopg.Error):
+        log.warning("[%s] Nobody knows whether the source is stale", parent_group, exc_info=True)
+        return
+    if stale:
+        alert_of_stale_source(stale, context)

@@ -35,7 +35,8 @@
             units_sold,
             unit_price,
             gross_amount,
-            tax_amount
+            tax_amount,
+            is_valid_transaction
         from {{ facts }}
         where (customer_id, transaction_month) in (select * from changed_months)
         union all
@@ -46,7 +47,8 @@
             f.units_sold,
             f.unit_price,
             f.gross_amount,
-            f.tax_amount
+            f.tax_amount,
+            f.is_valid_transaction
         from changed_months
         {{
             look_up(in_set("fact_transactions", set_number), "f", "
@@ -68,11 +70,18 @@
             published.customer_id,
             published.transaction_month,
             published.transactions,
+            published.purchases,
+            published.returns,
+            published.transactions_without_units,
+            published.transactions_without_amount,
+            published.transactions_without_tax,
             published.distinct_products,
             published.units_sold,
             published.revenue,
+            published.valid_revenue,
             published.tax_amount,
-            published.average_price,
+            published.priced_transactions,
+            published.price_total,
             published.minimum_price,
             published.maximum_price
         from neighbours

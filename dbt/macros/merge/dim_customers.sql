@@ -10,7 +10,8 @@
             coalesce(customer_id, -1) as customer_id,
             transaction_id,
             transaction_date,
-            subtotal
+            quantity,
+            gross_amount
         from ({{ changed_transactions() }}) as changed
     ),
 
@@ -23,7 +24,10 @@
             customer_id,
             transaction_date,
             sum(sign) as transactions,
-            coalesce(sum(sign * subtotal), 0) as value
+            coalesce(sum(sign) filter (where quantity > 0), 0) as purchases,
+            coalesce(sum(sign) filter (where quantity < 0), 0) as returns,
+            coalesce(sum(sign) filter (where gross_amount is null), 0) as without_amount,
+            coalesce(sum(sign * gross_amount), 0) as revenue
         from changed
         group by customer_id, transaction_date
     ),
@@ -49,14 +53,16 @@
         select
             customer_id,
             transaction_date,
-            subtotal
+            quantity,
+            gross_amount
         from changed
         where sign = 1 and customer_id in (select customer_id from recounted)
         union all
         select
             f.customer_id,
             f.transaction_date,
-            f.gross_amount as subtotal
+            f.units_sold as quantity,
+            f.gross_amount
         from recounted
         inner join {{ in_set("fact_transactions", set_number) }} as f on recounted.customer_id = f.customer_id
         left join changed on f.transaction_id = changed.transaction_id and changed.sign = -1
@@ -67,7 +73,10 @@
         select
             customer_id,
             sum(transactions) as transactions,
-            sum(value) as value,
+            sum(purchases) as purchases,
+            sum(returns) as returns,
+            sum(without_amount) as without_amount,
+            sum(revenue) as revenue,
             min(transaction_date) filter (where transactions > 0) as first_date,
             max(transaction_date) filter (where transactions > 0) as last_date
         from days
@@ -79,7 +88,10 @@
         select
             published.customer_id,
             (published.lifetime_transactions + adjustments.transactions)::bigint as lifetime_transactions,
-            (published.lifetime_value + adjustments.value)::numeric(38, 4) as lifetime_value,
+            (published.purchases + adjustments.purchases)::bigint as purchases,
+            (published.returns + adjustments.returns)::bigint as returns,
+            (published.transactions_without_amount + adjustments.without_amount)::bigint as transactions_without_amount,
+            coalesce(published.lifetime_revenue, 0) + adjustments.revenue as known_revenue,
             least(published.first_transaction_date, adjustments.first_date) as first_transaction_date,
             greatest(published.last_transaction_date, adjustments.last_date) as last_transaction_date,
             published.silver_since,
@@ -100,6 +112,8 @@
         union all
         select * from adjusted
     ),
+
+    {{ cte(statement, "valued") }},
 
     {{ cte(statement, "final") }}
 

@@ -77,39 +77,67 @@
         group by prices.product_id
     ),
 
+    days as (
+        select
+            product_id,
+            transaction_date,
+            sum(sign) as transactions,
+            bool_or(sign = 1) as is_there
+        from others
+        group by product_id, transaction_date
+    ),
+
+    date_ranges as (
+        select
+            days.product_id,
+            min(days.transaction_date) filter (where days.is_there) as earliest,
+            max(days.transaction_date) filter (where days.is_there) as latest,
+            bool_or(days.transactions < 0 and days.transaction_date = published.first_transaction_date) as lost_first,
+            bool_or(days.transactions < 0 and days.transaction_date = published.last_transaction_date) as lost_last
+        from days
+        inner join published on days.product_id = published.product_id
+        group by days.product_id
+    ),
+
     adjustments as (
         select
             product_id,
             sum(sign) as transactions,
+            coalesce(sum(sign) filter (where quantity > 0), 0) as purchases,
+            coalesce(sum(sign) filter (where quantity < 0), 0) as returns,
+            coalesce(sum(sign) filter (where quantity is null), 0) as without_units,
+            coalesce(sum(sign) filter (where gross_amount is null), 0) as without_amount,
             coalesce(sum(sign * quantity), 0) as units,
-            coalesce(sum(sign * subtotal), 0) as revenue,
+            coalesce(sum(sign * gross_amount), 0) as revenue,
             coalesce(sum(sign) filter (where price is not null), 0) as priced,
             coalesce(sum(sign * price), 0) as prices
         from others
         group by product_id
     ),
 
+    -- In the order of `counted`.
     adjusted as (
         select
             published.product_id,
-            coalesce(renamed.product_name, published.product_name) as product_name,
-            coalesce(renamed.transaction_date, published.named_on) as named_on,
-            coalesce(renamed.transaction_id, published.named_by) as named_by,
             (published.times_sold + adjustments.transactions)::bigint as times_sold,
-            (published.units_sold + adjustments.units)::bigint as units_sold,
-            (published.revenue + adjustments.revenue)::numeric(38, 4) as revenue,
+            (published.purchases + adjustments.purchases)::bigint as purchases,
+            (published.returns + adjustments.returns)::bigint as returns,
+            (published.transactions_without_units + adjustments.without_units)::bigint as transactions_without_units,
+            (published.transactions_without_amount + adjustments.without_amount)::bigint as transactions_without_amount,
+            (coalesce(published.units_sold, 0) + adjustments.units)::bigint as known_units,
+            coalesce(published.revenue, 0) + adjustments.revenue as known_revenue,
             (published.priced_transactions + adjustments.priced)::bigint as priced_transactions,
             (published.price_total + adjustments.prices)::numeric(38, 4) as price_total,
-            least(
-                price_ranges.lowest,
-                case when price_ranges.lost_minimum then {{ price_that_stays("asc", set_number) }} else published.minimum_price end
-            ) as minimum_price,
-            greatest(
-                price_ranges.highest,
-                case when price_ranges.lost_maximum then {{ price_that_stays("desc", set_number) }} else published.maximum_price end
-            ) as maximum_price
+            {{ outermost("least", "price_ranges.lowest", "price_ranges.lost_minimum", "minimum_price", "unit_price", set_number) }},
+            {{ outermost("greatest", "price_ranges.highest", "price_ranges.lost_maximum", "maximum_price", "unit_price", set_number) }},
+            {{ outermost("least", "date_ranges.earliest", "date_ranges.lost_first", "first_transaction_date", "transaction_date", set_number) }},
+            {{ outermost("greatest", "date_ranges.latest", "date_ranges.lost_last", "last_transaction_date", "transaction_date", set_number) }},
+            coalesce(renamed.product_name, published.product_name) as product_name,
+            coalesce(renamed.transaction_date, published.named_on) as named_on,
+            coalesce(renamed.transaction_id, published.named_by) as named_by
         from adjustments
         inner join published on adjustments.product_id = published.product_id
+        inner join date_ranges on adjustments.product_id = date_ranges.product_id
         left join price_ranges on adjustments.product_id = price_ranges.product_id
         left join renamed on adjustments.product_id = renamed.product_id
         -- One whose transactions all went to other products is gone.
@@ -128,7 +156,7 @@
         select * from adjusted
     ),
 
-    {{ cte(statement, "averaged") }},
+    {{ cte(statement, "measured") }},
 
     {{ cte(statement, "final") }}
 
@@ -137,19 +165,28 @@
 
 {% macro keys_dim_products() %}product_id{% endmacro %}
 
-{% macro price_that_stays(order, set_number) %}
-    {#- Of a product's transactions that the merge left alone, the first price in that order; by the fact's index. -#}
-    (
-        select f.unit_price
-        from {{ in_set("fact_transactions", set_number) }} as f
-        where
-            f.product_id = published.product_id
-            and f.unit_price is not null
-            and not exists (
-                select 1 from {{ source("cleaned_data", "customer_transactions_changed") }} as c
-                where c.sign = -1 and c.transaction_id = f.transaction_id
+{% macro outermost(which, changed, is_lost, name, column, set_number) %}
+    {#-
+        The lowest or highest value of a product: of what the merge brings and what was published; if that may have gone,
+        of the product's transactions that the merge left alone, by the fact's index.
+    -#}
+    {{ which }}(
+        {{ changed }},
+        case
+            when not coalesce({{ is_lost }}, false) then published.{{ name }}
+            else (
+                select f.{{ column }}
+                from {{ in_set("fact_transactions", set_number) }} as f
+                where
+                    f.product_id = published.product_id
+                    and f.{{ column }} is not null
+                    and not exists (
+                        select 1 from {{ source("cleaned_data", "customer_transactions_changed") }} as c
+                        where c.sign = -1 and c.transaction_id = f.transaction_id
+                    )
+                order by f.{{ column }} {{ "asc" if which == "least" else "desc" }}
+                limit 1
             )
-        order by f.unit_price {{ order }}
-        limit 1
-    )
-{% endmacro %}
+        end
+    ) as {{ name }}
+{%- endmacro %}

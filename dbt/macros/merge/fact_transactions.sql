@@ -36,6 +36,7 @@
             f.unit_price,
             f.gross_amount,
             f.tax_amount,
+            f.total_amount,
             f.net_amount,
             f.is_valid_transaction,
             f.load_id

@@ -4,7 +4,8 @@ transactions as (
     select
         coalesce(customer_id, -1) as customer_id,
         transaction_date,
-        subtotal
+        quantity,
+        gross_amount
     from {{ ref("stg_customer_transactions") }}
 ),
 
@@ -12,7 +13,10 @@ counted as (
     select
         customer_id,
         count(*) as lifetime_transactions,
-        coalesce(sum(subtotal), 0)::numeric(38, 4) as lifetime_value,
+        count(*) filter (where quantity > 0) as purchases,
+        count(*) filter (where quantity < 0) as returns,
+        count(*) filter (where gross_amount is null) as transactions_without_amount,
+        coalesce(sum(gross_amount), 0) as known_revenue,
         min(transaction_date) as first_transaction_date,
         max(transaction_date) as last_transaction_date,
         -- By day, so that it doesn't matter which transaction of a day came first.
@@ -27,7 +31,10 @@ nobody as (
     select
         -1::bigint as customer_id,
         0::bigint as lifetime_transactions,
-        0::numeric(38, 4) as lifetime_value,
+        0::bigint as purchases,
+        0::bigint as returns,
+        0::bigint as transactions_without_amount,
+        0::numeric as known_revenue,
         null::date as first_transaction_date,
         null::date as last_transaction_date,
         null::date as silver_since,
@@ -43,11 +50,23 @@ customers as (
     where counted.customer_id is null
 ),
 
+valued as (
+    select
+        *,
+        ({{
+            unless_all_unknown("known_revenue", "lifetime_transactions", "transactions_without_amount")
+        }})::numeric(38, 4) as lifetime_revenue
+    from customers
+),
+
 final as (
     select
         customer_id,
         lifetime_transactions,
-        lifetime_value,
+        purchases,
+        returns,
+        transactions_without_amount,
+        lifetime_revenue,
         first_transaction_date,
         last_transaction_date,
         case when customer_id <> -1 then silver_since end as silver_since,
@@ -59,12 +78,12 @@ final as (
             else 'Bronze'
         end as customer_tier,
         case
-            when customer_id = -1 then 'Unknown'
-            when lifetime_value > 10000 then 'High'
-            when lifetime_value > 5000 then 'Medium'
+            when customer_id = -1 or lifetime_revenue is null then 'Unknown'
+            when lifetime_revenue > 10000 then 'High'
+            when lifetime_revenue > 5000 then 'Medium'
             else 'Low'
         end as value_segment
-    from customers
+    from valued
 )
 
 select * from final

@@ -20,29 +20,28 @@ per_product as (
     select
         product_id,
         count(*) as times_sold,
-        coalesce(sum(quantity), 0)::bigint as units_sold,
-        coalesce(sum(subtotal), 0)::numeric(38, 4) as revenue,
+        count(*) filter (where quantity > 0) as purchases,
+        count(*) filter (where quantity < 0) as returns,
+        count(*) filter (where quantity is null) as transactions_without_units,
+        count(*) filter (where gross_amount is null) as transactions_without_amount,
+        coalesce(sum(quantity), 0) as known_units,
+        coalesce(sum(gross_amount), 0) as known_revenue,
         count(price) as priced_transactions,
         coalesce(sum(price), 0)::numeric(38, 4) as price_total,
         min(price)::numeric(18, 4) as minimum_price,
-        max(price)::numeric(18, 4) as maximum_price
+        max(price)::numeric(18, 4) as maximum_price,
+        min(transaction_date) as first_transaction_date,
+        max(transaction_date) as last_transaction_date
     from transactions
     group by product_id
 ),
 
 counted as (
     select
-        per_product.product_id,
+        per_product.*,
         latest_names.product_name,
         latest_names.named_on,
-        latest_names.named_by,
-        per_product.times_sold,
-        per_product.units_sold,
-        per_product.revenue,
-        per_product.priced_transactions,
-        per_product.price_total,
-        per_product.minimum_price,
-        per_product.maximum_price
+        latest_names.named_by
     from per_product
     left join latest_names on per_product.product_id = latest_names.product_id
 ),
@@ -51,16 +50,22 @@ counted as (
 nothing as (
     select
         -1::bigint as product_id,
-        null::text as product_name,
-        null::date as named_on,
-        null::bigint as named_by,
         0::bigint as times_sold,
-        0::bigint as units_sold,
-        0::numeric(38, 4) as revenue,
+        0::bigint as purchases,
+        0::bigint as returns,
+        0::bigint as transactions_without_units,
+        0::bigint as transactions_without_amount,
+        0::bigint as known_units,
+        0::numeric as known_revenue,
         0::bigint as priced_transactions,
         0::numeric(38, 4) as price_total,
         null::numeric(18, 4) as minimum_price,
-        null::numeric(18, 4) as maximum_price
+        null::numeric(18, 4) as maximum_price,
+        null::date as first_transaction_date,
+        null::date as last_transaction_date,
+        null::text as product_name,
+        null::date as named_on,
+        null::bigint as named_by
 ),
 
 products as (
@@ -69,10 +74,14 @@ products as (
     select * from nothing
 ),
 
-averaged as (
+measured as (
     select
         *,
-        round(price_total / nullif(priced_transactions, 0), 4)::numeric(18, 4) as average_price
+        ({{ unless_all_unknown("known_units", "times_sold", "transactions_without_units") }})::bigint as units_sold,
+        ({{
+            unless_all_unknown("known_revenue", "times_sold", "transactions_without_amount")
+        }})::numeric(38, 4) as revenue,
+        {{ average_of("price_total", "priced_transactions") }}::numeric(18, 4) as average_price
     from products
 ),
 
@@ -83,6 +92,10 @@ final as (
         named_on,
         named_by,
         times_sold,
+        purchases,
+        returns,
+        transactions_without_units,
+        transactions_without_amount,
         units_sold,
         revenue,
         priced_transactions,
@@ -90,6 +103,8 @@ final as (
         average_price,
         minimum_price,
         maximum_price,
+        first_transaction_date,
+        last_transaction_date,
         case
             when average_price > 1000 then 'Premium'
             when average_price > 100 then 'Mid-Range'
@@ -97,12 +112,12 @@ final as (
             else 'Unknown'
         end as price_tier,
         case
-            when product_id = -1 then 'Unknown'
+            when product_id = -1 or revenue is null then 'Unknown'
             when revenue > 50000 then 'Top'
             when revenue > 10000 then 'Good'
             else 'Regular'
         end as revenue_segment
-    from averaged
+    from measured
 )
 
 select * from final

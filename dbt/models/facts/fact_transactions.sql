@@ -26,9 +26,10 @@ lines as (
         month_number,
         quantity as units_sold,
         price as unit_price,
-        subtotal as gross_amount,
+        gross_amount,
         tax as tax_amount,
-        (subtotal - tax)::numeric(28, 4) as net_amount,
+        total_amount,
+        net_amount,
         is_valid_transaction,
         load_id
     from transactions
@@ -48,6 +49,7 @@ final as (
         lines.unit_price,
         lines.gross_amount,
         lines.tax_amount,
+        lines.total_amount,
         lines.net_amount,
         lines.is_valid_transaction,
         case

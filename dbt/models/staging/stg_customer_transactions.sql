@@ -3,7 +3,8 @@
 with
 
 transactions as (
-    select * from {{ source("cleaned_data", "customer_transactions") }}
+    -- Rendered by itself, or `--empty` would leave a view without rows for builds that come after.
+    select * from {{ source("cleaned_data", "customer_transactions").render() }}
 ),
 
 final as (

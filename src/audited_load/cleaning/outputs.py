@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from audited_load.errors import RefusedError
 
@@ -56,12 +58,12 @@ def refuse_existing(outputs: Sequence[Path], *, force: bool) -> list[Path]:
     return there
 
 
-def write_whole(path: Path, content: bytes, *, force: bool, mode: int = 0o600) -> None:
-    """Write a file whole or not at all; nothing else of it stays on the disk.
+@contextmanager
+def opened_whole(path: Path, *, force: bool, mode: int = 0o600) -> Iterator[IO[bytes]]:
+    """Open a file that appears under its name when it is whole, or not at all.
 
     Args:
         path: The file.
-        content: What is to be in it.
         force: Another one of that name may be replaced.
         mode: Who may read it.
 
@@ -72,7 +74,8 @@ def write_whole(path: Path, content: bytes, *, force: bool, mode: int = 0o600) -
     with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=".") as folder:
         fresh = Path(folder) / path.name
         fresh.touch(mode=0o600)
-        fresh.write_bytes(content)
+        with fresh.open("wb") as out:
+            yield out
         fresh.chmod(mode)
         if not force:
             try:
@@ -82,6 +85,12 @@ def write_whole(path: Path, content: bytes, *, force: bool, mode: int = 0o600) -
             else:
                 return
         fresh.replace(path)
+
+
+def write_whole(path: Path, content: bytes, *, force: bool, mode: int = 0o600) -> None:
+    """Write a file as `opened_whole` does, all of its content at once."""
+    with opened_whole(path, force=force, mode=mode) as out:
+        out.write(content)
 
 
 def _is_same(path: Path, output: Path) -> bool:

@@ -243,9 +243,9 @@ def _cast(texts: pl.Series, column: Column, mark: str = ".") -> pl.Series:
             exact = texts.zip_with(texts.str.contains(canonical), pl.Series([None], dtype=pl.String))
             pointed = exact if mark == "." else exact.str.replace(mark, ".", literal=True)
             return pointed.cast(pl.Decimal(precision, scale), strict=False)
-        case CalendarDate():
+        case CalendarDate(first, last):
             date = texts.str.to_date("%Y-%m-%d", strict=False)
-            good = (date.dt.to_string("%Y-%m-%d") == texts) & (date.dt.year() >= 1)
+            good = (date.dt.to_string("%Y-%m-%d") == texts) & date.is_between(first, last)
             return date.zip_with(good, blank)
         case Text(maximum):
             wrapped = [rule.pattern for rule in column.wrappers]

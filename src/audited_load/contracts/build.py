@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, TypeAlias
 
 from audited_load.columns import Amount, CalendarDate, Column, ControlTotal, Feed, Kind, Text, WholeNumber
@@ -13,6 +14,7 @@ from audited_load.contracts.shapes import Reading, nearest
 
 _INTEGERS = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
 _NUMERIC = re.compile(r"numeric\(([0-9]+), ?([0-9]+)\)")
+_LONGEST = 255
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -54,7 +56,7 @@ def build_feed(contract: Contract, rules: Mapping[str, Rules]) -> Feed:
     """
     reading, table = contract.reading, contract.table
     given = table.get("customProperties", {})
-    columns = []
+    columns: list[Column] = []
     for number, declared in enumerate(table["properties"]):
         path = f"schema[0].properties[{number}]"
         column = _build_column(declared, path, rules, given.get("nullTokens", []), reading)
@@ -83,11 +85,13 @@ def _build_column(
     custom, key = declared["customProperties"], declared.get("primaryKey", False)
     sort, kind = custom.get("rules"), _kind_of(declared, path, reading)
     if not _NAME.fullmatch(declared["name"]):
-        return reading.fault(f"{path}.name", "must be a name of lower-case letters, digits and _")
+        reading.fault(f"{path}.name", "must be a name of lower-case letters, digits and _")
+        return None
     if key and not declared.get("required"):
         reading.fault(f"{path}.primaryKey", "needs `required: true`")
     if sort not in rules:
-        return reading.fault(f"{path}.customProperties.rules", f"is {sort!r}: {nearest(sort or '', rules)}")
+        reading.fault(f"{path}.customProperties.rules", f"is {sort!r}: {nearest(sort or '', rules)}")
+        return None
     tokens = custom.get("nullTokens", null_tokens)
     if kind is None:
         return None
@@ -102,33 +106,39 @@ def _build_column(
             )
         )
     except ValueError as error:
-        return reading.fault(f"{path}.customProperties.rules", f"is {sort!r}, {error}")
+        reading.fault(f"{path}.customProperties.rules", f"is {sort!r}, {error}")
+        return None
 
 
 def _kind_of(declared: Mapping[str, Any], path: str, reading: Reading) -> Kind | None:
     """Give the type of a column: the logical and the physical type must agree, and so must the options."""
-    physical, options = declared["physicalType"], declared.get("logicalTypeOptions", {})
-    numeric = _NUMERIC.fullmatch(physical)
-    kind: Kind | None = None
-    allowed: set[str] = set()
-    match declared["logicalType"]:
-        case "integer" if physical in _INTEGERS:
-            minimum, maximum = _INTEGERS[physical]
-            low, high = options.get("minimum", minimum), options.get("maximum", maximum)
-            kind, allowed = WholeNumber(low, high), {"minimum", "maximum"}
-            if not minimum <= low <= high <= maximum:
-                reading.fault(f"{path}.logicalTypeOptions", f"must be from {minimum} to {maximum}")
-        case "number" if numeric:
-            kind = Amount(int(numeric[1]), int(numeric[2]))
-        case "date" if physical == "date":
-            kind = CalendarDate()
-        case "string" if physical == "text":
-            kind, allowed = Text(options.get("maxLength", 255)), {"maxLength"}
-        case logical:
-            reading.fault(f"{path}.physicalType", f"can't be {physical!r} for the logicalType {logical!r}")
-    for name in sorted(set(options) - allowed if kind else ()):
-        reading.fault(f"{path}.logicalTypeOptions.{name}", f"isn't supported for {declared['logicalType']!r}")
-    return kind
+    logical, physical = declared["logicalType"], declared["physicalType"]
+    options, numeric = declared.get("logicalTypeOptions", {}), _NUMERIC.fullmatch(physical)
+    bounds: dict[str, Any] = {"integer": _INTEGERS.get(physical), "date": (str(date.min), str(date.max))}
+    allowed = {"integer": ["minimum", "maximum"], "date": ["minimum", "maximum"], "string": ["maxLength"]}
+    for name in options:
+        if name not in allowed.get(logical, []):
+            reading.fault(f"{path}.logicalTypeOptions.{name}", f"isn't supported for {logical!r}")
+    fits = {"integer": physical in _INTEGERS, "number": bool(numeric), "date": physical == "date"}
+    if not fits.get(logical, physical == "text"):
+        reading.fault(f"{path}.physicalType", f"can't be {physical!r} for the logicalType {logical!r}")
+        return None
+    low, high = bounds.get(logical) or (None, None)
+    first, last = options.get("minimum", low), options.get("maximum", high)
+    try:
+        match logical:
+            case "integer" if low <= first <= last <= high:
+                return WholeNumber(first, last)
+            case "date" if date.fromisoformat(first) <= date.fromisoformat(last):
+                return CalendarDate(date.fromisoformat(first), date.fromisoformat(last))
+            case "number" if numeric and int(numeric[2]) <= int(numeric[1]):
+                return Amount(int(numeric[1]), int(numeric[2]))
+            case "string" if options.get("maxLength", _LONGEST) > 0:
+                return Text(options.get("maxLength", _LONGEST))
+    except (TypeError, ValueError):
+        pass
+    reading.fault(f"{path}.logicalTypeOptions", f"can't hold for {physical!r}")
+    return None
 
 
 def _check_totals(totals: list[ControlTotal], columns: list[Column], reading: Reading) -> None:

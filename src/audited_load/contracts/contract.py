@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from audited_load.columns import ContractName
 from audited_load.command import command
@@ -24,10 +24,11 @@ MAX_BYTES = 2**20
 SHOWN_FAULTS = 10
 VERSIONS = ("v3.1.0", "v3.2.0")
 
+_BOUND = Scalar((int, str))
 _TEXT, _TEXTS = Scalar(str), Items(Scalar(str))
 _SLA = Fields({"property": Scalar(str, ("frequency", "latency")), "value": Scalar(int), "unit": Scalar(str),
                "element": _TEXT, "description": Free()}, ("property", "value", "unit"))  # fmt: skip
-_OPTIONS = Fields({"minimum": Scalar(int), "maximum": Scalar(int), "maxLength": Scalar(int)})
+_OPTIONS = Fields({"minimum": _BOUND, "maximum": _BOUND, "maxLength": Scalar(int)})
 _PROPERTY = Fields(
     {
         "name": _TEXT,

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from audited_load.shown import show_text
 
 SHOWN_WORDS = 12
-_TYPES = {str: "text", int: "a whole number", bool: "true or false"}
+_LIKE = 0.5
+_TYPES: dict[type, str] = {str: "text", int: "a whole number", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Free:
 
 @dataclass(frozen=True)
 class Scalar:
-    """One value: of a type, and one of some words if there are any."""
+    """One value: of a type, or of one of some; and one of some words if there are any."""
 
-    kind: type[str] | type[int] | type[bool]
+    kind: type[str] | type[int] | type[bool] | tuple[type, ...]
     words: tuple[Any, ...] = ()
 
 
@@ -75,7 +76,7 @@ class Reading:
 
 def nearest(word: str, words: Collection[str]) -> str:
     """Say which of the known words was meant, or which there are."""
-    fits = get_close_matches(word.lower(), {known.lower(): known for known in words}, 1)
+    fits = get_close_matches(word.lower(), {known.lower(): known for known in words}, 1, _LIKE)
     if fits:
         return f"did you mean {next(known for known in words if known.lower() == fits[0])!r}?"
     shown = ", ".join(sorted(words)[:SHOWN_WORDS])
@@ -102,7 +103,8 @@ def read_node(node: yaml.Node, shape: Shape, path: str, reading: Reading) -> Any
             return _read_scalar(node, shape, path, reading)
         case Items(of):
             if not isinstance(node, yaml.SequenceNode):
-                return reading.fault(path, "must be a list")
+                reading.fault(path, "must be a list")
+                return None
             return [read_node(item, of, f"{path}[{number}]", reading) for number, item in enumerate(node.value)]
         case Fields(of, required):
             return _read_fields(node, of, required, path, reading)
@@ -112,11 +114,14 @@ def read_node(node: yaml.Node, shape: Shape, path: str, reading: Reading) -> Any
 
 def _read_scalar(node: yaml.Node, shape: Scalar, path: str, reading: Reading) -> Any:  # noqa: ANN401 - what a file holds
     value = yaml.SafeLoader("").construct_object(node) if isinstance(node, yaml.ScalarNode) else None
-    if type(value) is not shape.kind:
-        return reading.fault(path, f"must be {_TYPES[shape.kind]}")
+    kinds = shape.kind if isinstance(shape.kind, tuple) else (shape.kind,)
+    if type(value) not in kinds:
+        reading.fault(path, f"must be {' or '.join(_TYPES[kind] for kind in kinds)}")
+        return None
     if shape.words and value not in shape.words:
         known = [str(word) for word in shape.words]
-        return reading.fault(path, f"can't be {show_text(str(value))!r}: {nearest(str(value), known)}")
+        reading.fault(path, f"can't be {show_text(str(value))!r}: {nearest(str(value), known)}")
+        return None
     return value
 
 
@@ -124,7 +129,8 @@ def _read_fields(
     node: yaml.Node, of: Mapping[str, Shape], required: tuple[str, ...], path: str, reading: Reading
 ) -> Any:  # noqa: ANN401 - what a file holds
     if not isinstance(node, yaml.MappingNode):
-        return reading.fault(path, "must be a mapping of names to values")
+        reading.fault(path, "must be a mapping of names to values")
+        return None
     found: dict[str, Any] = {}
     for key, value in node.value:
         name = str(key.value)

@@ -123,7 +123,7 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch,
         rows, totals = _audit_files(connection, tables, batch)
         rows -= _give_way(connection, tables, batch, totals)
         name = f"{tables.feed.name}_g{batch.generation}_l{batch.load_ids[-1]}_key"
-        statement = "alter table {incoming} add constraint {name} primary key (generation, {key})"
+        statement = "alter table {incoming} add constraint {name} primary key ({key}, generation)"
         connection.execute(tables.fill(statement, name=sql.Identifier(name)))
         _enter_whole(connection, tables, batch, rows, totals)
     return rows

@@ -41,8 +41,9 @@ _OLD_READERS = """
 def count_in_marts(
     connection: psycopg.Connection, marts: Marts, subject: str, ids: Collection[int]
 ) -> dict[str, int]:
-    """Count the rows of marts, kept sets and history that hold an id, by table."""
-    return count_holders(connection, [marts.staging, marts.sets, marts.views, marts.history], subject, ids)
+    """Count the rows of marts, kept sets and history that hold an id, by table; also of those never published."""
+    schemas = [marts.staging, marts.sets, marts.views, marts.history, *marts.beside]
+    return count_holders(connection, schemas, subject, ids)
 
 
 def make_marts_unfit(connection: psycopg.Connection, marts: Marts, subject: str, ids: Collection[int]) -> None:
@@ -71,6 +72,9 @@ def erase_from_marts(
     Returns:
         The set before which all hold the person, for `drop_given_up`; None if no mart held the person.
     """
+    for name in find_holders(connection, marts.beside, subject, ids):
+        # Built again by whoever built it; a foreign key or a view of theirs goes with it.
+        connection.execute(sql.SQL("drop table if exists {} cascade").format(sql.Identifier(*name)))
     holders = find_holders(connection, [marts.staging, marts.sets, marts.views], subject, ids)
     if not holders:
         return None

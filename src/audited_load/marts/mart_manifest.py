@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,17 @@ class Mart:
         name: Of the table.
         parents: Marts that it is built from, directly or through models that are no marts.
         foreign_keys: What the constraints of its model say.
+        primary_key: The columns by which rows are told apart, as they say, too.
+        description: What its .yml says of it.
+        columns: What its .yml says of each column, in order.
     """
 
     name: str
     parents: frozenset[str] = frozenset()
     foreign_keys: tuple[ForeignKey, ...] = ()
+    primary_key: tuple[str, ...] = field(default=(), compare=False)
+    description: str = field(default="", compare=False)
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 def read_marts(manifest: Path) -> tuple[Mart, ...]:
@@ -51,7 +58,14 @@ def read_marts(manifest: Path) -> tuple[Mart, ...]:
     models = _models(manifest)
     names = {node["name"]: _name(node) for node in models.values() if _is_mart(node)}
     marts = {
-        _name(node): Mart(_name(node), _parents(models, node), _foreign_keys(node, names))
+        _name(node): Mart(
+            _name(node),
+            _parents(models, node),
+            _foreign_keys(node, names),
+            tuple(column for columns, _ in _constraints(node, "primary_key") for column in columns),
+            (node.get("description") or "").strip(),
+            {name: (column.get("description") or "").strip() for name, column in node["columns"].items()},
+        )
         for node in sorted(models.values(), key=_name)
         if _is_mart(node)
     }
@@ -103,10 +117,15 @@ def _parents(models: dict[str, Any], node: dict[str, Any]) -> frozenset[str]:
 
 
 def _foreign_keys(node: dict[str, Any], names: dict[str, str]) -> tuple[ForeignKey, ...]:
-    """Read the foreign keys of a model, whether they stand beside its columns or below the model."""
+    found = _constraints(node, "foreign_key")
+    return tuple(_foreign_key(node, columns, one, names) for columns, one in found)
+
+
+def _constraints(node: dict[str, Any], kind: str) -> list[tuple[list[str], dict[str, Any]]]:
+    """Read the constraints of a kind, whether they stand beside a model's columns or below the model."""
     found = [([column["name"]], one) for column in node["columns"].values() for one in column["constraints"]]
-    found += [(one["columns"], one) for one in node["constraints"]]
-    return tuple(_foreign_key(node, columns, one, names) for columns, one in found if one["type"] == "foreign_key")
+    found += [(one.get("columns") or [], one) for one in node["constraints"]]
+    return [(columns, one) for columns, one in found if one["type"] == kind]
 
 
 def _foreign_key(

@@ -25,6 +25,7 @@ from psycopg import sql
 
 from audited_load.marts.mart_builds import Staged, find_builds, find_loaded, require_one_build
 from audited_load.marts.mart_changes import apply_changes, forget_changes, undo_changes
+from audited_load.marts.mart_comments import comment_views
 from audited_load.marts.mart_manifest import Mart
 from audited_load.marts.mart_tables import (
     Marts,
@@ -152,6 +153,7 @@ def publish_marts(connection: psycopg.Connection, marts: Marts, models: Sequence
             for statement in _MAKE:
                 connection.execute(marts.fill(statement))
         published = _find_unrecorded(connection, marts, models) or _publish(connection, marts, models)
+        comment_views(connection, marts, models)
         drop_expired_sets(connection, marts)
     return published
 

@@ -41,6 +41,12 @@ _IN_SET = """
     where parent.relnamespace = {sets_name}::regnamespace and parent.relkind = 'p' and part.relkind = 'r'
     order by 1
 """
+_KEPT_CHANGES = """
+    select relname from pg_class
+    where relnamespace = {sets_name}::regnamespace and relkind = 'r'
+        and relname ~ '_s[0-9]+_(before|inserted)$'
+        and regexp_replace(relname, '_s[0-9]+_(before|inserted)$', '') = {name}
+"""
 _TIES = """
     select child.relname, parent.relname from pg_constraint as k
     inner join pg_class as child on k.conrelid = child.oid
@@ -111,6 +117,7 @@ class Marts:
         views: Schema that readers see.
         source: Relation with one row, whose `load_id` is the load that is published now.
         history: Schema of what readers saw before.
+        beside: Schemas in which marts are built that are never published.
     """
 
     staging: str
@@ -118,6 +125,7 @@ class Marts:
     views: str
     source: str
     history: str
+    beside: tuple[str, ...] = ()
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
         """Compose a statement; `{staging}`, `{sets}` and `{views}` stand for the schemas."""
@@ -180,7 +188,7 @@ def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
     if found != wanted:
         if found is not None:
             log.info("%s has other columns than before: its earlier sets are dropped", mart)
-            connection.execute(marts.fill("drop table {sets}.{mart} cascade", **parts))
+            _drop(connection, marts, mart)
         connection.execute(marts.fill("update {sets}.published_sets set is_dropped = true"))
         connection.execute(marts.fill(_MAKE_PARENT, **parts))
         connection.execute(marts.fill(_SHOW_TO_READERS, columns=_listed(columns), **parts))
@@ -193,8 +201,17 @@ def drop_removed(connection: psycopg.Connection, marts: Marts, names: Sequence[s
     for (mart,) in connection.execute(marts.fill(_PUBLISHED_NAMES)).fetchall():
         if mart not in names:
             log.info("%s is no longer a model: it is dropped", mart)
-            drop = "drop table {sets}.{mart} cascade"
-            connection.execute(marts.fill(drop, mart=sql.Identifier(mart)))
+            _drop(connection, marts, mart)
+
+
+def _drop(connection: psycopg.Connection, marts: Marts, mart: str) -> None:
+    """Drop a mart with all of its sets, and what was kept to take their changes back."""
+    name = sql.Identifier(mart)
+    # In the order in which a reader's query locks them.
+    connection.execute(marts.fill("drop view if exists {views}.{mart} cascade", mart=name))
+    connection.execute(marts.fill("drop table {sets}.{mart} cascade", mart=name))
+    for (kept,) in connection.execute(marts.fill(_KEPT_CHANGES, name=sql.Literal(mart))).fetchall():
+        connection.execute(marts.fill("drop table {sets}.{kept}", kept=sql.Identifier(kept)))
 
 
 def names_in_set(connection: psycopg.Connection, marts: Marts, number: int) -> list[str]:

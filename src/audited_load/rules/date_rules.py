@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 
 from audited_load.columns import Refusal, Rule
 
@@ -19,6 +20,11 @@ _TIME = (
     rf"(?:(?:[01]?[0-9]|2[0-3]):[0-5][0-9]{_MINUTES}"
     rf"|(?:0?[0-9]|1[0-2]):[0-5][0-9]{_MINUTES}\s?(?i-u:[ap]\.?m\.?))"
     r"(?:\s?(?:[Zz]|UTC|GMT|[+-](?:0[0-9]|1[0-4])(?::?[0-5][0-9])?))?"
+)
+_DAY_OF_CALENDAR = (
+    "^[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    "|02-(?:0[1-9]|1[0-9]|2[0-8]))$"
+    "|^(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29$"
 )
 _TWO_MARKS = r"[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4}"
 
@@ -116,6 +122,21 @@ DATE_RULES = (
         needs="aeouAEOU",
     ),
 )
+
+
+def outside(first: date, last: date) -> Refusal:
+    """Build the refusal of days before the first or after the last that a column takes.
+
+    Most of them are an empty date of some system, 0001-01-01 or 9999-12-31, or a slip of the pen. It comes before
+    `not_in_calendar`: what is a day of the calendar, and still refused, can only be outside.
+    """
+    return Refusal(
+        "out_of_range",
+        _DAY_OF_CALENDAR,
+        f"is not from {first} to {last}",
+        ("0001-01-01", "9999/12/31"),
+    )
+
 
 DATE_REFUSALS = (
     Refusal(

@@ -13,6 +13,7 @@ NUMBER_WORDS = r"(?i)^[a-z][a-z \-,]*$"
 
 _LOOSE_COMMA = re.compile(r"(?i)(?<!thousand)(?<!million)(?<!billion)(?<!trillion),(?!\s+and\b)|,\s*$")
 _SIGNS = ("minus ", "negative ")
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -36,7 +37,9 @@ def read_number_words(text: str) -> str | None:
     if sign:
         words = words.partition(" ")[2]
     whole_words, point, decimal_words = words.partition(" point ")
-    whole = _read_whole(whole_words)
+    whole = _read_groups(whole_words.split())
+    if whole is None:
+        whole = _read_whole(whole_words)
     if whole is None:
         return None
     if not point:
@@ -45,6 +48,35 @@ def read_number_words(text: str) -> str | None:
     if not digits or len(digits) != len(decimal_words.split()):
         return None
     return f"{sign}{whole}.{''.join(map(str, digits))}"
+
+
+def _read_groups(words: list[str]) -> int | None:
+    """Read a number group by group, as "two million", "five thousand" and "six": few groups make very many numbers.
+
+    None for whatever isn't written strictly so, a number below 1000 included.
+    """
+    number, scale, start = 0, 0, 0
+    for place, word in enumerate(words):
+        if found := _SCALES.get(word):
+            group = _read_group(" ".join(words[start:place]))
+            if group is None or (scale and (found >= scale or words[start] == "a")):
+                return None
+            number, scale, start = number + group * found, found, place + 1
+    if not scale or start == len(words):
+        return number or None
+    joined = words[start] == "and"
+    rest = words[start + joined :]
+    group = _read_group(" ".join(rest))
+    return None if group is None or rest[0] == "a" else number + group
+
+
+@lru_cache(maxsize=4096)
+def _read_group(words: str) -> int | None:
+    """Read a number from 1 to 999; one that begins or ends with "and" is none by itself."""
+    if not words or words.startswith("and ") or words.endswith(" and"):
+        return None
+    number = _read_whole(words)
+    return number if number and number < 1000 else None  # noqa: PLR2004 - a group of three digits
 
 
 def _read_whole(words: str) -> int | None:

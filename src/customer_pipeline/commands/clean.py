@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping
@@ -16,10 +15,10 @@ from audited_load.cleaning.limits import check_limits, read_limits
 from audited_load.cleaning.outputs import cleaned_and_rejected, refuse_existing, refuse_own_input
 from audited_load.columns import Feed
 from audited_load.errors import UnavailableError
+from audited_load.form import declared_form
 from audited_load.progress import measured
 from audited_load.shown import DECLARE_ENCODING, escape_text, most_frequent, show_json, show_text
 from audited_load.warehouse.rights import readable
-from customer_pipeline.commands.declared import add_form, declared_form
 from customer_pipeline.commands.run_progress import Display, describe_cleaning
 from customer_pipeline.feed import FEED
 
@@ -27,17 +26,15 @@ SHOWN = 4
 """Reasons, and rules, that fit a screen with all the rest."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument("file", type=Path, metavar="FILE", help="the dirty CSV")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for what it writes")
-    parser.add_argument("--force", action="store_true", help="replace what an earlier cleaning wrote there")
-    add_form(parser)
-    parser.add_argument("--json", action="store_true", help="print the report as JSON, every reason and rule in it")
+def clean(file: Path, out: Path, words: Mapping[str, str], *, force: bool = False, as_json: bool = False) -> int:
+    """Clean a file, write the cleaned file, the rejected file and `report.json`.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Clean the file, write the cleaned file, the rejected file and `report.json`.
+    Args:
+        file: The dirty CSV.
+        out: Folder for what is written.
+        words: How the file is written; what they don't say, the settings do.
+        force: Replace what an earlier cleaning wrote there.
+        as_json: Print the report as JSON.
 
     Returns:
         0 within the limits.
@@ -49,12 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
         UnusableFileError: The file can't be read, or not as records.
         UnavailableError: The folder can't be written to.
     """
-    limits, feed, out = read_limits(os.environ), FEED.in_form(declared_form(arguments)), arguments.out
+    limits, feed = read_limits(os.environ), FEED.in_form(declared_form(words, os.environ))
     place = out / "report.json"
     outputs = (*cleaned_and_rejected(out, feed.name), place)
-    refuse_own_input(arguments.file, outputs)
-    earlier = refuse_existing(outputs, force=arguments.force)
-    report = _clean(arguments.file, feed, out)
+    refuse_own_input(file, outputs)
+    earlier = refuse_existing(outputs, force=force)
+    report = _clean(file, feed, out)
     text = show_json(report.to_dict(), indent=2)
     try:
         place.write_text(text + "\n", encoding="utf-8")
@@ -65,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     if earlier:
         names = ", ".join(path.name for path in earlier)
         sys.stderr.write(escape_text(f"Replaced: {names} in {out}, of an earlier cleaning.\n"))
-    sys.stdout.write(text + "\n" if arguments.json else describe(report))
+    sys.stdout.write(text + "\n" if as_json else describe(report))
     sys.stdout.flush()
     check_limits(report, limits, feed.key)
     return 0

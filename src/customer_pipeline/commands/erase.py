@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import os
 import subprocess
@@ -34,22 +33,21 @@ SHOWN = 20
 _ACTIVE = {"running", "queued"}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("id", nargs="?", metavar="ID", help="the customer's id, as 501 or C501")
-    what.add_argument(
-        "--list", action="store_true", help="when somebody was erased, by whom; no ids, but keyed hashes"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show what would go, and change nothing")
-    text = "also if no table and no file holds the id: deliveries to come are loaded without it"
-    parser.add_argument("--even-if-unknown", action="store_true", help=text)
+def list_erased() -> int:
+    """Print when somebody was erased, and by whom; gives 0."""
+    _print_register(read_runtime(), _console())
+    return 0
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Erase a customer, or show what would go, or who was erased.
+def erase_customer(text: str, *, dry_run: bool = False, even_if_unknown: bool = False) -> int:
+    """Erase a customer, or show what would go.
 
     Killed at any point, it can be run again with the same id.
+
+    Args:
+        text: The customer's id, as 501 or C501.
+        dry_run: Change nothing.
+        even_if_unknown: Also if no table and no file holds the id.
 
     Returns:
         0.
@@ -59,19 +57,16 @@ def run(arguments: argparse.Namespace) -> int:
         UnavailableError: A run is going on, the database is away, or a file is still being written.
         BadDataError: The id is still in a table, or a file could not be dealt with; the message says in which.
     """
-    console = Console(highlight=False, markup=False, soft_wrap=True)
-    if arguments.list:
-        _print_register(read_runtime(), console)
-        return 0
-    number = _read_id(arguments.id, FEED)
-    if arguments.dry_run:
+    console = _console()
+    number = _read_id(text, FEED)
+    if dry_run:
         _print_found(look_everywhere(find_places(read_runtime(), console), number), number, console)
         return 0
     runtime = start_services(read_runtime())
     api = AirflowApi(runtime)
     _refuse_beside_runs(api)
     places = replace(find_places(runtime, console), refuse_beside_runs=lambda: _refuse_beside_runs(api))
-    erase(places, number, console, even_if_unknown=arguments.even_if_unknown)
+    erase(places, number, console, even_if_unknown=even_if_unknown)
     return 0
 
 
@@ -111,6 +106,10 @@ def find_places(runtime: Runtime, console: Console) -> Places:
         say=console.print,
         reader_seconds=READER_TRANSACTION_SECONDS,
     )
+
+
+def _console() -> Console:
+    return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def _who() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -14,14 +13,12 @@ from customer_pipeline.runtime.installation import Runtime, read_runtime
 from pipeline_page.runs import Run
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the subcommand's arguments."""
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="the file to write")
-    parser.add_argument("--force", action="store_true", help="replace the file if it is there")
-
-
-def run(arguments: argparse.Namespace) -> int:
+def write_report(out: Path, *, force: bool = False) -> int:
     """Write the report.
+
+    Args:
+        out: The file.
+        force: Replace it if it is there.
 
     Returns:
         0.
@@ -32,12 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from pipeline_page.report import render_report  # noqa: PLC0415 - charts take a second that other commands save
 
-    runtime, out = read_runtime(), arguments.out
-    refuse_existing([out], force=arguments.force)
+    runtime = read_runtime()
+    refuse_existing([out], force=force)
     text = render_report(runtime.dsn("reader"), _find_run(runtime))
     try:
         # Whoever mails the file finds a whole one, or the last.
-        write_whole(out, text.encode(), force=arguments.force, mode=0o644)
+        write_whole(out, text.encode(), force=force, mode=0o644)
     except OSError as error:
         raise RefusedError(
             f"{out} can't be written: {error.strerror}.", "Name a file in a folder of yours."

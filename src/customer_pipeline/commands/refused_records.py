@@ -1,13 +1,12 @@
-"""`customer-pipeline quarantine list|export|replay`: look at refused records, repair them, bring them in again."""
+"""`customer-pipeline quarantine list|export`: look at refused records, write them down to be repaired."""
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,9 +27,8 @@ from audited_load.loading.quarantine import (
 )
 from audited_load.reading.dialect import normalise_name
 from audited_load.shown import escape_text, show_json, show_text
-from customer_pipeline.commands.declared import add_form, declared_form
 from customer_pipeline.commands.refused_loads import choose_loads, describe_load, opened_quarantine
-from customer_pipeline.commands.replay import REJECT_ID, replay
+from customer_pipeline.commands.replay import REJECT_ID
 from customer_pipeline.feed import TABLES
 from customer_pipeline.runtime.installation import read_runtime
 
@@ -39,58 +37,68 @@ RAW_SHOWN = 60
 _REASONS, _RAW = "reasons", "raw_record"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the subcommands."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", help="what to do")
-    text = {
-        "list": "what the loads that readers see refused, by reason, and the newest of it",
-        "export": "write what is to be repaired to a CSV, for a spreadsheet",
-        "replay": "load the repaired records of an export, and close them",
-    }
-    listed, exported, replayed = (
-        actions.add_parser(name, help=words, description=words) for name, words in text.items()
-    )
-    for action in (listed, exported, replayed):
-        action.add_argument(
-            "--load", type=int, action="append", default=[], metavar="N",
-            help="what load N refused, in place of the loads that readers see; may be said several times",
-        )  # fmt: skip
-    for action in (listed, exported):
-        action.add_argument("--reason", default="", metavar="PREFIX", help="only reasons that begin so: price:")
-    listed.add_argument("--all", action="store_true", help="of all loads")
-    listed.add_argument("--raw", action="store_true", help="show the raw text, too: it may be personal data")
-    listed.add_argument("--json", action="store_true", help="all of it, for programs")
-    text_of_all = "of all loads, and those that need no repair, too"
-    exported.add_argument("--all", action="store_true", help=text_of_all)
-    exported.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write")
-    exported.add_argument("--force", action="store_true", help="replace the file if it is there")
-    replayed.add_argument("file", type=Path, metavar="FILE", help="the repaired export")
-    add_form(replayed)
+def list_refused(
+    load_ids: Sequence[int], reason: str, *, of_all: bool = False, raw: bool = False, as_json: bool = False
+) -> int:
+    """Print what loads refused.
 
+    Args:
+        load_ids: Numbers of the loads; none: those that readers see.
+        reason: Only reasons that begin so.
+        of_all: Of all loads, if no numbers are given.
+        raw: Show the raw text, too.
+        as_json: All of it, for programs.
 
-def run(arguments: argparse.Namespace) -> int:
-    """Do what the subcommand says; gives the exit code."""
-    if arguments.action == "replay":
-        return replay(arguments.file, declared_form(arguments), arguments.load)
-    is_export = arguments.action == "export"
-    if is_export:
-        refuse_existing([arguments.out], force=arguments.force)
-    tables = TABLES
-    with opened_quarantine(read_runtime(), tables) as connection:
-        loads = find_loads(connection, tables)
-        chosen = loads if arguments.all and not arguments.load else choose_loads(connection, tables, arguments.load)
-        statuses = TO_REPAIR if is_export and not arguments.all else STATUSES
-        ids = None if chosen == loads else [load.load_id for load in chosen]
-        found = find_rejects(connection, tables, statuses, arguments.reason, ids)
-    if is_export:
-        export(found, tables.feed, arguments.out, force=arguments.force)
-        sys.stdout.write(f"{len(found)} records to {escape_text(str(arguments.out))}. It may hold personal data.\n")
-        _say_unseen(found)
-    elif arguments.json:
+    Returns:
+        0.
+
+    Raises:
+        RefusedError: Nothing was loaded yet, or there is no such load.
+    """
+    found, chosen, loads = _find(load_ids, reason, STATUSES, of_all=of_all)
+    if as_json:
         sys.stdout.write(show_json([asdict(record) for record in found]) + "\n")
     else:
-        _print(found, chosen, loads, show_raw=arguments.raw)
+        _print(found, chosen, loads, show_raw=raw)
     return 0
+
+
+def export_refused(
+    load_ids: Sequence[int], reason: str, out: Path, *, of_all: bool = False, force: bool = False
+) -> int:
+    """Write what loads refused to a CSV; without `of_all` only what is to be repaired.
+
+    Args:
+        load_ids: Numbers of the loads; none: those that readers see.
+        reason: Only reasons that begin so.
+        out: The file.
+        of_all: Of all loads, if no numbers are given, and what needs no repair, too.
+        force: Replace the file if it is there.
+
+    Returns:
+        0.
+
+    Raises:
+        RefusedError: The file is there, nothing was loaded yet, or there is no such load.
+        UnusableFileError: It can't be written.
+    """
+    refuse_existing([out], force=force)
+    found, _, _ = _find(load_ids, reason, STATUSES if of_all else TO_REPAIR, of_all=of_all)
+    export(found, TABLES.feed, out, force=force)
+    sys.stdout.write(f"{len(found)} records to {escape_text(str(out))}. It may hold personal data.\n")
+    _say_unseen(found)
+    return 0
+
+
+def _find(
+    load_ids: Sequence[int], reason: str, statuses: Sequence[str], *, of_all: bool
+) -> tuple[list[Quarantined], list[RefusingLoad], list[RefusingLoad]]:
+    """Find refused records, the loads that they are of, and all loads."""
+    with opened_quarantine(read_runtime(), TABLES) as connection:
+        loads = find_loads(connection, TABLES)
+        chosen = loads if of_all and not load_ids else choose_loads(connection, TABLES, load_ids)
+        ids = None if chosen == loads else [load.load_id for load in chosen]
+        return find_rejects(connection, TABLES, statuses, reason, ids), chosen, loads
 
 
 def _say_unseen(found: list[Quarantined]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -16,11 +15,11 @@ from rich.markup import escape
 
 from audited_load.command import command
 from audited_load.errors import UnusableFileError
+from audited_load.form import read_form
 from audited_load.loading.batch import MODES
 from audited_load.shown import escape_text, show_text, storable_name
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
-from customer_pipeline.commands.declared import add_form, given_words
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
 from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run, where_time_went
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
@@ -38,32 +37,6 @@ _VISIBLE = """
 BROUGHT_IN = {GIVEN, REPLAYED}
 _MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("file", nargs="?", type=Path, metavar="FILE", help="default: the sample")
-    what.add_argument(
-        "--source", help="several files in the data folder: a folder, or a pattern like 'incoming/*.csv'"
-    )
-    parser.add_argument("--mode", choices=MODES, default=MODES[0], help="default: replace")
-    add_form(parser)
-    parser.add_argument("--full-refresh", action="store_true", help="build all marts anew, also after a merge")
-    parser.add_argument("--force", action="store_true", help="publish even if far fewer records, or older ones")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Do what the command line says; gives the exit code of `run_pipeline`."""
-    given = arguments
-    return run_pipeline(
-        given.file,
-        source=given.source,
-        mode=given.mode,
-        force=given.force,
-        full_refresh=given.full_refresh,
-        form=given_words(given),
-    )
 
 
 def run_pipeline(
@@ -87,7 +60,11 @@ def run_pipeline(
 
     Returns:
         0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
+
+    Raises:
+        RefusedError: A word of the form is unknown.
     """
+    read_form(form or {})
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
     conf: dict[str, Any] = {"mode": mode}
     conf |= {name: True for name, is_set in (("force", force), ("full_refresh", full_refresh)) if is_set}

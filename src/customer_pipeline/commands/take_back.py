@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 
@@ -21,7 +20,7 @@ from customer_pipeline.runtime.installation import read_runtime
 _HOLDER = "customer-pipeline rollback"
 
 
-def run(_: argparse.Namespace) -> int:
+def take_last_load_back() -> int:
     """Take the last load back.
 
     Returns:
@@ -41,7 +40,8 @@ def run(_: argparse.Namespace) -> int:
         sys.stdout.write(f"Readers of the marts see set {marts_again.set_number}, which was built from it.\n")
     else:
         sys.stdout.write(
-            f"No marts of load {done.visible_load_id} are kept: readers see those that they saw.\n"
+            f"No marts of load {done.visible_load_id} are kept: those of two loads are, and none from"
+            " before the models got other columns. Readers see those that they saw.\n"
             f"Clear the task group {TRANSFORM_GROUP} of the last run to build and publish them.\n"
         )
     return 0

@@ -8,8 +8,10 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.runtime.env_file import CONTAINER_USER, DECIDED_BY_ENV_FILE, read_env_file
@@ -143,11 +145,16 @@ def compose_command(runtime: Runtime, *arguments: str) -> tuple[list[str], dict[
 
 
 def exec_command(
-    runtime: Runtime, service: str, *arguments: str, folder: str = ""
+    runtime: Runtime,
+    service: str,
+    *arguments: str,
+    folder: str = "",
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[str], dict[str, str]]:
-    """Give the command line that runs a command in a container."""
+    """Give the command line that runs a command in a container, with variables beside those of the container."""
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
     place = ["-w", folder] if folder else []
+    place += [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]
     return compose_command(runtime, "exec", *terminal, *place, SERVICES[service], *arguments)
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from customer_pipeline.names import DATABASE, LOADER, READER, TRANSFORMER
 from customer_pipeline.runtime.installation import HOST, MADE, Runtime, operators_environment, read_port
@@ -16,11 +17,12 @@ STATSD_PORT = 9125
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
-def process_environment(runtime: Runtime) -> dict[str, str]:
+def process_environment(runtime: Runtime, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
     """Give the environment of the services and of every command that works beside them.
 
     Args:
         runtime: The settings.
+        more: Variables beside the pipeline's, which its commands don't take over either.
 
     Returns:
         The caller's environment with the pipeline's variables in it. A variable of Airflow that the caller
@@ -49,7 +51,7 @@ def process_environment(runtime: Runtime) -> dict[str, str]:
     programs = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
     # Another Airflow of this machine is no setting of this one.
     airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
-    made = {**airflow, **pipeline}
+    made = {**airflow, **pipeline, **more}
     # `steps` is that of the DAGs' folder, whatever clone this command is installed from.
     modules = os.pathsep.join(filter(None, (str(home / "airflow" / "dags"), given.get("PYTHONPATH"))))
     return {**given, **made, "PATH": programs, "PYTHONPATH": modules, MADE: " ".join(made)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import psycopg
 from psycopg import sql
 
-from customer_pipeline.names import AIRFLOW, DATABASE, LOADER, READER, SCHEMA_OWNERS, TRANSFORMER
+from customer_pipeline.names import AIRFLOW, DATABASE, HISTORY, LOADER, MARTS, READER, SCHEMA_OWNERS, TRANSFORMER
 from customer_pipeline.runtime.installation import Runtime
 
 _LOGINS = (AIRFLOW, LOADER, TRANSFORMER, READER)
@@ -21,7 +21,8 @@ _ROLE_SETTINGS = {
     LOADER: {"search_path": _TRUSTED_NAMES, "statement_timeout": "2h", "lock_timeout": "60s"},
     TRANSFORMER: {"search_path": _TRUSTED_NAMES, "statement_timeout": "2h", "lock_timeout": "60s"},
     READER: {
-        "search_path": _TRUSTED_NAMES,
+        # PostgreSQL looks for names in pg_catalog before all of these, and for a function never in pg_temp.
+        "search_path": f"{MARTS}, {HISTORY}, pg_temp",
         "statement_timeout": "10min",
         "lock_timeout": "10s",
         "transaction_timeout": "1h",
@@ -108,8 +109,8 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
         with admin.transaction():
             admin.execute(sql.SQL("revoke all on database {} from loader, transformer, reader").format(name))
             admin.execute(sql.SQL("grant connect on database {} to loader, transformer, reader").format(name))
-            # dbt runs unit tests in temporary tables, and rejects come in through one.
-            admin.execute(sql.SQL("grant temporary on database {} to loader, transformer").format(name))
+            # dbt runs unit tests in temporary tables, rejects come in through one, and analysts work with some.
+            admin.execute(sql.SQL("grant temporary on database {} to loader, transformer, reader").format(name))
             # For those who sign in as the administrator by hand.
             administrator = sql.SQL("alter role postgres in database {} set search_path = {}")
             admin.execute(administrator.format(name, sql.SQL(_TRUSTED_NAMES)))

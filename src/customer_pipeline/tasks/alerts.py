@@ -22,6 +22,7 @@ from audited_load.command import command
 from audited_load.errors import PipelineError
 from audited_load.shown import most_frequent, show_text
 from customer_pipeline.settings import AlertSettings, read_alert_settings
+from customer_pipeline.tasks.freshness import StaleLoad
 from customer_pipeline.tasks.retry_policy import failed_tests
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,27 @@ def alert_of_rejects(report: CleanReport, context: Context) -> None:
     log.warning("%s", " | ".join(lines[1:]))
     if not settings.is_silent:
         send(f"{context['ti'].dag_id}: many records were refused", lines, settings, context)
+
+
+def alert_of_stale_source(stale: StaleLoad, context: Context) -> None:
+    """Say that a run has succeeded and that there is still nothing new, for longer than the dbt project allows.
+
+    Args:
+        stale: The load that readers see.
+        context: Of the task that would have published a newer one.
+    """
+    settings = read_alert_settings()
+    hour = timedelta(hours=1)
+    lines = [
+        f"Run: {context['dag_run'].run_id}",
+        f"What: load {stale.load_id}, which readers see, was published {stale.age / hour:.0f} hours ago, and"
+        f" this run brought nothing new; error_after of the source published_load is {stale.limit / hour:g} hours.",
+        f"What to do: ask the supplier for the next delivery; {command('status')} shows what came when. If it comes"
+        " less often, say so in dbt/models/staging/_sources.yml.",
+    ]
+    log.warning("%s", " | ".join(lines[1:]))
+    if not settings.is_silent:
+        send(f"{context['ti'].dag_id}: no new data", lines, settings, context)
 
 
 def deadline_alerts(settings: AlertSettings) -> list[DeadlineAlert]:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
+from typing import TypeVar
 
+from pipeline_page.texts import YearMonth
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
+
+_N = TypeVar("_N", int, Decimal)
 
 TOP_PRODUCTS = 10
 _MONTHS = """
-    select transaction_month as month, sum(transactions)::bigint as transactions, sum(units_sold)::bigint as units,
+    select extract(year from transaction_month)::integer as year,
+        extract(month from transaction_month)::integer as number, sum(transactions)::bigint as transactions,
+        sum(transactions_without_amount)::bigint as without_amount, sum(units_sold)::bigint as units,
         sum(revenue) as revenue, sum(tax_amount) as tax
-    from analytics.agg_monthly_sales group by 1 order by 1
+    from analytics.agg_monthly_sales group by transaction_month order by transaction_month
 """
 _TIERS = """
-    select customer_tier as name, count(*) as members, sum(lifetime_value) as revenue
+    select customer_tier as name, count(*) as members, sum(lifetime_revenue) as revenue
     from analytics.dim_customers where customer_id <> -1 group by 1
     order by array_position(array['Gold', 'Silver', 'Bronze'], customer_tier)
 """
 _VALUE_SEGMENTS = """
-    select value_segment as name, count(*) as members, sum(lifetime_value) as revenue
+    select value_segment as name, count(*) as members, sum(lifetime_revenue) as revenue
     from analytics.dim_customers where customer_id <> -1 group by 1
     order by array_position(array['High', 'Medium', 'Low'], value_segment)
 """
@@ -33,48 +38,51 @@ _REVENUE_SEGMENTS = """
 _PRODUCTS = """
     select product_id, product_name, units_sold as units, revenue, revenue_segment
     from analytics.dim_products where product_id <> -1
-    order by revenue desc, product_id limit %(limit)s
+    order by revenue desc nulls last, product_id limit %(limit)s
 """
 
 
 @dataclass(frozen=True)
 class Month:
-    """One month of sales.
+    """One month of sales. Sums are of what is known, and None where nothing is (docs/marts.md).
 
     Attributes:
-        month: Its first day.
+        month: Which.
         transactions: Returns included.
+        without_amount: Those of them that revenue leaves out, since units or price are unknown.
         units: Returns subtracted.
-        revenue: Quantity x price.
+        revenue: Quantity x price, before tax.
         tax: Per line.
-        growth: Percent against the month before in the calendar; None if that has no sales, or none to divide by.
+        growth: Percent of revenue against the month before in the calendar; None unless that one's is above zero
+            and this one's known.
     """
 
-    month: date
+    month: YearMonth
     transactions: int
-    units: int
-    revenue: Decimal
-    tax: Decimal
+    without_amount: int
+    units: int | None
+    revenue: Decimal | None
+    tax: Decimal | None
     growth: Decimal | None
 
 
 @dataclass(frozen=True)
 class Group:
-    """Members of a tier or a segment, and their revenue over all months."""
+    """Members of a tier or a segment, and their revenue over all months; None if no amount is known."""
 
     name: str
     members: int
-    revenue: Decimal
+    revenue: Decimal | None
 
 
 @dataclass(frozen=True)
 class Product:
-    """A product and its revenue over all months."""
+    """A product, its units and its revenue over all months; each None if nothing is known of it."""
 
     product_id: int
     product_name: str | None
-    units: int
-    revenue: Decimal
+    units: int | None
+    revenue: Decimal | None
     revenue_segment: str
 
 
@@ -93,7 +101,7 @@ class Sales:
     """
 
     marts: PublishedMarts
-    all_months: list[date]
+    all_months: list[YearMonth]
     months: list[Month]
     tiers: list[Group]
     value_segments: list[Group]
@@ -106,15 +114,16 @@ class Sales:
         return Month(
             self.months[0].month,
             sum(month.transactions for month in self.months),
-            sum(month.units for month in self.months),
-            sum((month.revenue for month in self.months), Decimal(0)),
-            sum((month.tax for month in self.months), Decimal(0)),
+            sum(month.without_amount for month in self.months),
+            _sum_of_known(month.units for month in self.months),
+            _sum_of_known(month.revenue for month in self.months),
+            _sum_of_known(month.tax for month in self.months),
             None,
         )
 
 
 def find_sales(
-    connection: Connection, kept: Kept, first: date | None = None, last: date | None = None
+    connection: Connection, kept: Kept, first: YearMonth | None = None, last: YearMonth | None = None
 ) -> Sales | None:
     """Read everything of *Sales*.
 
@@ -149,7 +158,7 @@ def find_sales(
 
 def _find_all(connection: Connection, marts: PublishedMarts) -> Sales:
     rows = ask(connection, _MONTHS)
-    months = grow([Month(growth=None, **row) for row in rows])
+    months = grow([Month(YearMonth(row.pop("year"), row.pop("number")), growth=None, **row) for row in rows])
     return Sales(
         marts=marts,
         all_months=[month.month for month in months],
@@ -165,20 +174,19 @@ def _find_groups(connection: Connection, statement: str) -> list[Group]:
     return [Group(**row) for row in ask(connection, statement)]
 
 
+def _sum_of_known(values: Iterable[_N | None]) -> _N | None:
+    known = [value for value in values if value is not None]
+    return sum(known[1:], known[0]) if known else None
+
+
 def grow(months: Sequence[Month]) -> list[Month]:
-    """Add the growth of each month, worked out like agg_monthly_sales does for a customer."""
+    """Add the growth of each month, as the macro `growth_percent` of the dbt project defines it."""
     revenue = {month.month: month.revenue for month in months}
-    return [
-        Month(each.month, each.transactions, each.units, each.revenue, each.tax, _growth(each, revenue))
-        for each in months
-    ]
+    return [replace(each, growth=_growth(each, revenue)) for each in months]
 
 
-def _growth(month: Month, revenue: dict[date, Decimal]) -> Decimal | None:
-    year, number = (
-        (month.month.year, month.month.month - 1) if month.month.month > 1 else (month.month.year - 1, 12)
-    )
-    before = revenue.get(date(year, number, 1))
-    if not before:
+def _growth(month: Month, revenue: dict[YearMonth, Decimal | None]) -> Decimal | None:
+    before = revenue.get(month.month.before)
+    if month.revenue is None or before is None or before <= 0:
         return None
-    return (100 * (month.revenue - before) / abs(before)).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return (100 * (month.revenue - before) / before).quantize(Decimal("0.01"), ROUND_HALF_UP)

@@ -8,11 +8,11 @@ from pathlib import Path
 from audited_load.columns import Amount, CalendarDate, Column, Feed, Text, WholeNumber
 from customer_pipeline.feed import FEED
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "data-quality.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-quality.md"
 _HEAD = """# Data quality
 
 What the pipeline accepts, and why it refuses the rest. This page is made from
-`airflow/dags/steps/data_cleaners.py` by `make docs`.
+`contracts/customer_transactions.odcs.yaml` and `airflow/dags/steps/data_cleaners.py` by `make docs`.
 
 A value is accepted by a rule, or its record goes to quarantine with a reason that names column, rule and
 value. A blank is null; so is a null token where a column lists some. Every change is counted by rule in the
@@ -97,8 +97,8 @@ def _kind(column: Column) -> str:
             return f"Whole number from {minimum} to {maximum}"
         case Amount(precision, scale):
             return f"Exact decimal, {precision} digits, {scale} of them after the point"
-        case CalendarDate():
-            return "Day of the calendar"
+        case CalendarDate(first, last):
+            return f"Day of the calendar from {first} to {last}"
         case Text(maximum):
             return f"Text of at most {maximum} characters"
 
