@@ -172,6 +172,7 @@ class Feed:
         subject: The column that says which person a record is about, and becomes blank if that person is erased.
         form: How the file is written; all columns follow it.
         contract: The contract that it was built from, if there is one.
+        aliases: Other names for columns in a header, normalised, each with the column's.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Feed:
     subject: str = ""
     form: Form = UNDECLARED
     contract: ContractName = NO_CONTRACT
+    aliases: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Let the columns follow the form, whoever put them in."""

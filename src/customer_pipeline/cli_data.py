@@ -48,8 +48,8 @@ PLAIN: dict[str, Any] = {
 data = typer.Typer(**PLAIN)
 quarantine = typer.Typer(help="Look at refused records, repair them, bring them in again.", **PLAIN)
 data.add_typer(quarantine, name="quarantine")
-contract = typer.Typer(help="Look at data contracts.", **PLAIN)
-data.add_typer(contract, name="contract")
+contracts = typer.Typer(help="Look at data contracts.", **PLAIN)
+data.add_typer(contracts, name="contract")
 
 
 def examples(*lines: str) -> str:
@@ -210,6 +210,12 @@ def _clean(
     file: Annotated[Path, Argument(metavar="FILE", **UNCHECKED, help="The dirty CSV.", show_default=False)],
     *,
     out: Annotated[Path, Option(metavar="DIR", **UNCHECKED, help="Folder for what it writes.")],
+    contract: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE", **UNCHECKED, help="The data contract of another supplier's file.", show_default=False
+        ),
+    ] = None,
     decimal: Decimal = None,
     date_order: DateOrder = None,
     encoding: Encoding = None,
@@ -221,10 +227,10 @@ def _clean(
     """Clean a file, without a database."""
     from customer_pipeline.commands.clean import clean
 
-    return clean(file, out, _words(decimal, date_order, encoding), force=force, as_json=as_json)
+    return clean(file, out, _words(decimal, date_order, encoding), contract, force=force, as_json=as_json)
 
 
-@contract.command("check", epilog=examples("contract check contracts/customer_transactions.odcs.yaml"))
+@contracts.command("check", epilog=examples("contract check contracts/customer_transactions.odcs.yaml"))
 def _check(
     file: Annotated[Path, Argument(metavar="FILE", **UNCHECKED, help="The contract.", show_default=False)],
 ) -> int:

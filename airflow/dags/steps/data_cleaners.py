@@ -54,6 +54,14 @@ def letter_prefix(letter: str, name: str) -> Rule:
     return Rule(name, rf"^{both}[0-9]", drop_letter, examples)
 
 
+def prefix_rule(prefix: str) -> Rule:
+    """Build the rule for ids that carry a prefix, in either case, such as RE- in RE-1010."""
+    letters = prefix.rstrip("-_/").lower()
+    if prefix.lower() == letters and len(letters) == 1:
+        return letter_prefix(prefix, f"prefix_{letters}")
+    return Rule(f"prefix_{letters}", rf"^(?i-u:{prefix})([0-9])", "${1}", ((f"{prefix}1010", "1010"),))
+
+
 def read_as(declared: Declared, kind: Kind) -> None:
     """Check that a column has the type that its rules are written for.
 
@@ -74,9 +82,9 @@ def identifier(declared: Declared) -> Column:
     """
     read_as(declared, WholeNumber(0, BIGINT_MAX))
     prefix = declared.id_prefix
-    if prefix and not re.fullmatch("[A-Za-z]", prefix):
-        raise ValueError("whose idPrefix must be one letter")
-    prefixes = (letter_prefix(prefix, f"prefix_{prefix.lower()}"),) if prefix else ()
+    if prefix and not re.fullmatch("[A-Za-z]{1,10}[-_/]?", prefix):
+        raise ValueError("whose idPrefix must be one to ten letters, and perhaps one of - _ /")
+    prefixes = (prefix_rule(prefix),) if prefix else ()
     return Column(
         declared.name,
         declared.kind,

@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 from audited_load.columns import Amount, CalendarDate, Column, ControlTotal, Feed, Kind, Text, WholeNumber
 from audited_load.contracts.contract import Contract, refuse_faults
 from audited_load.contracts.shapes import Reading, nearest
+from audited_load.errors import RefusedError
+from audited_load.form import AUTO, UNDECLARED, Form
+from audited_load.reading.dialect import normalise_name
 
 _INTEGERS = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
 _NUMERIC = re.compile(r"numeric\(([0-9]+), ?([0-9]+)\)")
@@ -54,7 +57,16 @@ def build_feed(contract: Contract, rules: Mapping[str, Rules]) -> Feed:
     Raises:
         RefusedError: It declares what can't be; all faults are named, with path and line.
     """
-    reading, table = contract.reading, contract.table
+    for number, declared in enumerate(contract.table["properties"]):
+        for name in ("physicalType", "description", "customProperties"):
+            if name not in declared:
+                contract.reading.fault(f"schema[0].properties[{number}].{name}", "is missing")
+    refuse_faults(contract.path, contract.reading.faults)
+    return _build(contract, contract.table, rules)
+
+
+def _build(contract: Contract, table: Mapping[str, Any], rules: Mapping[str, Rules]) -> Feed:
+    reading = contract.reading
     given = table.get("customProperties", {})
     columns: list[Column] = []
     for number, declared in enumerate(table["properties"]):
@@ -76,7 +88,44 @@ def build_feed(contract: Contract, rules: Mapping[str, Rules]) -> Feed:
     if not _NAME.fullmatch(table["name"]):
         reading.fault("schema[0].name", "must be a name of lower-case letters, digits and _")
     refuse_faults(contract.path, reading.faults)
-    return Feed(table["name"], tuple(columns), keys[0], tuple(totals), subject, contract=contract.name)
+    form, aliases = _form_of(contract, given), _aliases_of(table["properties"], names, reading)
+    refuse_faults(contract.path, reading.faults)
+    return Feed(
+        table["name"],
+        tuple(columns),
+        keys[0],
+        tuple(totals),
+        subject,
+        form,
+        contract=contract.name,
+        aliases=aliases,
+    )
+
+
+def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
+    """Give the form that files of the contract are declared to have."""
+    server: dict[str, Any] = next(iter(contract.data.get("servers", [])), {})
+    delimiter = server.get("customProperties", {}).get("delimiter")
+    try:
+        return Form(server.get("encoding"), given.get("decimal", AUTO), given.get("dateOrder", AUTO), delimiter)
+    except RefusedError as error:
+        contract.reading.fault("servers[0]", f"can't be: {error.message}")
+        return UNDECLARED
+
+
+def _aliases_of(
+    properties: list[dict[str, Any]], names: list[str], reading: Reading
+) -> tuple[tuple[str, str], ...]:
+    """Give the names in a header that mean a column, each with the column's."""
+    found: dict[str, str] = {}
+    for number, declared in enumerate(properties):
+        for place, synonym in enumerate(declared.get("synonyms", [])):
+            path = f"schema[0].properties[{number}].synonyms[{place}].synonym"
+            alias = normalise_name(synonym["synonym"])
+            if not alias or alias in found or alias in names:
+                reading.fault(path, f"is {synonym['synonym']!r}, which is blank or means a column already")
+            found[alias] = declared["name"]
+    return tuple(found.items())
 
 
 def _build_column(

@@ -18,6 +18,7 @@ from audited_load.columns import ContractName
 from audited_load.command import command
 from audited_load.contracts.shapes import Fields, Free, Items, Pairs, Reading, Scalar, read_node
 from audited_load.errors import RefusedError
+from audited_load.form import DATE_ORDERS, DECIMALS
 from audited_load.shown import show_text
 
 MAX_BYTES = 2**20
@@ -28,6 +29,19 @@ _BOUND = Scalar((int, str))
 _TEXT, _TEXTS = Scalar(str), Items(Scalar(str))
 _SLA = Fields({"property": Scalar(str, ("frequency", "latency")), "value": Scalar(int), "unit": Scalar(str),
                "element": _TEXT, "description": Free()}, ("property", "value", "unit"))  # fmt: skip
+_SYNONYM = Fields({"synonym": _TEXT, "locale": Free(), "source": Free(), "description": Free()}, ("synonym",))
+_SERVER = Fields(
+    {
+        "server": _TEXT,
+        "type": Scalar(str, ("local",)),
+        "path": Free(),
+        "format": Scalar(str, ("csv",)),
+        "encoding": _TEXT,
+        "description": Free(),
+        "customProperties": Pairs({"delimiter": _TEXT}),
+    },
+    ("server", "type", "path", "format"),
+)
 _OPTIONS = Fields({"minimum": _BOUND, "maximum": _BOUND, "maxLength": Scalar(int)})
 _PROPERTY = Fields(
     {
@@ -41,9 +55,10 @@ _PROPERTY = Fields(
         "required": Scalar(bool),
         "primaryKey": Scalar(bool),
         "classification": _TEXT,
+        "synonyms": Items(_SYNONYM),
         "customProperties": Pairs({"rules": _TEXT, "idPrefix": _TEXT, "nullTokens": _TEXTS}),
     },
-    ("name", "logicalType", "physicalType", "description", "customProperties"),
+    ("name", "logicalType"),
 )
 _TABLE = Fields(
     {
@@ -57,6 +72,8 @@ _TABLE = Fields(
             {
                 "nullTokens": _TEXTS,
                 "subject": _TEXT,
+                "decimal": Scalar(str, DECIMALS),
+                "dateOrder": Scalar(str, DATE_ORDERS),
                 "controlTotals": Items(Fields({"name": _TEXT, "factors": _TEXTS}, ("name", "factors"))),
             }
         ),
@@ -82,6 +99,7 @@ CONTRACT = Fields(
         "authoritativeDefinitions": Free(),
         "contractCreatedTs": Free(),
         "slaProperties": Items(_SLA),
+        "servers": Items(_SERVER),
         "schema": Items(_TABLE),
     },
     ("apiVersion", "kind", "id", "version", "status", "schema"),
@@ -131,6 +149,8 @@ def read_contract(path: Path) -> Contract:
     data = read_node(node, CONTRACT, "", reading)
     if not reading.faults and len(data["schema"]) != 1:
         reading.fault("schema", "must hold one table")
+    if not reading.faults and len(data.get("servers", [])) > 1:
+        reading.fault("servers", "must hold one server")
     refuse_faults(path, reading.faults)
     return Contract(path, data, reading)
 
