@@ -119,7 +119,7 @@ format: .venv/ready ## Format Python and SQL
 docs: .venv/ready ## Make the pages that come from code
 	@$(BIN)/python -m customer_pipeline.rules_page
 
-bench: .venv/ready ## Time cleaning and loading against psql and pandas (ten minutes, 6 GB of disk)
+bench: .venv/ready ## Time cleaning and loading two files against psql, pandas and DuckDB (half an hour, 6 GB of disk)
 	@$(BIN)/python bench/clean_and_load.py
 
 bench-merge: .venv/ready ## Time a day that is merged into a large table, and how long readers wait (four minutes)

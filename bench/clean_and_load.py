@@ -1,4 +1,6 @@
-"""Cleaning and loading against `psql \\copy` of the clean file and against pandas: ratios, from one run.
+"""Cleaning and loading against `psql \\copy` of the clean rows, pandas and DuckDB: ratios, from one run.
+
+Of two files: the generator's, in which a fifth of the lines is dirty, and one in which it is one cell in a hundred.
 
 Usage: `make bench`, or `python bench/clean_and_load.py --rows 10000000 --rounds 3`.
 """
@@ -11,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -18,9 +21,12 @@ from typing import IO
 
 import psutil
 import psycopg
+from lightly_dirty import write_lightly_dirty
 from machine import describe_machine
 from server import running_server
 
+from audited_load.cleaning.clean_file import clean_file
+from customer_pipeline.feed import TABLES
 from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.runtime.postgres_server import package_folder
 from customer_pipeline.sample.generator import write_sample
@@ -35,6 +41,8 @@ REFERENCE_TABLE = """
     )
 """
 HERE = Path(__file__).parent
+GENERATED, LIGHT = KINDS = ("a fifth of the lines dirty", "one cell in a hundred dirty")
+OURS, ALL = ("clean", "load"), ("clean", "load", "pandas", "duckdb")
 
 
 @dataclass(frozen=True)
@@ -52,28 +60,44 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=1_000_000, help="records of the small file")
     parser.add_argument("--rounds", type=int, default=3, help="how often each program runs")
     arguments = parser.parse_args()
+    files = {}
     with tempfile.TemporaryDirectory(prefix="customer-pipeline-bench-") as name, running_server() as runtime:
         folder = Path(name)
         folder.chmod(0o755)
         print(describe_machine(), flush=True)
-        large = measure(folder, runtime, arguments.rows, arguments.rounds)
-        small = measure(folder, runtime, arguments.small, arguments.rounds)
-        pandas = [run_client("pandas", folder / f"{arguments.small}.csv", folder, runtime) for _ in range(2)]
-    report(arguments, large, small, pandas)
+        for kind in KINDS:
+            files[kind] = [
+                measure(make_file(folder, kind, arguments.rows), folder, runtime, OURS, arguments.rounds),
+                measure(make_file(folder, kind, arguments.small), folder, runtime, ALL, arguments.rounds),
+            ]
+    report(arguments, files)
 
 
-def measure(folder: Path, runtime: Runtime, rows: int, rounds: int) -> dict[str, list[Timing]]:
-    """Run reference, cleaning and loading in turn, so that a noisy neighbour meets all of them."""
+def make_file(folder: Path, kind: str, rows: int) -> Path:
+    """Make a file of a kind; the lightly dirty one from the clean rows of the other."""
     dirty = folder / f"{rows}.csv"
-    with dirty.open("wb") as file:
-        write_sample(file, rows, seed=7)
-    timings: dict[str, list[Timing]] = {"clean": [], "load": [], "copy": []}
+    if kind == GENERATED:
+        with dirty.open("wb") as file:
+            write_sample(file, rows, seed=7)
+        return dirty
+    clean_file(dirty, TABLES.feed, folder)
+    light = folder / f"{rows}-light.csv"
+    write_lightly_dirty(folder / "customer_transactions_cleaned.csv", light)
+    dirty.unlink()
+    return light
+
+
+def measure(
+    dirty: Path, folder: Path, runtime: Runtime, steps: tuple[str, ...], rounds: int
+) -> dict[str, list[Timing]]:
+    """Run steps and reference in turn, so that a noisy neighbour meets all of them."""
+    timings: dict[str, list[Timing]] = {step: [] for step in (*steps, "copy")}
     for _ in range(rounds):
-        timings["clean"].append(run_client("clean", dirty, folder, runtime))
-        timings["load"].append(run_client("load", dirty, folder, runtime))
+        for step in steps:
+            timings[step].append(run_client(step, dirty, folder, runtime))
         timings["copy"].append(run_copy(folder / "customer_transactions_cleaned.csv", runtime))
         shown = {name: f"{values[-1].seconds:.1f} s" for name, values in timings.items()}
-        print(f"{rows} records: {shown}", flush=True)
+        print(f"{dirty.name}: {shown}", flush=True)
     return timings
 
 
@@ -138,32 +162,40 @@ class Peak:
             self._peak = max(self._peak, total)
 
 
-def report(
-    arguments: argparse.Namespace,
-    large: dict[str, list[Timing]],
-    small: dict[str, list[Timing]],
-    pandas: list[Timing],
-) -> None:
-    """Print the ratios as a table in Markdown."""
-    peaks = [max(t.peak for step in ("clean", "load") for t in runs[step]) for runs in (large, small)]
-    both = [clean + load for clean, load in zip(seconds(large["clean"]), seconds(large["load"]), strict=True)]
-    ours = median(seconds(small["clean"])) + median(seconds(small["load"]))
-    reference = f"1.00 ({median(seconds(large['copy'])):.1f} s)"
-    rows = [
-        (f"`psql \\copy` of the clean file, {arguments.rows} records", reference),
-        ("cleaning", ratio(seconds(large["clean"]), large)),
-        ("loading (COPY over two connections)", ratio(seconds(large["load"]), large)),
-        ("cleaning plus loading", ratio(both, large)),
-        (
-            f"pandas against cleaning plus loading, {arguments.small} records",
-            f"{median(seconds(pandas)) / ours:.1f}",
-        ),
-        (f"peak memory of all processes, {arguments.rows} records", f"{peaks[0] / 2**20:.0f} MiB"),
-        (f"the same against that at {arguments.small} records", f"{peaks[0] / peaks[1]:.2f}"),
-    ]
-    print("\n| what | ratio |\n|---|---|")
-    for what, figure in rows:
-        print(f"| {what} | {figure} |")
+def report(arguments: argparse.Namespace, files: dict[str, list[dict[str, list[Timing]]]]) -> None:
+    """Print the ratios as a table in Markdown, with a column for each kind of file."""
+    large, small = f"{arguments.rows:,} records", f"{arguments.small:,} records"
+    names = (
+        f"`psql \\copy` of the clean rows, {large}",
+        "cleaning",
+        "loading (COPY over two connections)",
+        "cleaning plus loading",
+        f"pandas' way against cleaning plus loading, {small}",
+        f"DuckDB's way against cleaning plus loading, {small}",
+        f"peak memory of all processes, {large}",
+        f"the same against that at {small}",
+        f"peak memory of pandas' way, {small}",
+        f"peak memory of DuckDB's way, {small}",
+    )
+    columns = [list(figures(*runs)) for runs in files.values()]
+    print(f"\n| what | {' | '.join(files)} |\n|---|{'---|' * len(files)}")
+    for row in zip(names, *columns, strict=True):
+        print(f"| {' | '.join(row)} |")
+
+
+def figures(large: dict[str, list[Timing]], small: dict[str, list[Timing]]) -> Iterator[str]:
+    """Give a column of the table."""
+    yield f"1.00 ({median(seconds(large['copy'])):.1f} s)"
+    for steps in (("clean",), ("load",), OURS):
+        yield ratio([sum(times) for times in zip(*(seconds(large[step]) for step in steps), strict=True)], large)
+    ours = sum(median(seconds(small[step])) for step in OURS)
+    for step in ("pandas", "duckdb"):
+        yield f"{median(seconds(small[step])) / ours:.1f}"
+    peaks = [max(timing.peak for step in OURS for timing in runs[step]) for runs in (large, small)]
+    yield f"{peaks[0] / 2**20:.0f} MiB"
+    yield f"{peaks[0] / peaks[1]:.2f}"
+    for step in ("pandas", "duckdb"):
+        yield f"{max(timing.peak for timing in small[step]) / 2**20:.0f} MiB"
 
 
 def seconds(timings: list[Timing]) -> list[float]:

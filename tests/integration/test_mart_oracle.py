@@ -20,7 +20,7 @@ def test_every_cell_is_what_the_oracle_says_and_a_wrong_model_is_noticed(
 ) -> None:
     monkeypatch.setenv("POSTGRES_PORT", str(runtime.postgres_port))
     monkeypatch.setenv("TRANSFORMER_PASSWORD", runtime.secrets["transformer"])
-    sample = Mutation(dsn, share=0.02)
+    sample = Mutation(dsn, share=0.05)
     for state in walk(dsn, make_worlds(18), tmp_path):
         assert not wrong_cells(dsn, state), state.name
         sample.try_in(state)

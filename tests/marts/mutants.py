@@ -62,6 +62,7 @@ class Mutant:
         return statement[: self.start] + self.text + statement[self.end :]
 
 
+@lru_cache
 def parts_of(statement: str) -> list[str]:
     """Say the named parts of a statement without their names, and the elements of its selects."""
     tree = _parse(statement)

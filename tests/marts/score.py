@@ -10,8 +10,9 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -101,14 +102,16 @@ class Score:
 
 
 class Mutation:
-    """Mutants of all models, tried in one state after the other; in later ones only those that are left."""
+    """Mutants of all models, tried in one state after the other; in later ones only those that are left.
+
+    Of a `share`, most are left out with whole statements, which then need not be read: that takes a second each.
+    """
 
     def __init__(self, dsn: Dsn, share: float = 1, seed: int = 0):
         self.score = Score()
         self._dsn, self._share, self._chance = dsn, share, random.Random(seed)
-        self._states = 0
+        self._states, self._taken = 0, 0.0
         self._texts: dict[tuple[str, str], list[str]] = {}
-        self._known: dict[str, list[str]] = {}
 
     def try_in(self, state: State) -> None:
         """Try those that this state can tell: of builds once they are published, of merges before it."""
@@ -124,7 +127,7 @@ class Mutation:
                 connection.execute("set enable_indexscan = off")
                 connection.execute("set enable_bitmapscan = off")
             connection.commit()
-            for model, statements in state.statements.items():
+            for model, statements in sorted(state.statements.items()):
                 if model == STAGED and state.is_merged:
                     continue
                 numbers = set(SET.findall("".join(statements)))
@@ -177,18 +180,19 @@ class Mutation:
             assert self._texts[model, way] == steps
             return [wrong for wrong in self.score.outcomes if (wrong.model, wrong.way) == (model, way)]
         self._texts[model, way] = steps
-        made = list(self._make(model, way, steps))
-        return [wrong for wrong in made if self._chance.random() < self._share]
-
-    def _make(self, model: str, way: str, steps: list[str]) -> Iterator[Wrong]:
         # What a merge takes from the model, word for word, is mutated there.
-        known = self._known.get(model, []) + self._known.get(STAGED, []) if way == "merge" else []
+        builds = [self._texts.get((name, "build"), []) for name in (model, STAGED)] if way == "merge" else []
+        share, made = self._share**0.5, []
         for text in steps:
-            if CREATED.search(text):
-                if way == "build":
-                    self._known.setdefault(model, []).extend(parts_of(text))
-                for mutant in mutants_of(text, known):
-                    yield Wrong(model, way, text, mutant)
+            if not CREATED.search(text):
+                continue
+            self._taken += share
+            if self._taken >= 1:
+                self._taken -= 1
+                known = [part for step in chain.from_iterable(builds) for part in parts_of(step)]
+                mutants = [mutant for mutant in mutants_of(text, known) if self._chance.random() < share]
+                made += [Wrong(model, way, text, mutant) for mutant in mutants]
+        return made
 
 
 def _run(

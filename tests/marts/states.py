@@ -16,7 +16,7 @@ from integration.loading import load_file
 from integration.test_merging_marts import BUILD, Dbt, parsed, publish, undo
 from integration.test_star_schema import PROJECT
 from marts.lines import Line, merged, read_lines
-from marts.oracle import KEYS, Row, differences, expected_marts
+from marts.oracle import KEYS, Row, Rows, differences, expected_marts
 from marts.world import Said, World, write
 
 Dsn = Callable[[str], str]
@@ -31,12 +31,14 @@ class State:
         name: What was done last.
         schema: Where the marts are to be looked at.
         lines: The transactions that they have to be of.
+        expected: What they have to hold: see `expected_marts`.
         statements: What dbt ran to build each model.
     """
 
     name: str
     schema: str
     lines: dict[int, Line]
+    expected: dict[str, Rows]
     statements: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -68,19 +70,19 @@ def walk(dsn: Dsn, worlds: Iterable[World], folder: Path) -> Iterator[State]:
         assert len(arriving) == len(said)
         lines = merged(before, arriving) if mode == "merge" else arriving
         statements = _built(dbt, events)
-        name = f"{mode} {day}"
-        yield State(f"{name}, built", MARTS.staging, lines, statements)
+        name, expected = f"{mode} {day}", expected_marts(lines.values())
+        yield State(f"{name}, built", MARTS.staging, lines, expected, statements)
         publish(dsn)
-        yield State(f"{name}, published", MARTS.views, lines, statements)
+        yield State(f"{name}, published", MARTS.views, lines, expected, statements)
 
     for world in worlds:
         for state in deliver("replace", world.whole, {}):
             yield state
-            whole = state.lines
+            whole, expected = state.lines, state.expected
         for corrections in world.corrections:
             yield from deliver("merge", corrections, whole)
             undo(dsn)
-            yield State("rollback", MARTS.views, whole)
+            yield State("rollback", MARTS.views, whole, expected)
 
 
 def _built(dbt: Dbt, events: list[Any]) -> dict[str, list[str]]:
@@ -96,15 +98,14 @@ def _built(dbt: Dbt, events: list[Any]) -> dict[str, list[str]]:
 def wrong_cells(dsn: Dsn, state: State) -> list[str]:
     """Compare all that is there with the oracle; see `differences`."""
     with psycopg.connect(dsn("transformer"), row_factory=dict_row) as connection:
-        expected = expected_marts(state.lines.values())
         loaded: list[Row] = connection.execute(
             "select transaction_id, loaded_at from cleaned_data.customer_transactions"
         ).fetchall()
         for row in loaded:  # no file says when
-            expected[STAGED][row["transaction_id"],]["loaded_at"] = row["loaded_at"]
+            state.expected[STAGED][row["transaction_id"],]["loaded_at"] = row["loaded_at"]
         texts = []
         for mart in KEYS:
             schema = MARTS.staging if mart == STAGED else state.schema
             found = connection.execute(f"table {schema}.{mart}").fetchall()  # type: ignore[call-overload]
-            texts += differences(found, expected[mart], mart)
+            texts += differences(found, state.expected[mart], mart)
     return texts

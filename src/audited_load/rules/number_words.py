@@ -72,9 +72,7 @@ def _read_groups(words: list[str]) -> int | None:
 
 @lru_cache(maxsize=4096)
 def _read_group(words: str) -> int | None:
-    """Read a number from 1 to 999; one that begins or ends with "and" is none by itself."""
-    if not words or words.startswith("and ") or words.endswith(" and"):
-        return None
+    """Read a number from 1 to 999."""
     number = _read_whole(words)
     return number if number and number < 1000 else None  # noqa: PLR2004 - a group of three digits
 
