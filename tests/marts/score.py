@@ -86,7 +86,8 @@ class Score:
     def __str__(self) -> str:
         by_model: dict[str, Counter[str]] = {}
         for wrong, outcome in self.outcomes.items():
-            by_model.setdefault(f"{wrong.model}, {wrong.way}", Counter())[outcome] += 1
+            shown = "equivalent" if outcome == "survived" and wrong.equivalence else outcome
+            by_model.setdefault(f"{wrong.model}, {wrong.way}", Counter())[shown] += 1
         lines = []
         for name, counts in by_model.items():
             lines.append(
