@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from audited_load.reading.encoding import is_guessed
 from audited_load.shown import most_frequent
+from pipeline_page.texts import EXACT
 from pipeline_page.warehouse import Connection, ask
 
 _COLUMNS = """
@@ -134,12 +135,13 @@ def find_visible_load(connection: Connection) -> int | None:
 def add_totals(loads: Iterable[Load]) -> Totals:
     """Add up what the cleaned files of loads hold."""
     each = [load.file_totals for load in loads]
-    return Totals(
-        sum(total.rows for total in each),
-        sum((total.quantity for total in each), Decimal(0)),
-        sum((total.gross for total in each), Decimal(0)),
-        sum((total.tax for total in each), Decimal(0)),
-    )
+    with localcontext(EXACT):
+        return Totals(
+            sum(total.rows for total in each),
+            sum((total.quantity for total in each), Decimal(0)),
+            sum((total.gross for total in each), Decimal(0)),
+            sum((total.tax for total in each), Decimal(0)),
+        )
 
 
 def add_reasons(loads: Iterable[Load]) -> list[tuple[str, int]]:
