@@ -42,13 +42,13 @@ def code_version(form: Form, rules: Path, contract: str) -> str:
 
 @lru_cache
 def library_versions() -> tuple[str, ...]:
-    """Give the installed version of each of `LIBRARIES`."""
+    """Return the installed version of each of `LIBRARIES`."""
     return tuple(f"{name} {version(name)}" for name in LIBRARIES)
 
 
 @lru_cache
 def hash_code(engine: Path, rules: Path) -> str:
-    """Sum up the modules that decide values; once a process, for the same places.
+    """Sum up the modules that decide values; once per process, for the same places.
 
     Args:
         engine: Folder of the engine's package.
@@ -89,7 +89,7 @@ def find_modules(engine: Path, rules: Path) -> dict[str, ast.Module]:
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
-    """Give the names that a module imports from, and of what it imports from there: that may be a module, too."""
+    """Return the names that a module imports from, and of what it imports from there: that may be a module, too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module

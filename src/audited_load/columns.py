@@ -190,7 +190,7 @@ class Feed:
         object.__setattr__(self, "columns", columns)
 
     def in_form(self, form: Form) -> Feed:
-        """Give the feed as it is read from files that are written so."""
+        """Return the feed as it is read from files that are written so."""
         return replace(self, form=form)
 
     @property

@@ -43,7 +43,7 @@ class Form:
         ):
             if word not in words:
                 raise RefusedError(
-                    f"{name} is {show_text(word)!r}, which is no form of a file.",
+                    f"{name} is {show_text(word)!r}, which is not a form of a file.",
                     f"Give one of {', '.join(words)}.",
                 )
         if self.delimiter is not None and self.delimiter not in DELIMITERS:
@@ -55,11 +55,11 @@ class Form:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
 
     def holds(self, when: tuple[str, ...]) -> bool:
-        """Tell whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
+        """Return whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
         return not when or not {f"decimal={self.decimal}", f"date_order={self.date_order}"}.isdisjoint(when)
 
     def words(self) -> dict[str, str]:
-        """Give the form as the params of a run."""
+        """Return the form as the params of a run."""
         return {"encoding": self.encoding or AUTO, "decimal": self.decimal, "date_order": self.date_order}
 
 

@@ -53,7 +53,7 @@ data.add_typer(contracts, name="contract")
 
 
 def examples(*lines: str) -> str:
-    """Give the end of a command's help: lines that can be typed."""
+    """Return the end of a command's help: lines that can be typed."""
     return "\b\nExamples:\n" + "\n".join(f"  {COMMAND} {line}" for line in lines)
 
 
@@ -264,6 +264,6 @@ def _sample(
 
 
 def _words(decimal: str | None, date_order: str | None, encoding: str | None) -> dict[str, str]:
-    """Give what is declared of a file, as params of a run."""
+    """Return what is declared of a file, as params of a run."""
     words = {"decimal": decimal, "date_order": date_order, "encoding": encoding}
     return {name: word for name, word in words.items() if word}

@@ -15,7 +15,7 @@ from steps.data_cleaners import CONTRACT, RULES
 
 
 def feed_by_contract(file: Path) -> Feed:
-    """Give the feed of files that a contract describes.
+    """Return the feed of files that a contract describes.
 
     Args:
         file: The contract; the default one, or that of another file for the same table.

@@ -43,7 +43,7 @@ show a file of decimal points, but for what holds with `decimal=comma` only.
 
 
 def render(feed: Feed) -> str:
-    """Give the page as Markdown."""
+    """Return the page as Markdown."""
     shown: dict[frozenset[str], str] = {frozenset(): "none"}
     sections = []
     for column in feed.columns:

@@ -49,7 +49,7 @@ loading.load_file(dsn, Path(file), run_id, mode="merge", day=int(day))
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Give a copy of the project in which the recipe was followed, but for the migration."""
+    """Return a copy of the project in which the recipe was followed, but for the migration."""
     copy = tmp_path / "project"
     for folder in ("airflow/dags", "contracts", "dbt"):
         skipped = shutil.ignore_patterns("__pycache__", "target", "logs", ".user.yml")

@@ -31,7 +31,7 @@ CLEANING = sorted(
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give the engine and the rules in a place of their own."""
+    """Return the engine and the rules in a place of their own."""
     place = tmp_path_factory.mktemp("sources")
     for folder in (ENGINE, RULES.parent):
         shutil.copytree(folder, place / folder.name, ignore=shutil.ignore_patterns("__pycache__"))

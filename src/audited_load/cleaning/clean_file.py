@@ -46,7 +46,7 @@ def clean_file(
     Args:
         path: The dirty file.
         feed: Its columns and their rules.
-        out: Folder for the cleaned and the rejected file; made if absent.
+        out: Folder for the cleaned and the rejected file; made if missing.
         progress: Told how far it is, block by block.
         erased: Who was erased: their ids are blank in all that is written, and count as the rule `erased` of the
             feed's subject. None if nobody was.
@@ -149,7 +149,7 @@ def _report(
 
 
 def _show_header(source: Source, feed: Feed) -> list[tuple[str, bool]]:
-    """Give each name of the header as it may be shown, and whether the feed knows it.
+    """Return each name of the header as it may be shown, and whether the feed knows it.
 
     If one of the others doesn't look like a name, none is shown: the first record may have got into the header.
     """

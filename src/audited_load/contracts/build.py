@@ -103,7 +103,7 @@ def _build(contract: Contract, table: Mapping[str, Any], rules: Mapping[str, Rul
 
 
 def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
-    """Give the form that files of the contract are declared to have."""
+    """Return the form that files of the contract are declared to have."""
     server: dict[str, Any] = next(iter(contract.data.get("servers", [])), {})
     delimiter = server.get("customProperties", {}).get("delimiter")
     try:
@@ -116,7 +116,7 @@ def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
 def _aliases_of(
     properties: list[dict[str, Any]], names: list[str], reading: Reading
 ) -> tuple[tuple[str, str], ...]:
-    """Give the names in a header that mean a column, each with the column's."""
+    """Return the names in a header that mean a column, each with the column's."""
     found: dict[str, str] = {}
     for number, declared in enumerate(properties):
         for place, synonym in enumerate(declared.get("synonyms", [])):
@@ -160,7 +160,7 @@ def _build_column(
 
 
 def _kind_of(declared: Mapping[str, Any], path: str, reading: Reading) -> Kind | None:
-    """Give the type of a column: the logical and the physical type must agree, and so must the options."""
+    """Return the type of a column: the logical and the physical type must agree, and so must the options."""
     logical, physical = declared["logicalType"], declared["physicalType"]
     options, numeric = declared.get("logicalTypeOptions", {}), _NUMERIC.fullmatch(physical)
     bounds: dict[str, Any] = {"integer": _INTEGERS.get(physical), "date": (str(date.min), str(date.max))}

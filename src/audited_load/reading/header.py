@@ -56,12 +56,12 @@ class Names:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def column_of(self, name: str) -> str:
-        """Give the column that a name in a header means, or the name, normalised."""
+        """Return the column that a name in a header means, or the name, normalised."""
         bare = normalise_name(name)
         return self.aliases.get(bare, bare)
 
     def in_header(self) -> list[str]:
-        """Give the names that a header must have, by the first other name of those that have one."""
+        """Return the names that a header must have, by the first other name of those that have one."""
         others = {column: other for other, column in reversed([*self.aliases.items()])}
         return [others.get(name, name) for name in self.required]
 
@@ -126,7 +126,7 @@ def find_header(
 
 
 def _lines(head: bytes, newline: bytes) -> Iterator[Line]:
-    """Give the lines that start in the first mebibyte, without line ends and without marks before them."""
+    """Return the lines that start in the first mebibyte, without line ends and without marks before them."""
     start = 0
     while start < min(len(head), HEADER_BYTES):
         end = head.find(newline, start) + 1 or len(head)

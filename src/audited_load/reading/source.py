@@ -185,7 +185,7 @@ def read_head(source: Source) -> bytes:
 
 
 def has_changed(source: Source, sha256: str) -> bool:
-    """Tell whether the file is no longer the one that was read.
+    """Return whether the file is no longer the one that was read.
 
     Args:
         source: The file, as it was found.
@@ -202,7 +202,7 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _check_regular(path: Path) -> tuple[int, tuple[int, ...]]:
-    """Give the size of a regular file, and what tells it from others and from its later self."""
+    """Return the size of a regular file, and what tells it from others and from its later self."""
     remedy = "Check the path and the supplier's delivery. Nothing was loaded."
     shown = show_text(str(path), 4096)
     try:

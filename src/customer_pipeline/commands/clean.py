@@ -95,7 +95,7 @@ def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
 
 
 def _size(file: Path) -> int:
-    """Give the size of a file; of what is none, cleaning says so."""
+    """Return the size of a file; of what is none, cleaning says so."""
     with readable(file, OSError):
         return file.stat().st_size if file.is_file() else 0
 

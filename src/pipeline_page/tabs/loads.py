@@ -37,7 +37,7 @@ class Totals:
     tax: Decimal
 
     def minus(self, other: Totals) -> Totals:
-        """Give the difference."""
+        """Return the difference."""
         return Totals(
             self.rows - other.rows,
             self.quantity - other.quantity,
@@ -116,18 +116,18 @@ class Load:
 
 
 def find_loads(connection: Connection, limit: int) -> list[Load]:
-    """Give the newest loads, newest first."""
+    """Return the newest loads, newest first."""
     return [Load(**row) for row in ask(connection, _NEWEST, {"limit": limit})]
 
 
 def find_load(connection: Connection, load_id: int | None) -> Load | None:
-    """Give a load by its id."""
+    """Return a load by its id."""
     rows = ask(connection, _ONE, {"load_id": load_id})
     return Load(**rows[0]) if rows else None
 
 
 def find_visible_load(connection: Connection) -> int | None:
-    """Give the id of the load that readers see."""
+    """Return the id of the load that readers see."""
     rows = ask(connection, _VISIBLE)
     return int(rows[0]["load_id"]) if rows else None
 
