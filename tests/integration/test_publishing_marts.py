@@ -57,7 +57,8 @@ KEYS = """
     order by 1, 2
 """
 # As dbt makes it and fills it.
-MAKE_BUILDS = re.findall(r"create table .*?\);", (PROJECT / "macros" / "builds.sql").read_text(), re.S)[0]
+MACRO = (PROJECT / "macros" / "builds.sql").read_text()
+MAKE_BUILDS = re.findall(r"create table .*?\);", MACRO, re.S)[0].replace("{{ builds() }}", "analytics_sets.builds")
 NOTE = """
     insert into analytics_sets.builds
         (mart, relation, load_id, code, built_by, begun_at, built_at, is_tested)
