@@ -103,7 +103,7 @@ def test_what_is_unknown_is_no_zero_on_the_page_and_in_the_download() -> None:
     context = sales_context(sales)
     assert context["month_rows"] == [("Jan 2025", *[NOTHING] * 3, "1", "1", NOTHING)]
     page = {"root": "", "version": "", "report": False, "docs": False}
-    assert "without 1 transactions of unknown amount" in render_view(make_environment(), "sales", context | page)
+    assert "without 1 transaction of unknown amount" in render_view(make_environment(), "sales", context | page)
     (row,) = csv.DictReader(io.StringIO(write_csv(sales, "months")))
     assert (row["transactions_without_amount"], row["units"], row["revenue"], row["tax"]) == ("1", "", "", "")
     known = replace(sales, months=[*months, month("2025-02", "3")])

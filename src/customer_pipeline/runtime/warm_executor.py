@@ -71,7 +71,7 @@ class WarmLocalExecutor(LocalExecutor):
 
     def _spawn_worker(self) -> None:
         forget_own_modules()
-        super()._spawn_worker()
+        super()._spawn_worker()  # type: ignore[no-untyped-call]
 
     def _parse_once(self) -> None:
         """Let dbt parse the project, and hand what came of it to the tasks that are forked from here."""
