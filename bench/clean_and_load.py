@@ -184,7 +184,7 @@ def report(arguments: argparse.Namespace, files: dict[str, list[dict[str, list[T
 
 
 def figures(large: dict[str, list[Timing]], small: dict[str, list[Timing]]) -> Iterator[str]:
-    """Give a column of the table."""
+    """Return a column of the table."""
     yield f"1.00 ({median(seconds(large['copy'])):.1f} s)"
     for steps in (("clean",), ("load",), OURS):
         yield ratio([sum(times) for times in zip(*(seconds(large[step]) for step in steps), strict=True)], large)
@@ -199,7 +199,7 @@ def figures(large: dict[str, list[Timing]], small: dict[str, list[Timing]]) -> I
 
 
 def seconds(timings: list[Timing]) -> list[float]:
-    """Give the wall times."""
+    """Return the wall times."""
     return [timing.seconds for timing in timings]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
@@ -21,9 +20,8 @@ cron = run_settings.check_schedule
 @dag(
     dag_id=CHECK_DAG_ID,
     description="The published marts are what a full build gives, cell by cell",
-    # What was due while the services were down is not made up for: it would run beside the first load.
+    # With a start date, Airflow would make up for last Sunday at the first start, beside the first load.
     schedule=CronTriggerTimetable(cron, timezone="UTC", run_immediately=False) if cron else None,
-    start_date=datetime(2025, 12, 3, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

@@ -24,7 +24,7 @@ PREFIX = "/pipeline"
 
 
 def find_run() -> Run | None:
-    """Give the newest run of the DAG, from Airflow's own tables."""
+    """Return the newest run of the DAG, from Airflow's own tables."""
     with create_session() as session:
         newest = select(DagRun).where(DagRun.dag_id == DAG_ID).order_by(DagRun.run_after.desc(), DagRun.id.desc())
         run = session.scalars(newest.limit(1)).first()

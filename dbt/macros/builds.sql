@@ -1,5 +1,5 @@
 {#-
-    The table of builds: one row a mart, of which load and models it is, when it was built, and whether it was tested.
+    The table of builds: one row per mart, of which load and models it is, when it was built, and whether it was tested.
     `publish_marts` reads that of the pipeline, in analytics_sets. dbt makes the table, since it is the first to need it.
 -#}
 {% macro builds() %}

@@ -1,6 +1,6 @@
 {% macro keep_test_results(results) %}
     {#-
-        After `dbt test` or `dbt build`: one row a test, for the pipeline's page or a table of the target's own.
+        After `dbt test` or `dbt build`: one row per test, for the pipeline's page or a table of the target's own.
         It can't fail the run: without the table, which the load step makes, or without the right, it warns. It only
         inserts, so that tasks side by side don't wait for each other.
     -#}

@@ -96,17 +96,17 @@ class CleanReport:
         return self.superseded / self.read if self.read else 0.0
 
     def relative_to(self, folder: Path) -> CleanReport:
-        """Give the report with its places relative to a folder, so that another machine can use it."""
+        """Return the report with its places relative to a folder, so that another machine can use it."""
         places = (Path(place).relative_to(folder).as_posix() for place in (self.cleaned_file, self.rejected_file))
         return replace(self, cleaned_file=next(places), rejected_file=next(places))
 
     def within(self, folder: Path) -> CleanReport:
-        """Give the report with its places in a folder of this machine."""
+        """Return the report with its places in a folder of this machine."""
         places = (str(folder / place) for place in (self.cleaned_file, self.rejected_file))
         return replace(self, cleaned_file=next(places), rejected_file=next(places))
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values that survive JSON."""
+        """Return plain values that survive JSON."""
         return asdict(self)
 
     @classmethod

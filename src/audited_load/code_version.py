@@ -17,7 +17,7 @@ from pathlib import Path
 from audited_load import __version__
 from audited_load.form import Form
 
-LIBRARIES = ("num2words", "numpy", "polars", "text2num", "zstandard")
+LIBRARIES = ("PyYAML", "num2words", "numpy", "polars", "text2num", "zstandard")
 """Distributions that decide values; a test compares them with what the modules import."""
 ENGINE = "audited_load"
 CLEANING = f"{ENGINE}.cleaning.clean_file"
@@ -25,29 +25,30 @@ UNRELATED = frozenset(f"{ENGINE}.{name}" for name in ("errors", "cleaning.output
 """Modules that cleaning imports, and that decide no value."""
 
 
-def code_version(form: Form, rules: Path) -> str:
+def code_version(form: Form, rules: Path, contract: str) -> str:
     """Name the code and the rules that decide values, in a form of a file.
 
     Args:
         form: How the file is written.
         rules: The module that holds the feed's rules, in its package.
+        contract: The sha256 of what the feed's contract declares.
 
     Returns:
         The release, a plus sign, and twelve hexadecimal characters.
     """
-    parts = (repr(form), hash_code(Path(__file__).parent, rules), *library_versions())
+    parts = (repr(form), contract, hash_code(Path(__file__).parent, rules), *library_versions())
     return f"{__version__}+{_digest(chr(10).join(parts))[:12]}"
 
 
 @lru_cache
 def library_versions() -> tuple[str, ...]:
-    """Give the installed version of each of `LIBRARIES`."""
+    """Return the installed version of each of `LIBRARIES`."""
     return tuple(f"{name} {version(name)}" for name in LIBRARIES)
 
 
 @lru_cache
 def hash_code(engine: Path, rules: Path) -> str:
-    """Sum up the modules that decide values; once a process, for the same places.
+    """Sum up the modules that decide values; once per process, for the same places.
 
     Args:
         engine: Folder of the engine's package.
@@ -88,7 +89,7 @@ def find_modules(engine: Path, rules: Path) -> dict[str, ast.Module]:
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
-    """Give the names that a module imports from, and of what it imports from there: that may be a module, too."""
+    """Return the names that a module imports from, and of what it imports from there: that may be a module, too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module

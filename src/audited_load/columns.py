@@ -143,6 +143,24 @@ class ControlTotal:
 
 
 @dataclass(frozen=True)
+class ContractName:
+    """Which contract a feed was built from.
+
+    Attributes:
+        id: The contract's own name.
+        version: Its version.
+        sha256: Of what it declares.
+    """
+
+    id: str
+    version: str
+    sha256: str
+
+
+NO_CONTRACT = ContractName("", "", "")
+
+
+@dataclass(frozen=True)
 class Feed:
     """Everything that the engine knows of a data set.
 
@@ -153,6 +171,8 @@ class Feed:
         totals: The control totals.
         subject: The column that says which person a record is about, and becomes blank if that person is erased.
         form: How the file is written; all columns follow it.
+        contract: The contract that it was built from, if there is one.
+        aliases: Other names for columns in a header, normalised, each with the column's.
     """
 
     name: str
@@ -161,6 +181,8 @@ class Feed:
     totals: tuple[ControlTotal, ...]
     subject: str = ""
     form: Form = UNDECLARED
+    contract: ContractName = NO_CONTRACT
+    aliases: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Let the columns follow the form, whoever put them in."""
@@ -168,7 +190,7 @@ class Feed:
         object.__setattr__(self, "columns", columns)
 
     def in_form(self, form: Form) -> Feed:
-        """Give the feed as it is read from files that are written so."""
+        """Return the feed as it is read from files that are written so."""
         return replace(self, form=form)
 
     @property

@@ -7,7 +7,7 @@ COMMAND = ".venv/bin/customer-pipeline"
 
 
 def command(words: str) -> str:
-    """Give a command line for a message, ready to be typed, between backticks.
+    """Return a command line for a message, ready to be typed, between backticks.
 
     Args:
         words: Subcommand and arguments, such as `run FILE`.

@@ -28,7 +28,7 @@ class PipelineError(Exception):
         super().__init__(self.message, self.remedy)  # both, so that it can be pickled
 
     def __str__(self) -> str:
-        """Give the message, then the remedy on a line of its own."""
+        """Return the message, then the remedy on a line of its own."""
         return f"{self.message}\n  What to do: {self.remedy}"
 
 

@@ -12,6 +12,7 @@ from audited_load.shown import show_text
 AUTO = "auto"
 DECIMALS = (AUTO, "point", "comma")
 SETTINGS = {"encoding": "SOURCE_ENCODING", "decimal": "SOURCE_DECIMAL", "date_order": "SOURCE_DATE_ORDER"}
+DELIMITERS = (",", ";", "\t", "|")
 DATE_ORDERS = (AUTO, "day_first", "month_first")
 
 
@@ -23,6 +24,7 @@ class Form:
         encoding: Name of a text encoding that Python knows; None to find out.
         decimal: What stands before the decimals; "auto" is a point, where a comma that could be one is refused.
         date_order: What comes first in a date that ends with its year; "auto" is the day.
+        delimiter: Between fields; None to find out.
 
     Raises:
         RefusedError: A word that is none of these.
@@ -31,6 +33,7 @@ class Form:
     encoding: str | None = None
     decimal: str = AUTO
     date_order: str = AUTO
+    delimiter: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no form."""
@@ -40,18 +43,23 @@ class Form:
         ):
             if word not in words:
                 raise RefusedError(
-                    f"{name} is {show_text(word)!r}, which is no form of a file.",
+                    f"{name} is {show_text(word)!r}, which is not a form of a file.",
                     f"Give one of {', '.join(words)}.",
                 )
+        if self.delimiter is not None and self.delimiter not in DELIMITERS:
+            raise RefusedError(
+                f"delimiter is {show_text(self.delimiter)!r}, which is none that is read.",
+                "Give a comma, a semicolon, a tab or a vertical bar.",
+            )
         if self.encoding is not None:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
 
     def holds(self, when: tuple[str, ...]) -> bool:
-        """Tell whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
+        """Return whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
         return not when or not {f"decimal={self.decimal}", f"date_order={self.date_order}"}.isdisjoint(when)
 
     def words(self) -> dict[str, str]:
-        """Give the form as the params of a run."""
+        """Return the form as the params of a run."""
         return {"encoding": self.encoding or AUTO, "decimal": self.decimal, "date_order": self.date_order}
 
 

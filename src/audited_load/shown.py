@@ -58,7 +58,7 @@ def show_json(values: object, indent: int | None = None) -> str:
 
 
 def storable_name(name: str) -> str:
-    r"""Write a file's name that is no UTF-8 so that it can be stored and sent: each odd byte as `\xe9`.
+    r"""Write a file's name that is not a UTF-8 so that it can be stored and sent: each odd byte as `\xe9`.
 
     Args:
         name: As Python gives it; one that is UTF-8 stays as it is.

@@ -48,10 +48,12 @@ PLAIN: dict[str, Any] = {
 data = typer.Typer(**PLAIN)
 quarantine = typer.Typer(help="Look at refused records, repair them, bring them in again.", **PLAIN)
 data.add_typer(quarantine, name="quarantine")
+contracts = typer.Typer(help="Look at data contracts.", **PLAIN)
+data.add_typer(contracts, name="contract")
 
 
 def examples(*lines: str) -> str:
-    """Give the end of a command's help: lines that can be typed."""
+    """Return the end of a command's help: lines that can be typed."""
     return "\b\nExamples:\n" + "\n".join(f"  {COMMAND} {line}" for line in lines)
 
 
@@ -208,6 +210,12 @@ def _clean(
     file: Annotated[Path, Argument(metavar="FILE", **UNCHECKED, help="The dirty CSV.", show_default=False)],
     *,
     out: Annotated[Path, Option(metavar="DIR", **UNCHECKED, help="Folder for what it writes.")],
+    contract: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE", **UNCHECKED, help="The data contract of another supplier's file.", show_default=False
+        ),
+    ] = None,
     decimal: Decimal = None,
     date_order: DateOrder = None,
     encoding: Encoding = None,
@@ -219,7 +227,17 @@ def _clean(
     """Clean a file, without a database."""
     from customer_pipeline.commands.clean import clean
 
-    return clean(file, out, _words(decimal, date_order, encoding), force=force, as_json=as_json)
+    return clean(file, out, _words(decimal, date_order, encoding), contract, force=force, as_json=as_json)
+
+
+@contracts.command("check", epilog=examples("contract check contracts/customer_transactions.odcs.yaml"))
+def _check(
+    file: Annotated[Path, Argument(metavar="FILE", **UNCHECKED, help="The contract.", show_default=False)],
+) -> int:
+    """Check a contract: against the standard, and whether all of it is obeyed here."""
+    from customer_pipeline.contract_of_run import check_contract
+
+    return check_contract(file)
 
 
 @data.command(
@@ -246,6 +264,6 @@ def _sample(
 
 
 def _words(decimal: str | None, date_order: str | None, encoding: str | None) -> dict[str, str]:
-    """Give what is declared of a file, as params of a run."""
+    """Return what is declared of a file, as params of a run."""
     words = {"decimal": decimal, "date_order": date_order, "encoding": encoding}
     return {name: word for name, word in words.items() if word}

@@ -13,7 +13,7 @@ _NAMES = ("DBT_TARGET", "DBT_SCHEMA", "DBT_TARGET_PATH", "DBT_LOG_PATH", "DBT_DE
 
 
 def own_target(project: Path, schema: str, *, defers: bool = False) -> dict[str, str]:
-    """Give the variables.
+    """Return the variables.
 
     Args:
         project: Folder of `dbt_project.yml`.

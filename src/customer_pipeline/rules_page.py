@@ -12,7 +12,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "data-quality.md"
 _HEAD = """# Data quality
 
 What the pipeline accepts, and why it refuses the rest. This page is made from
-`airflow/dags/steps/data_cleaners.py` by `make docs`.
+`contracts/customer_transactions.odcs.yaml` and `airflow/dags/steps/data_cleaners.py` by `make docs`.
 
 A value is accepted by a rule, or its record goes to quarantine with a reason that names column, rule and
 value. A blank is null; so is a null token where a column lists some. Every change is counted by rule in the
@@ -43,7 +43,7 @@ show a file of decimal points, but for what holds with `decimal=comma` only.
 
 
 def render(feed: Feed) -> str:
-    """Give the page as Markdown."""
+    """Return the page as Markdown."""
     shown: dict[frozenset[str], str] = {frozenset(): "none"}
     sections = []
     for column in feed.columns:

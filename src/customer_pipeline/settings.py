@@ -94,7 +94,7 @@ def read_server(environment: Mapping[str, str] = os.environ) -> Server:
 
 
 def transformer_dsn(environment: Mapping[str, str] = os.environ) -> str:
-    """Give the connection string of the role that dbt builds as.
+    """Return the connection string of the role that dbt builds as.
 
     Raises:
         UnavailableError: A variable is missing.
@@ -106,7 +106,7 @@ def transformer_dsn(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def reader_dsn(environment: Mapping[str, str] = os.environ) -> str:
-    """Give the connection string of the role that reads what is published.
+    """Return the connection string of the role that reads what is published.
 
     Raises:
         UnavailableError: A variable is missing.
@@ -130,7 +130,7 @@ def _variable(environment: Mapping[str, str], name: str) -> str:
 
 
 def dbt_project(environment: Mapping[str, str] = os.environ) -> Path:
-    """Give the folder of `dbt_project.yml` (`PIPELINE_DBT`; otherwise that of this clone)."""
+    """Return the folder of `dbt_project.yml` (`PIPELINE_DBT`; otherwise that of this clone)."""
     return Path(environment.get("PIPELINE_DBT") or Path(__file__).resolve().parents[2] / "dbt")
 
 
@@ -152,7 +152,7 @@ class AlertSettings:
 
     @property
     def is_silent(self) -> bool:
-        """Tell whether nobody is to be told anything."""
+        """Return whether nobody is to be told anything."""
         return not (self.slack or self.email)
 
 
@@ -204,7 +204,7 @@ def _schedule(environment: Mapping[str, str], name: str, default: str) -> str | 
     schedule = environment.get(name) or default
     if schedule not in {*PRESETS, "none"} and not croniter.is_valid(schedule):
         raise RefusedError(
-            f"{name} is {schedule!r}, which is no schedule.",
+            f"{name} is {schedule!r}, which is not a schedule.",
             f"Set it to a cron expression, such as '0 8 * * *', to {', '.join(PRESETS)}, or to none.",
         )
     return None if schedule == "none" else schedule
@@ -215,7 +215,7 @@ def _positive(environment: Mapping[str, str], name: str, default: float, unit: s
     number = read_plain_number(text) if text else default
     if number is None or not 0 < number < MAX_NUMBER:
         raise RefusedError(
-            f"{name} is {text[:40]!r}, which is no number of {unit}.",
+            f"{name} is {text[:40]!r}, which is not a number of {unit}.",
             f"Set {name} to a number above 0 and below {MAX_NUMBER}, such as {default:g}, or leave it out.",
         )
     return number
@@ -226,7 +226,7 @@ def _days(environment: Mapping[str, str], name: str, default: int) -> int:
     number = read_plain_number(text) if text else default
     if number is None or number > MAX_NUMBER or number != int(number):
         raise RefusedError(
-            f"{name} is {text[:40]!r}, which is no number of days.",
+            f"{name} is {text[:40]!r}, which is not a number of days.",
             f"Set {name} to a whole number from 0 to {MAX_NUMBER}, or leave it out.",
         )
     return int(number)

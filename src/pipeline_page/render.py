@@ -18,7 +18,7 @@ TABS = (("today", "Today"), ("quality", "Quality"), ("sales", "Sales"), ("loads"
 
 
 def make_environment() -> Environment:
-    """Give Jinja with the page's templates and the ways to write figures."""
+    """Return Jinja with the page's templates and the ways to write figures."""
     environment = Environment(
         loader=PackageLoader("pipeline_page"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -46,7 +46,7 @@ def _escape(value: object) -> object:
 
 
 def documented_models() -> tuple[str, ...]:
-    """Give the models that dbt's documentation describes; none if `make dbt-docs` was not run."""
+    """Return the models that dbt's documentation describes; none if `make dbt-docs` was not run."""
     target = Path(os.environ.get("PIPELINE_DBT") or "") / "target"
     if not (os.environ.get("PIPELINE_DBT") and (target / "catalog.json").exists()):
         return ()

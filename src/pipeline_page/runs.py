@@ -42,10 +42,10 @@ FindRun = Callable[[], Run | None]
 
 
 def run_address(run_id: str) -> str:
-    """Give the address of a run's page in Airflow, under its root."""
+    """Return the address of a run's page in Airflow, under its root."""
     return f"/dags/{DAG_ID}/runs/{quote(run_id, safe='')}"
 
 
 def task_address(run_id: str, task_id: str) -> str:
-    """Give the address of a task's page in a run."""
+    """Return the address of a task's page in a run."""
     return f"{run_address(run_id)}/tasks/{quote(task_id, safe='')}"

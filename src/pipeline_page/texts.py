@@ -5,11 +5,13 @@ from __future__ import annotations
 from calendar import month_abbr
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import NamedTuple
 
 NOTHING = "–"  # noqa: RUF001 - a dash for an absent figure
 _CENT = Decimal("0.01")
+EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
+"""For sums and shares of money: PostgreSQL's may have more digits than Python's default of 28."""
 
 
 class YearMonth(NamedTuple):
@@ -41,9 +43,9 @@ def show_number(value: Decimal | int | None) -> str:
         return NOTHING
     if isinstance(value, int):
         return f"{value:,}"
-    cents = value.quantize(_CENT)
+    cents = value.quantize(_CENT, context=EXACT)
     if cents != value:
-        return f"{value.normalize():,f}"
+        return f"{value.normalize(EXACT):,f}"
     return f"{cents:,f}"
 
 
@@ -56,7 +58,8 @@ def show_quantity(value: Decimal | int | None) -> str:
 
 def show_change(value: Decimal | int) -> str:
     """Write a difference with its sign."""
-    text = show_quantity(value if value > 0 else -value)
+    with localcontext(EXACT):
+        text = show_quantity(value if value > 0 else -value)
     return f"+{text}" if value > 0 else f"\N{MINUS SIGN}{text}" if value < 0 else "no change"
 
 
@@ -64,7 +67,7 @@ def show_percent(value: Decimal | None) -> str:
     """Write percents with their sign."""
     if value is None:
         return NOTHING
-    return f"+{value:,} %" if value > 0 else f"\N{MINUS SIGN}{abs(value):,} %"
+    return f"+{value:,} %" if value > 0 else f"\N{MINUS SIGN}{value.copy_abs():,} %"
 
 
 def show_share(part: float, whole: float = 1) -> str:

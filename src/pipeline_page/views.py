@@ -18,7 +18,7 @@ Rows = list[tuple[str, ...]]
 
 
 def today_context(today: Today, limits: Limits) -> dict[str, Any]:
-    """Give what the template of *Today* needs."""
+    """Return what the template of *Today* needs."""
     return {
         "view": today,
         "limits": limits,
@@ -29,7 +29,7 @@ def today_context(today: Today, limits: Limits) -> dict[str, Any]:
 
 
 def quality_context(quality: Quality) -> dict[str, Any]:
-    """Give what the template of *Quality* needs."""
+    """Return what the template of *Quality* needs."""
     return {
         "view": quality,
         "superseded": _describe_superseded(quality.loads[:1]),
@@ -41,7 +41,7 @@ def quality_context(quality: Quality) -> dict[str, Any]:
 
 
 def sales_context(sales: Sales) -> dict[str, Any]:
-    """Give what the template of *Sales* needs."""
+    """Return what the template of *Sales* needs."""
     return {
         "view": sales,
         "month_rows": [
@@ -72,7 +72,7 @@ def sales_context(sales: Sales) -> dict[str, Any]:
 
 
 def loads_context(loads: list[Load], visible: int | None) -> dict[str, Any]:
-    """Give what the template of *Loads* needs."""
+    """Return what the template of *Loads* needs."""
     return {"loads": loads, "visible": visible, "shown": SHOWN_LOADS}
 
 

@@ -98,7 +98,7 @@ class Kept:
         self._answers: dict[tuple[PublishedMarts, str], Any] = {}
 
     def get(self, marts: PublishedMarts, name: str, find: Callable[[], Answer]) -> Answer:
-        """Give the answer of that name about these marts; find it if it isn't known."""
+        """Return the answer of that name about these marts; find it if it isn't known."""
         key = (marts, name)
         if key not in self._answers:
             answer = find()

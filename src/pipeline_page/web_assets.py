@@ -35,7 +35,7 @@ _BUNDLE = "import sys, vl_convert; sys.stdout.write(vl_convert.javascript_bundle
 
 
 def serve(name: str) -> Response:
-    """Give one of `ASSETS`; the page asks for it by `VERSION`, so a browser keeps it."""
+    """Return one of `ASSETS`; the page asks for it by `VERSION`, so a browser keeps it."""
     if name == "vega.js":
         packed = {"Content-Encoding": "gzip"}
         return Response(_bundle(), media_type=ASSETS[name], headers=HEADERS | _CACHED | packed)
@@ -49,7 +49,7 @@ def read_asset(name: str) -> str:
 
 @cache
 def _bundle() -> bytes:
-    """Give Vega-Lite's script out of the package that holds it, packed."""
+    """Return Vega-Lite's script out of the package that holds it, packed."""
     done = subprocess.run([sys.executable, "-c", _BUNDLE], capture_output=True, check=True, timeout=60)
     return gzip.compress(done.stdout)
 

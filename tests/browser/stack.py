@@ -61,7 +61,7 @@ def running_stack(browser: Browser) -> Iterator[Stack]:
     """Start it, and remove all of it afterwards."""
     home = Path(tempfile.mkdtemp(prefix="customer-pipeline-browser-"))
     home.chmod(0o755)
-    for name in ("airflow/dags", "airflow/plugins", "dbt"):
+    for name in ("airflow/dags", "airflow/plugins", "contracts", "dbt"):
         shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs"))
     (home / "data").mkdir()
     shutil.copy(ROOT / "data" / "customer_transactions.csv", home / "data")

@@ -14,7 +14,7 @@ from customer_pipeline.tasks.params import require_known_params
 
 
 def resolve(dag: DAG, conf: dict[str, Any] | None) -> dict[str, Any]:
-    """Give the params of a run as its tasks get them."""
+    """Return the params of a run as its tasks get them."""
     return dict(process_params(dag, dag.tasks[0], conf, suppress_exception=False))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,23 @@ def test_tasks_share_the_parsed_project_until_it_changes(project: Path, monkeypa
     model = project / "models" / "facts" / "fact_transactions.sql"
     model.write_text(model.read_text() + "\n")
     assert cosmos_runner.get_runner().manifest is None
+
+
+_FORK = """
+import sys
+from customer_pipeline.runtime.warm_executor import LocalExecutor, WarmLocalExecutor
+
+import audited_load.reading.encoding, pipeline_page
+
+LocalExecutor._spawn_worker = lambda self: print(*(name for name in sys.modules if name.partition(".")[0] in OWN))
+OWN = {"audited_load", "customer_pipeline", "pipeline_page", "steps"}
+WarmLocalExecutor(parallelism=1)._spawn_worker()
+"""
+
+
+def test_a_task_inherits_no_module_of_ours_so_that_it_runs_the_code_that_its_load_is_named_after() -> None:
+    done = subprocess.run([sys.executable, "-c", _FORK], capture_output=True, text=True, check=True)
+    assert not done.stdout.splitlines()[-1].strip()
 
 
 def test_where_the_seconds_of_a_run_went() -> None:

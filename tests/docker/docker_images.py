@@ -48,7 +48,7 @@ exec "$@"
 
 
 def base_images() -> dict[str, str]:
-    """Give the settings of `.env` that name the base images; empty where the real ones can be had."""
+    """Return the settings of `.env` that name the base images; empty where the real ones can be had."""
     if all(_is_there(name) or _can_be_pulled(name) for name in (PYTHON, POSTGRES)):
         return {}
     if not _is_there(STAND_INS[PYTHON]):

@@ -56,7 +56,7 @@ def test_every_target_is_documented_and_has_help(target: str) -> None:
 
 
 def settings() -> Iterator[str]:
-    """Give the environment variables of the code, of compose and of dbt; Airflow documents its own."""
+    """Return the environment variables of the code, of compose and of dbt; Airflow documents its own."""
     for folder in ("src", "airflow"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):

@@ -25,7 +25,7 @@ PLACEHOLDERS = {"name": "postgres", "other": "docker"}
 
 
 def render(node: ast.expr) -> str:
-    """Give the text of an expression, with something in place of what is filled in; commands as they are typed."""
+    """Return the text of an expression, with something in place of what is filled in."""
     match node:
         case ast.Constant(value=str(text)):
             return text
@@ -42,7 +42,7 @@ def render(node: ast.expr) -> str:
 
 
 def texts(path: Path) -> Iterator[str]:
-    """Give the texts of a module, without its docstrings."""
+    """Return the texts of a module, without its docstrings."""
     if path.suffix == ".html":
         yield from re.findall(r"<code>(.*?)</code>", re.sub(r"\{\{.*?\}\}", "", path.read_text()))
         return
@@ -55,7 +55,7 @@ def texts(path: Path) -> Iterator[str]:
 
 
 def commands(path: Path) -> list[str]:
-    """Give what stands between backticks in a module's texts, and all of a template's code."""
+    """Return what stands between backticks in a module's texts, and all of a template's code."""
     if path.suffix == ".html":
         return list(texts(path))
     return [found for text in texts(path) for found in re.findall(r"`([^`]+)`", text)]

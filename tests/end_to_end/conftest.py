@@ -35,7 +35,7 @@ class Alerts:
     mails: list[tuple[list[str], str, str]] = field(default_factory=list)
 
     def about(self, run_id: str, title: str) -> list[str]:
-        """Give the messages of a run to Slack, by their title."""
+        """Return the messages of a run to Slack, by their title."""
         return [text for text in self.slack if run_id in text and title in text.splitlines()[0]]
 
 
@@ -67,7 +67,7 @@ class Stack:
             return cursor.fetchall() if cursor.description else []
 
     def tries(self, run_id: str) -> dict[str, tuple[str, int]]:
-        """Give state and number of tries of each task of a run, by its id without the groups."""
+        """Return state and number of tries of each task of a run, by its id without the groups."""
         rows = self.ask("airflow", "select task_id, state, try_number from task_instance where run_id = %s", run_id)
         return {task.split(".", 1)[-1]: (state, number) for task, state, number in rows}
 
@@ -112,7 +112,7 @@ def stack(alerts: tuple[Alerts, int, int]) -> Iterator[Stack]:
     got, web, mail = alerts
     home = Path(tempfile.mkdtemp(prefix="customer-pipeline-e2e-"))
     home.chmod(0o755)
-    for name in ("airflow/dags", "airflow/plugins", "dbt", "data"):
+    for name in ("airflow/dags", "airflow/plugins", "contracts", "dbt", "data"):
         if (ROOT / name).exists():
             ignored = shutil.ignore_patterns("target", "logs", "runs", "incoming", "__pycache__", ".*")
             shutil.copytree(ROOT / name, home / name, ignore=ignored)

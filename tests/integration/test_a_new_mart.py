@@ -35,7 +35,7 @@ YML = """
 version: 2
 models:
   - name: agg_daily_sales
-    description: One row a day on which somebody bought something.
+    description: One row per day on which somebody bought something.
     config: {persist_docs: {relation: true, columns: true}}
     data_tests:
       - ties_out:

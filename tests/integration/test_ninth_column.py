@@ -20,9 +20,12 @@ from integration.test_star_schema import dbt
 ROOT = Path(__file__).parents[2]
 Dsn = Callable[[str], str]
 EDITS = {
-    "airflow/dags/steps/data_cleaners.py": (
-        '        amount("tax"),\n',
-        '        amount("tax"),\n        replace(PRODUCT_NAME, name="region"),\n',
+    "contracts/customer_transactions.odcs.yaml": (
+        "      - name: tax\n",
+        "      - name: region\n        logicalType: string\n        physicalType: text\n"
+        "        description: Where it was sold; null when blank.\n"
+        "        customProperties: [{property: rules, value: name}]\n"
+        "      - name: tax\n",
     ),
     "dbt/macros/staged_columns.sql": ("    product_name,\n", "    product_name,\n    region,\n"),
     "dbt/models/staging/stg_customer_transactions.yml": (
@@ -46,9 +49,9 @@ loading.load_file(dsn, Path(file), run_id, mode="merge", day=int(day))
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Give a copy of the project in which the recipe was followed, but for the migration."""
+    """Return a copy of the project in which the recipe was followed, but for the migration."""
     copy = tmp_path / "project"
-    for folder in ("airflow/dags", "dbt"):
+    for folder in ("airflow/dags", "contracts", "dbt"):
         skipped = shutil.ignore_patterns("__pycache__", "target", "logs", ".user.yml")
         shutil.copytree(ROOT / folder, copy / folder, ignore=skipped)
     for name, (before, after) in EDITS.items():
@@ -78,8 +81,8 @@ def query(dsn: str, statement: str) -> list[tuple[object, ...]]:
 def test_a_ninth_column_takes_four_files(dsn: Dsn, runtime: Runtime, project: Path, tmp_path: Path) -> None:
     load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(1, 4)), "run-1")
     wide = tmp_path / "wide.csv"
-    header = HEADER.replace("tax", "tax,region")
-    wide.write_text(f"{header}3,3,2024-01-02,0,Thing,2,1.10,0.05,North\n4,4,2024-01-02,1,Thing,2,1.10,0.05,South\n")
+    header = HEADER.replace("tax", "region,tax")
+    wide.write_text(f"{header}3,3,2024-01-02,0,Thing,2,1.10,North,0.05\n4,4,2024-01-02,1,Thing,2,1.10,South,0.05\n")
 
     refused = load(project, dsn("loader"), wide, "run-2", 2)
     assert refused.returncode == 1

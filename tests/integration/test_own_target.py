@@ -38,7 +38,7 @@ BUILDS = "select mart, load_id, is_tested from analytics_sandbox.builds order by
 
 
 def pipelines(dsn: Dsn) -> list[tuple[Any, ...]]:
-    """Give all relations that are not the developer's, with what is in them."""
+    """Return all relations that are not the developer's, with what is in them."""
     found = []
     with psycopg.connect(dsn("postgres")) as admin:
         for name, *row in admin.execute(PIPELINES).fetchall():

@@ -133,7 +133,7 @@ def test_after_a_kill_and_with_a_recycled_pid_it_starts_with_its_data(folder: Pa
     finally:
         stop(process, signal.SIGQUIT)  # ends at once, without a checkpoint
     server = locate_server(runtime)
-    # A living process of the same user that is no PostgreSQL: only that keeps it from starting on its own.
+    # A living process of the same user that is not a PostgreSQL: only that keeps it from starting on its own.
     with subprocess.Popen(["sleep", "60"], **as_user(server)) as stranger:
         (server.data / "postmaster.pid").write_text(f"{stranger.pid}\n{server.data}\n")
         try:

@@ -190,7 +190,7 @@ def test_tables_that_are_newer_than_the_code_are_refused(dsn: Dsn) -> None:
 
 
 def feed_with(column: Column, tmp_path: Path, *statements: str) -> Tables:
-    """Give tables with a column more and migrations of their own."""
+    """Return tables with a column more and migrations of their own."""
     for number, statement in enumerate(statements, 1):
         (tmp_path / f"{number:04}_it.sql").write_text(statement)
     columns = (*(one for one in CUSTOMER_TRANSACTIONS.columns if one.name != column.name), column)

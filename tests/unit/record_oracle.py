@@ -106,7 +106,7 @@ def _read_over_lines(body: str, start: int) -> int | None:
 
 
 def _is_one_record(text: str, fields: int, key: int) -> bool:  # noqa: PLR0911 - one for each reason
-    """Tell whether the lines that quotes hold together are one record, and none of them one by itself."""
+    """Return whether the lines that quotes hold together are one record, and none of them one by itself."""
     whole = split_line(text)
     if len(whole) != fields or any(piece.kind == "broken" for piece in whole):
         return False

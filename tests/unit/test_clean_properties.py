@@ -103,7 +103,7 @@ def test_no_record_and_no_change_goes_uncounted(tmp_path: Path, rows: list[dict[
 
 
 def is_same(column: str, text: str, value: str) -> bool:
-    """Tell whether a cell says its value canonically; up to four decimals, trailing zeros are no change."""
+    """Return whether a cell says its value canonically; up to four decimals, trailing zeros are no change."""
     if column in {"price", "tax"} and text and value and "." in value:
         short = "." in text and len(text.partition(".")[2]) <= 4
         return text == "-0" or value.rstrip("0").rstrip(".") == (text.rstrip("0").rstrip(".") if short else text)

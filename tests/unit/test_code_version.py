@@ -31,7 +31,7 @@ CLEANING = sorted(
 
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give the engine and the rules in a place of their own."""
+    """Return the engine and the rules in a place of their own."""
     place = tmp_path_factory.mktemp("sources")
     for folder in (ENGINE, RULES.parent):
         shutil.copytree(folder, place / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -118,14 +118,18 @@ def test_the_same_sources_have_the_same_name_wherever_they_lie(copies: tuple[Pat
 
 
 def test_another_version_of_a_library_gives_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sources.code_version(Form(), RULES)
+    before = sources.code_version(Form(), RULES, "")
     monkeypatch.setattr(sources, "library_versions", lambda: ("polars 0",))
-    assert sources.code_version(Form(), RULES) != before
+    assert sources.code_version(Form(), RULES, "") != before
 
 
 def test_another_form_gives_another_name() -> None:
     forms = [Form(), Form(decimal="comma"), Form(date_order="day_first"), Form(encoding="cp1252")]
-    assert len({sources.code_version(form, RULES) for form in forms}) == len(forms)
+    assert len({sources.code_version(form, RULES, "") for form in forms}) == len(forms)
+
+
+def test_another_contract_gives_another_name() -> None:
+    assert sources.code_version(Form(), RULES, "a" * 64) != sources.code_version(Form(), RULES, "b" * 64)
 
 
 def test_every_library_that_decides_values_counts() -> None:
@@ -139,7 +143,7 @@ def test_naming_the_code_imports_nothing_that_the_dag_processor_would_wait_for()
     program = (
         "import sys; from pathlib import Path; from audited_load.form import Form;"
         " from audited_load.code_version import code_version;"
-        f" code_version(Form(), Path({str(RULES)!r})); print(*sys.modules)"
+        f" code_version(Form(), Path({str(RULES)!r}), ''); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"polars", "numpy", "num2words", "airflow", "audited_load.cleaning.clean_file"} & set(

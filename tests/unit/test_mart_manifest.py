@@ -49,7 +49,7 @@ def test_marts_come_in_the_order_in_which_they_are_built(tmp_path: Path) -> None
     assert read_marts(manifest) == (
         Mart("place"),
         Mart("line", frozenset({"place"})),
-        Mart("a_total", frozenset({"line"})),  # through a model that is no mart
+        Mart("a_total", frozenset({"line"})),  # through a model that is not a mart
     )
     assert read_models(manifest) == ("stg", "place", "line", "joined", "a_total")
 

@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ def month(text: str, revenue: object) -> Month:
         (Decimal("0.0001"), "0.0001"),
         (Decimal("-12.3456"), "-12.3456"),
         (Decimal("1E+3"), "1,000.00"),
+        (Decimal("9" * 34 + ".1234"), "9," + ",".join(["999"] * 11) + ".1234"),
+        (Decimal("9" * 34 + ".1200"), "9," + ",".join(["999"] * 11) + ".12"),
         (0, "0"),
         (None, "–"),  # noqa: RUF001
     ],
@@ -82,6 +84,18 @@ def test_growth_is_what_the_mart_calls_growth() -> None:
         assert [each.growth for each in months] == [row["revenue_growth_percent"] for row in rows]
 
 
+def test_growth_and_sums_hold_all_digits_that_the_marts_can() -> None:
+    largest = Decimal("99999999999999.9999") * 2147483647
+    with localcontext(prec=100):
+        months = grow([month("2024-01", "0.0001"), month("2024-02", largest * 10**6)])
+        assert months[1].growth == 100 * (largest * 10**6 - Decimal("0.0001")) / Decimal("0.0001")
+        expected = largest * 10**6 + Decimal("0.0001")
+    assert months[1].growth is not None
+    assert show_percent(months[1].growth).removesuffix(" %").replace(",", "") == f"+{months[1].growth}"
+    assert show_percent(months[1].growth.copy_negate())[1:] == show_percent(months[1].growth)[1:]
+    assert Sales(MARTS, [], months, [], [], [], []).total.revenue == expected
+
+
 def test_what_is_unknown_is_no_zero_on_the_page_and_in_the_download() -> None:
     months = [replace(month("2025-01", None), without_amount=1, units=None, tax=None)]
     sales = Sales(MARTS, [], months, [], [Group("Unknown", 1, None)], [], [Product(1, None, None, None, "Unknown")])
@@ -89,7 +103,7 @@ def test_what_is_unknown_is_no_zero_on_the_page_and_in_the_download() -> None:
     context = sales_context(sales)
     assert context["month_rows"] == [("Jan 2025", *[NOTHING] * 3, "1", "1", NOTHING)]
     page = {"root": "", "version": "", "report": False, "docs": False}
-    assert "without 1 transactions of unknown amount" in render_view(make_environment(), "sales", context | page)
+    assert "without 1 transaction of unknown amount" in render_view(make_environment(), "sales", context | page)
     (row,) = csv.DictReader(io.StringIO(write_csv(sales, "months")))
     assert (row["transactions_without_amount"], row["units"], row["revenue"], row["tax"]) == ("1", "", "", "")
     known = replace(sales, months=[*months, month("2025-02", "3")])

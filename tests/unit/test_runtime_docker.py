@@ -135,12 +135,13 @@ def test_postgres_has_the_settings_of_the_other_runtime() -> None:
     assert told == postgres_server._SETTINGS
 
 
-def test_volumes_are_those_of_the_specification() -> None:
+def test_volumes_are_those_of_the_specification_and_the_contracts() -> None:
     for name in AIRFLOW:
         assert COMPOSE["services"][name]["volumes"] == [
             "./airflow/dags:/opt/airflow/dags",
             "./airflow/logs:/opt/airflow/logs",
             "./airflow/plugins:/opt/airflow/plugins",
+            "./contracts:/opt/contracts:ro",
             "./dbt:/opt/dbt",
             "${PIPELINE_DATA:-./data}:/opt/data",
         ]

@@ -1,1 +1,1 @@
-"""The steps of the pipeline: one module a task group, and the column rules."""
+"""The steps of the pipeline: one module per task group, and the column rules."""

@@ -1,26 +1,21 @@
-"""The eight columns of the customer transactions: which rules each value must pass.
+"""The rules of the customer transactions: which texts each sort of column reads, and why it refuses the rest.
 
-This is the one place to change when the supplier's data changes. No file, database or Airflow here. The rules that
-several columns share stand in `value_rules.py`, `number_rules.py` and `date_rules.py`.
-`docs/data-quality.md` shows these tables; a test holds the two together.
+Which columns there are, and the sort, type and null tokens of each, says the contract,
+`contracts/customer_transactions.odcs.yaml`. No database or Airflow here. The rules that several sorts share
+stand in `value_rules.py`, `number_rules.py` and `date_rules.py`.
+`docs/data-quality.md` shows the columns with their rules; a test holds them together.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from datetime import date
+from pathlib import Path
 
-from audited_load.columns import (
-    Amount,
-    CalendarDate,
-    Column,
-    ControlTotal,
-    Feed,
-    Refusal,
-    Rule,
-    Text,
-    WholeNumber,
-)
+import audited_load
+from audited_load.columns import Amount, CalendarDate, Column, Kind, Refusal, Rule, Text, WholeNumber
+from audited_load.contracts.build import Declared, build_feed
+from audited_load.contracts.contract import read_contract
 from audited_load.rules.date_rules import DATE_REFUSALS, DATE_RULES, outside
 from audited_load.rules.number_rules import (
     BARE_POINT,
@@ -41,12 +36,16 @@ from audited_load.rules.number_rules import (
     WHOLE_FLOAT,
     WHOLE_ID,
 )
-from audited_load.rules.value_rules import NAME_FORMULA, NULL_TOKENS, ODD_CHARACTERS, wrappers
+from audited_load.rules.value_rules import NAME_FORMULA, ODD_CHARACTERS, wrappers
 
+# Beside the DAGs' folder; where only that was copied, in the clone that the engine is installed from.
+_CONTRACTS = [
+    Path(module).resolve().parents[up] / "contracts" / "customer_transactions.odcs.yaml"
+    for module, up in ((__file__, 3), (audited_load.__file__, 2))
+]
+CONTRACT = next((path for path in _CONTRACTS if path.exists()), _CONTRACTS[0])
 BIGINT_MAX = 2**63 - 1
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
-FIRST_DAY, LAST_DAY = date(1900, 1, 1), date(2100, 12, 31)
-"""Declared, so that no rule looks at a clock: the same file is read in the same way in every year."""
 
 
 def drop_letter(text: str) -> str:
@@ -61,15 +60,44 @@ def letter_prefix(letter: str, name: str) -> Rule:
     return Rule(name, rf"^{both}[0-9]", drop_letter, examples)
 
 
-def identifier(name: str, prefix: str, *, required: bool) -> Column:
-    """Build the column of an id: a bigint from 0, with an optional letter in front."""
+def prefix_rule(prefix: str) -> Rule:
+    """Build the rule for ids that carry a prefix, in either case, such as RE- in RE-1010."""
+    letters = prefix.rstrip("-_/").lower()
+    if prefix.lower() == letters and len(letters) == 1:
+        return letter_prefix(prefix, f"prefix_{letters}")
+    return Rule(f"prefix_{letters}", rf"^(?i-u:{prefix})([0-9])", "${1}", ((f"{prefix}1010", "1010"),))
+
+
+def read_as(declared: Declared, kind: Kind) -> None:
+    """Check that a column has the type that its rules are written for.
+
+    Raises:
+        ValueError: It has another.
+    """
+    if declared.kind != kind:
+        raise ValueError(f"whose rules read {kind} and not {declared.kind}")
+    if declared.id_prefix and kind != WholeNumber(0, BIGINT_MAX):
+        raise ValueError("which has no idPrefix")
+
+
+def identifier(declared: Declared) -> Column:
+    """Build the column of an id: a bigint from 0, with an optional letter in front.
+
+    Raises:
+        ValueError: It is declared to be something else.
+    """
+    read_as(declared, WholeNumber(0, BIGINT_MAX))
+    prefix = declared.id_prefix
+    if prefix and not re.fullmatch("[A-Za-z]{1,10}[-_/]?", prefix):
+        raise ValueError("whose idPrefix must be one to ten letters, and perhaps one of - _ /")
+    prefixes = (prefix_rule(prefix),) if prefix else ()
     return Column(
-        name,
-        WholeNumber(0, BIGINT_MAX),
-        required,
-        NULL_TOKENS,
+        declared.name,
+        declared.kind,
+        declared.required,
+        declared.null_tokens,
         wrappers=wrappers("1001"),
-        rules=(letter_prefix(prefix, f"prefix_{prefix.lower()}"), WHOLE_ID, LEADING_ZEROS),
+        rules=(*prefixes, WHOLE_ID, LEADING_ZEROS),
         refusals=(
             *ODD_CHARACTERS,
             EXPONENT,
@@ -87,13 +115,18 @@ def identifier(name: str, prefix: str, *, required: bool) -> Column:
     )
 
 
-def amount(name: str) -> Column:
-    """Build the column of an amount of money: numeric(18,4), in the feed's one currency."""
+def amount(declared: Declared) -> Column:
+    """Build the column of an amount of money: numeric(18,4), in the feed's one currency.
+
+    Raises:
+        ValueError: It is declared to be something else.
+    """
+    read_as(declared, Amount(18, 4))
     return Column(
-        name,
-        Amount(18, 4),
-        required=False,
-        null_tokens=NULL_TOKENS,
+        declared.name,
+        declared.kind,
+        declared.required,
+        declared.null_tokens,
         wrappers=wrappers("-76"),
         rules=(
             TYPOGRAPHIC_MINUS,
@@ -129,80 +162,90 @@ def amount(name: str) -> Column:
     )
 
 
-TRANSACTION_DATE = Column(
-    "transaction_date",
-    CalendarDate(FIRST_DAY, LAST_DAY),
-    required=True,
-    null_tokens=NULL_TOKENS,
-    wrappers=wrappers("2023-07-11"),
-    rules=DATE_RULES,
-    refusals=(*ODD_CHARACTERS, outside(FIRST_DAY, LAST_DAY), *DATE_REFUSALS),
-)
+def day(declared: Declared) -> Column:
+    """Build the column of a day, from one that is declared to another: no rule looks at a clock.
 
-PRODUCT_NAME = Column(
-    "product_name",
-    Text(255),
-    required=False,
-    null_tokens=frozenset(),  # `NA` is a name
-    wrappers=(NAME_FORMULA,),
-    rules=(
-        Rule(
-            "fold_spaces",
-            r"[\p{Zs}\t]{2,}|[[\p{Zs}\t]--\x20]",
-            " ",
-            (("Product  A", "Product A"), ("Green\tLamp", "Green Lamp")),
+    Raises:
+        ValueError: It is declared to be something else.
+    """
+    if not isinstance(declared.kind, CalendarDate):
+        raise ValueError("whose rules read a day")  # noqa: TRY004 - a fault of the contract, and not of its caller
+    read_as(declared, declared.kind)
+    return Column(
+        declared.name,
+        declared.kind,
+        declared.required,
+        declared.null_tokens,
+        wrappers=wrappers("2023-07-11"),
+        rules=DATE_RULES,
+        refusals=(*ODD_CHARACTERS, outside(declared.kind.first, declared.kind.last), *DATE_REFUSALS),
+    )
+
+
+def short_name(declared: Declared) -> Column:
+    """Build the column of a name: a text of at most 255 characters.
+
+    Raises:
+        ValueError: It is declared to be something else.
+    """
+    read_as(declared, Text(255))
+    return Column(
+        declared.name,
+        declared.kind,
+        declared.required,
+        declared.null_tokens,
+        wrappers=(NAME_FORMULA,),
+        rules=(
+            Rule(
+                "fold_spaces",
+                r"[\p{Zs}\t]{2,}|[[\p{Zs}\t]--\x20]",
+                " ",
+                (("Product  A", "Product A"), ("Green\tLamp", "Green Lamp")),
+            ),
         ),
-    ),
-    refusals=(
-        Refusal("control_characters", r"\p{Cc}", "holds control characters", ("a\x07b", "a\nb")),
-        Refusal("too_long", "", "is longer than 255 characters", ("x" * 256,)),
-    ),
-)
+        refusals=(
+            Refusal("control_characters", r"\p{Cc}", "holds control characters", ("a\x07b", "a\nb")),
+            Refusal("too_long", "", "is longer than 255 characters", ("x" * 256,)),
+        ),
+    )
 
-QUANTITY = Column(
-    "quantity",
-    WholeNumber(INTEGER_MIN, INTEGER_MAX),
-    required=False,
-    null_tokens=NULL_TOKENS,
-    wrappers=wrappers("5"),
-    rules=(
-        IN_WORDS,
-        TYPOGRAPHIC_MINUS,
-        *SIGN_RULES,
-        *THOUSANDS_RULES,
-        BARE_POINT,
-        WHOLE_FLOAT,
-        LEADING_ZEROS,
-        NEGATIVE_ZERO,
-    ),
-    refusals=(
-        *ODD_CHARACTERS,
-        NOT_FINITE,
-        EXPONENT,
-        Refusal("fraction", r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$", "has a fraction", ("1.5", ".5")),
-        Refusal("out_of_range", r"^-?[0-9]+$", "does not fit an integer", ("2147483648", "three billion")),
-        *MARK_REFUSALS,
-        Refusal("not_a_number", "", "is not a whole number", ("abc", "5 pcs", "two or three")),
-    ),
-)
 
-CUSTOMER_TRANSACTIONS = Feed(
-    name="customer_transactions",
-    columns=(
-        identifier("transaction_id", "T", required=True),
-        identifier("customer_id", "C", required=False),
-        TRANSACTION_DATE,
-        identifier("product_id", "P", required=True),
-        PRODUCT_NAME,
-        QUANTITY,
-        amount("price"),
-        amount("tax"),
-    ),
-    key="transaction_id",
-    totals=(
-        ControlTotal("quantity", ("quantity",)),
-        ControlTotal("gross", ("quantity", "price")),
-        ControlTotal("tax", ("tax",)),
-    ),
-    subject="customer_id",
-)
+def count(declared: Declared) -> Column:
+    """Build the column of a count: an integer, negative for what came back.
+
+    Raises:
+        ValueError: It is declared to be something else.
+    """
+    read_as(declared, WholeNumber(INTEGER_MIN, INTEGER_MAX))
+    return Column(
+        declared.name,
+        declared.kind,
+        declared.required,
+        declared.null_tokens,
+        wrappers=wrappers("5"),
+        rules=(
+            IN_WORDS,
+            TYPOGRAPHIC_MINUS,
+            *SIGN_RULES,
+            *THOUSANDS_RULES,
+            BARE_POINT,
+            WHOLE_FLOAT,
+            LEADING_ZEROS,
+            NEGATIVE_ZERO,
+        ),
+        refusals=(
+            *ODD_CHARACTERS,
+            NOT_FINITE,
+            EXPONENT,
+            Refusal("fraction", r"^-?[0-9]+\.[0-9]*[1-9][0-9]*$", "has a fraction", ("1.5", ".5")),
+            Refusal("out_of_range", r"^-?[0-9]+$", "does not fit an integer", ("2147483648", "three billion")),
+            *MARK_REFUSALS,
+            Refusal("not_a_number", "", "is not a whole number", ("abc", "5 pcs", "two or three")),
+        ),
+    )
+
+
+RULES = {"id": identifier, "day": day, "name": short_name, "count": count, "amount": amount}
+"""What a column of the contract may name as its rules."""
+
+CUSTOMER_TRANSACTIONS = build_feed(read_contract(CONTRACT), RULES)

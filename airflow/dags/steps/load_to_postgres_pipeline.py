@@ -40,7 +40,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
 
     @task(task_id="create_cleaned_table")
     def create_cleaned_table(manifests: list[dict[str, Any]]) -> dict[str, Any]:
-        """Make tables and views if absent, take the lease and enter the files into the ledger."""
+        """Make tables and views if missing, take the lease and enter the files into the ledger."""
         context = get_current_context()
         run_id = context["run_id"]
         make_tables(parent_group)

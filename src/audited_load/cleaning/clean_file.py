@@ -25,7 +25,6 @@ from audited_load.columns import Feed
 from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.errors import UnavailableError
 from audited_load.progress import Progress
-from audited_load.reading.dialect import normalise_name
 from audited_load.reading.encoding import GUESSED
 from audited_load.reading.records import Block, cut_blocks
 from audited_load.reading.source import Source, has_changed, inspect_file, read_chunks
@@ -47,7 +46,7 @@ def clean_file(
     Args:
         path: The dirty file.
         feed: Its columns and their rules.
-        out: Folder for the cleaned and the rejected file; made if absent.
+        out: Folder for the cleaned and the rejected file; made if missing.
         progress: Told how far it is, block by block.
         erased: Who was erased: their ids are blank in all that is written, and count as the rule `erased` of the
             feed's subject. None if nobody was.
@@ -62,7 +61,7 @@ def clean_file(
     """
     cleaned, rejected = cleaned_and_rejected(out, feed.name)
     refuse_own_input(path, (cleaned, rejected))
-    source = inspect_file(path, feed.names, feed.key, encoding=feed.form.encoding)
+    source = inspect_file(path, feed.names, feed.key, None, feed.form.encoding, feed.form.delimiter, feed.aliases)
     positions = tuple(source.positions(feed.names))
     layout = Layout(feed, source.dialect, positions, source.encoding.origin == GUESSED, erased)
     with _work_folder(out, source.bytes) as work:
@@ -150,12 +149,12 @@ def _report(
 
 
 def _show_header(source: Source, feed: Feed) -> list[tuple[str, bool]]:
-    """Give each name of the header as it may be shown, and whether the feed knows it.
+    """Return each name of the header as it may be shown, and whether the feed knows it.
 
     If one of the others doesn't look like a name, none is shown: the first record may have got into the header.
     """
     known = set(feed.names)
-    plain = [normalise_name(name) for name in source.dialect.header]
+    plain = source.names
     shown = [show_name(name) if name.strip() else "" for name in source.dialect.header]
     hide = any(text == NOT_SHOWN for text, name in zip(shown, plain, strict=True) if name not in known)
     found = []

@@ -61,7 +61,7 @@ def read_ratio(environment: Mapping[str, str], name: str, default: float) -> flo
     ratio = read_plain_number(text) if text else default
     if ratio is None or ratio > 1:
         raise RefusedError(
-            f"{name} is {show_text(text, 40)!r}, which is no share.",
+            f"{name} is {show_text(text, 40)!r}, which is not a share.",
             f"Set {name} to a number from 0 to 1, such as {default:g}, or leave it out.",
         )
     return ratio

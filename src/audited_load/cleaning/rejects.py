@@ -1,4 +1,4 @@
-r"""The rejected file: one line a refused record, with its place, every reason and its raw text.
+r"""The rejected file: one line per refused record, with its place, every reason and its raw text.
 
 It opens safely in a spreadsheet: a raw text that starts like a formula has an apostrophe before it.
 Bytes that are no UTF-8, and NUL, are written as `\\xNN`.

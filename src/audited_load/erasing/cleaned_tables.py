@@ -58,7 +58,7 @@ class Layouts:
         self._guesses = [replace(layout, is_guess=True) for layout in known]
 
     def of(self, data: Path, paths: Sequence[Path]) -> list[RawLayout]:
-        """Give those that a rejected file may have.
+        """Return those that a rejected file may have.
 
         What lies beside the file counts first, then what the ledger says of its run. A file of another run, or of
         none, may have had another header than all that the ledger knows: these are guesses.

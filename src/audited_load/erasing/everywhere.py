@@ -135,7 +135,7 @@ def look_everywhere(places: Places, number: int) -> Found:
 
 
 def is_known(places: Places, number: int) -> bool:
-    """Tell whether a table or a file holds an id, or whether it was erased before."""
+    """Return whether a table or a file holds an id, or whether it was erased before."""
     ids = frozenset({number})
     if _is_registered(places, number) or _count_rows(places, ids):
         return True

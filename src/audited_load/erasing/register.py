@@ -1,7 +1,7 @@
 """Who was erased, as a keyed hash, and which files were scrubbed: what later loads must know of it.
 
 ```
-<schema>.erasures         one row an erasure: whose, when, by whom, and how much it came to
+<schema>.erasures         one row per erasure: whose, when, by whom, and how much it came to
 <schema>.scrubbed_files   which file of now was which delivered file
 ```
 """
@@ -143,6 +143,6 @@ def find_delivered(connection: psycopg.Connection, tables: Tables, sha256: Seque
 
 
 def exists(connection: psycopg.Connection, tables: Tables, name: str) -> bool:
-    """Tell whether the schema has a table of that name."""
+    """Return whether the schema has a table of that name."""
     statement = "select to_regclass(%s) is not null"
     return connection.execute(statement, (f'"{tables.schema}"."{name}"',)).fetchone() == (True,)

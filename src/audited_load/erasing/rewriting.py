@@ -165,7 +165,7 @@ def is_opaque(path: Path, wanted: Wanted) -> bool:
 
 
 def _is_text(chunk: bytes) -> bool:
-    """Tell whether bytes are text in which digits would show: not so in EBCDIC."""
+    """Return whether bytes are text in which digits would show: not so in EBCDIC."""
     if len(chunk.translate(None, _TEXT)) <= (1 - _LEAST_TEXT) * len(chunk):
         return True
     try:

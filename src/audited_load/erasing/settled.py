@@ -17,7 +17,7 @@ Identity = tuple[int, int, int, int]
 
 
 def identify(path: Path) -> Identity | None:
-    """Give what tells a file from others and from its later self: device, inode, size, time; None if it is gone."""
+    """Return what tells a file from others and its later self: device, inode, size, time; None if it is gone."""
     try:
         status = path.stat()
     except OSError:
@@ -47,7 +47,7 @@ def wait_for_settled(paths: Iterable[Path], seconds: float) -> dict[Path, Identi
 
 
 def is_being_written(path: Path) -> bool:
-    """Tell whether somebody has a file open for writing, if the system tells: Linux does, of one's own files."""
+    """Return whether somebody has a file open for writing, if the system tells: Linux does, of one's own files."""
     if not hasattr(fcntl, "F_SETLEASE"):
         return False
     try:
@@ -67,7 +67,7 @@ def is_being_written(path: Path) -> bool:
 
 
 def _age(path: Path) -> float:
-    """Give the seconds since a file was changed; a copy may have the time of its original."""
+    """Return the seconds since a file was changed; a copy may have the time of its original."""
     try:
         status = path.stat()
     except OSError:

@@ -95,7 +95,7 @@ def read_digits(text: str, *, is_cell: bool) -> set[int]:
 
 
 def is_one_number(text: str) -> bool:
-    """Tell whether a text is one number with thousands marks, and nothing else."""
+    """Return whether a text is one number with thousands marks, and nothing else."""
     grouped = _patterns(frozenset())[-1][0]
     return grouped.fullmatch(text.translate(_FOLDED).strip("\0\"' \t")) is not None
 

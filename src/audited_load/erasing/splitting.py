@@ -38,7 +38,7 @@ class RawLayout:
         return cls(tuple(names), delimiter)
 
     def place_of(self, name: str) -> int | None:
-        """Tell which field has a name, from 0."""
+        """Return which field has a name, from 0."""
         names = _plain_names(self.header)
         return names.index(name) if name in names else None
 

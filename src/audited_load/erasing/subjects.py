@@ -45,7 +45,7 @@ class ErasedSubjects:
 
 
 def hash_subject(number: int, key: str) -> str:
-    """Give what is kept of an id: numbers could be tried one by one, if the key were in the database, too.
+    """Return what is kept of an id: numbers could be tried one by one, if the key were in the database, too.
 
     It begins with what tells the key from others.
     """

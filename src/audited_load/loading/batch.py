@@ -55,12 +55,12 @@ class Batch:
         return [load.load_id for load in self.loads]
 
     def within(self, folder: Path) -> Batch:
-        """Give the batch with the places of its files in a folder of this machine."""
+        """Return the batch with the places of its files in a folder of this machine."""
         loads = tuple(Load(load.load_id, load.report.within(folder)) for load in self.loads)
         return replace(self, loads=loads)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values that survive JSON."""
+        """Return plain values that survive JSON."""
         return asdict(self) | {"loads": [asdict(load) for load in self.loads]}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The incoming table of a batch: made empty, filled file by file, audited, left with one row a key.
+"""The incoming table of a batch: made empty, filled file by file, audited, left with one row per key.
 
 Readers don't see it. Each function can be killed anywhere and called again.
 """
@@ -80,7 +80,7 @@ def empty_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch)
 
 
 def holds_batch(connection: psycopg.Connection, tables: Tables, batch: Batch, suffix: str = "_incoming") -> bool:
-    """Tell whether a table of the feed, by its suffix, was made for this batch."""
+    """Return whether a table of the feed, by its suffix, was made for this batch."""
     statement = "select obj_description(to_regclass(%s), 'pg_class')"
     return connection.execute(statement, (tables.relation(suffix),)).fetchone() == (_stamp_of(batch),)
 

@@ -1,4 +1,4 @@
-"""The accounting of a run's cleaned files → one row a file in the ledger.
+"""The accounting of a run's cleaned files → one row per file in the ledger.
 
 Can be killed anywhere and called again.
 """
@@ -126,7 +126,7 @@ def register_batch(
 
 
 def are_visible(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str], version: str) -> bool:
-    """Tell whether what readers see was made by these files, in order of their names, and by nothing else."""
+    """Return whether what readers see was made by these files, in order of their names, and by nothing else."""
     delivered = find_delivered(connection, tables, sha256)
     contents = [f"{delivered[digest]} {version}" for digest in sha256]
     return connection.execute(tables.fill(_IS_VISIBLE), (contents,)).fetchone() is not None

@@ -184,7 +184,7 @@ def copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> 
 
 
 def is_made(connection: psycopg.Connection, tables: Tables) -> bool:
-    """Tell whether there is a quarantine: the first load makes it."""
+    """Return whether there is a quarantine: the first load makes it."""
     row = connection.execute(tables.fill("select to_regclass({quarantine_name}) is not null")).fetchone()
     return bool(row and row[0])
 

@@ -116,7 +116,7 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
 
 
 def find_rolled_back(connection: psycopg.Connection, tables: Tables) -> RolledBack | None:
-    """Find out whether the last thing that readers saw happen was a rollback, whose marts may yet be to follow.
+    """Return whether the last thing that readers saw happen was a rollback, whose marts may yet be to follow.
 
     Args:
         connection: In autocommit mode.

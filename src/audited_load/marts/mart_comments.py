@@ -55,7 +55,7 @@ def comment_views(connection: psycopg.Connection, marts: Marts, models: Sequence
 
 
 def _comments(marts: Marts, models: Sequence[Mart]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Give what is to be said, by view and column; the column is empty for the view itself."""
+    """Return what is to be said, by view and column; the column is empty for the view itself."""
     for column, text in _PUBLISHED_MARTS.items():
         yield ("published_marts", column), text
     for mart in models:

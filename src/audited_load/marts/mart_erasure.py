@@ -90,7 +90,7 @@ def erase_from_marts(
 
 
 def _visible_number(connection: psycopg.Connection, marts: Marts, holders: Collection[Name]) -> int | None:
-    """Give the set that readers see, if only sets before it hold the person: an erasure was killed after it."""
+    """Return the set that readers see, if only sets before it hold the person: an erasure was killed after it."""
     numbers = [_SET_NUMBER.search(table) if schema == marts.sets else None for schema, table in holders]
     if not all(numbers):
         return None

@@ -2,10 +2,10 @@
 
 ```
 <staging>.<mart>          where dbt builds and tests; a view of the published table once that is published
-<sets>.<mart>             partitioned by set_number: one partition a published set
-<sets>.published_sets     one row a set: the load that it was built from
+<sets>.<mart>             partitioned by set_number: one partition per published set
+<sets>.published_sets     one row per set: the load that it was built from
 <sets>.published          one row: the set that readers see
-<sets>.builds             one row a mart: of which load and models dbt built it, when, and if it was tested
+<sets>.builds             one row per mart: of which load and models dbt built it, when, and if it was tested
 <views>.<mart>            view of that set, for readers
 <views>.published_marts   view: which set, from which load, since when
 ```

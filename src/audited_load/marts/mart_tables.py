@@ -175,7 +175,7 @@ def tie(connection: psycopg.Connection, marts: Marts, mart: str, key: ForeignKey
 
 
 def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> bool:
-    """Make the table a partition; the partitioned table and the readers' view are made if they are absent.
+    """Make the table a partition; the partitioned table and the readers' view are made if they are missing.
 
     Gives whether they were made.
 
@@ -257,13 +257,13 @@ def show_in_staging(connection: psycopg.Connection, marts: Marts, names: Sequenc
 
 
 def _shown_by_view(connection: psycopg.Connection, marts: Marts, mart: str) -> tuple[str, bool]:
-    """Give a table that a view in staging shows, and whether it is one of a set, and the only one."""
+    """Return a table that a view in staging shows, and whether it is one of a set, and the only one."""
     found = connection.execute(_SHOWN_BY_VIEW, (marts.sets, f"{marts.staging}.{mart}")).fetchone()
     return (found[0] or "", bool(found[1])) if found else ("", False)
 
 
 def columns_of(connection: psycopg.Connection, table: str) -> tuple[list[str], list[str] | None]:
-    """Give the names of a table's own columns, in order, and what describes them; None if there is no table."""
+    """Return the names of a table's own columns, in order, and what describes them; None if there is no table."""
     described, names = connection.execute(_COLUMNS, (table,)).fetchone() or (None, None)
     return names or [], described
 

@@ -67,14 +67,14 @@ class Encoding:
 
 
 def is_guessed(named: str) -> bool:
-    """Tell whether an encoding was guessed by what `str` made of it, as reports and the ledger keep it."""
+    """Return whether an encoding was guessed by what `str` made of it, as reports and the ledger keep it."""
     return f"({GUESSED}:" in named
 
 
 def find_encoding(
     chunks: Iterator[bytes], declared: str | None, name: str, *, is_for_people: bool = True
 ) -> Encoding:
-    """Tell how a file is encoded.
+    """Return how a file is encoded.
 
     By its byte order mark; else as declared; else UTF-16 or UTF-32 if its characters are so wide; else UTF-8; and
     Windows-1252 only if it holds bytes that are no UTF-8, and nothing that looks like UTF-8.
@@ -120,7 +120,7 @@ def find_encoding(
 
 
 def known_encoding(name: str) -> str:
-    """Give the usual name of an encoding, such as "cp1251" for "windows-1251".
+    """Return the usual name of an encoding, such as "cp1251" for "windows-1251".
 
     Raises:
         RefusedError: Python knows no such encoding of text.
@@ -139,7 +139,7 @@ def known_encoding(name: str) -> str:
 
 
 def decode_chunks(chunks: Iterator[bytes], encoding: Encoding, name: str) -> Iterator[bytes]:
-    """Give the text as UTF-8; a byte order mark stays if it was UTF-8 before, so that offsets are the file's.
+    """Return the text as UTF-8; a byte order mark stays if it was UTF-8 before, so that offsets are the file's.
 
     Args:
         chunks: The file's bytes.
@@ -175,7 +175,7 @@ def encode_text(text: bytes, encoding: Encoding) -> bytes:
 
 
 def _decodes(head: bytes) -> bool:
-    """Tell whether all of some bytes are UTF-8, but for a character that is cut at their end."""
+    """Return whether all of some bytes are UTF-8, but for a character that is cut at their end."""
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
@@ -205,7 +205,7 @@ class _Words:
 
 
 def _is_utf8(head: bytes, chunks: Iterator[bytes], words: _Words) -> bool:
-    """Tell whether the text looks like UTF-8, or is plain ASCII; count its words beyond ASCII.
+    """Return whether the text looks like UTF-8, or is plain ASCII; count its words beyond ASCII.
 
     One character of UTF-8 is enough, unless the text begins with far more bytes that are none: two letters of
     another encoding look like one now and then.

@@ -1,4 +1,4 @@
-"""The first bytes of a file that is no CSV → what it is instead, and what to do about it."""
+"""The first bytes of a file that is not a CSV → what it is instead, and what to do about it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _TEXTS = (
 
 
 def name_binary_format(head: bytes) -> Format | None:
-    """Tell which format that is no text a file has; None if it may be text.
+    """Return which format that is not a text a file has; None if it may be text.
 
     Args:
         head: Its first bytes, decompressed.
@@ -66,7 +66,7 @@ def name_binary_format(head: bytes) -> Format | None:
 
 
 def name_text_format(head: bytes) -> Format | None:
-    """Tell which format of text a file without a header has, if it is a known one.
+    """Return which format of text a file without a header has, if it is a known one.
 
     Args:
         head: Its first bytes, as UTF-8.

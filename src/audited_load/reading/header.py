@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from audited_load.errors import UnusableFileError
+from audited_load.form import DELIMITERS
 from audited_load.reading.dialect import Dialect, grammar_of, normalise_name, split_names
 from audited_load.reading.odd_records import looks_like_key
 from audited_load.reading.refused_header import explain_missing_header
 from audited_load.shown import INVISIBLE
 
-DELIMITERS = (",", ";", "\t", "|")
 HEADER_BYTES = 2**20
 SAMPLED_LINES, SAMPLED_BYTES = 200, 2**16
 
@@ -40,6 +40,33 @@ class Header:
 
 
 @dataclass(frozen=True)
+class Names:
+    """What the columns of a file may be called.
+
+    Attributes:
+        expected: Names of columns.
+        key: The one that identifies a record.
+        required: Those that a header must have.
+        aliases: Other names, normalised, each with the column's.
+    """
+
+    expected: tuple[str, ...]
+    key: str
+    required: tuple[str, ...]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def column_of(self, name: str) -> str:
+        """Return the column that a name in a header means, or the name, normalised."""
+        bare = normalise_name(name)
+        return self.aliases.get(bare, bare)
+
+    def in_header(self) -> list[str]:
+        """Return the names that a header must have, by the first other name of those that have one."""
+        others = {column: other for other, column in reversed([*self.aliases.items()])}
+        return [others.get(name, name) for name in self.required]
+
+
+@dataclass(frozen=True)
 class Line:
     """A line of text, and the bytes before and after it."""
 
@@ -49,7 +76,7 @@ class Line:
 
 
 def find_header(
-    name: str, head: bytes, newline: bytes, expected: Sequence[str], key: str, required: Sequence[str]
+    name: str, head: bytes, newline: bytes, names: Names, delimiters: Sequence[str] = DELIMITERS
 ) -> Header:
     r"""Find the header: the first line that has all required names, between delimiters of one kind.
 
@@ -57,9 +84,8 @@ def find_header(
         name: Of the file, for errors.
         head: The file's beginning as UTF-8, at least a mebibyte if it is that long.
         newline: b"\n" or b"\r".
-        expected: Names of columns.
-        key: The one that identifies a record.
-        required: Those that a header must have.
+        names: What its columns may be called.
+        delimiters: What may be between its fields.
 
     Returns:
         What it says.
@@ -67,7 +93,6 @@ def find_header(
     Raises:
         UnusableFileError: There is no header, or records are above it.
     """
-    delimiters: Sequence[str] = DELIMITERS
     above: list[Line] = []
     sep_line = False
     for line in _lines(head, newline):
@@ -83,23 +108,25 @@ def find_header(
                 "This is no CSV with a header, or its line ends were lost: fetch it again. Nothing was loaded.",
             )
         fields = {mark: split_names(line.text, mark) for mark in delimiters}
-        known = {mark: {normalise_name(field) for field in found} for mark, found in fields.items()}
+        known = {mark: set(map(names.column_of, found)) for mark, found in fields.items()}
         complete = [
-            mark for mark in delimiters if known[mark].issuperset(required) and not line.text.count('"') % 2
+            mark for mark in delimiters if known[mark].issuperset(names.required) and not line.text.count('"') % 2
         ]
         if complete:
-            delimiter = max(complete, key=lambda mark: (len(known[mark].intersection(expected)), len(fields[mark])))
-            names = tuple(fields[delimiter])
-            places = [normalise_name(field) for field in names]
-            dialect = Dialect(delimiter, names, places.index(key) if key in places else None)
+            delimiter = max(
+                complete, key=lambda mark: (len(known[mark].intersection(names.expected)), len(fields[mark]))
+            )
+            found = tuple(fields[delimiter])
+            places = [names.column_of(field) for field in found]
+            dialect = Dialect(delimiter, found, places.index(names.key) if names.key in places else None)
             _require_no_records(name, above, dialect)
             return Header(_look_at_records(dialect, head[line.end :], newline), line.end, len(above), sep_line)
         above.append(line)
-    raise explain_missing_header(name, head, [line.text for line in above], delimiters, required)
+    raise explain_missing_header(name, head, [line.text for line in above], delimiters, names.in_header())
 
 
 def _lines(head: bytes, newline: bytes) -> Iterator[Line]:
-    """Give the lines that start in the first mebibyte, without line ends and without marks before them."""
+    """Return the lines that start in the first mebibyte, without line ends and without marks before them."""
     start = 0
     while start < min(len(head), HEADER_BYTES):
         end = head.find(newline, start) + 1 or len(head)

@@ -177,6 +177,6 @@ def _names(line: bytes, dialect: Dialect) -> list[str]:
 
 
 def _without_line_end(data: bytes, start: int, end: int) -> int:
-    """Give the end of a line's text."""
+    """Return the end of a line's text."""
     end -= 1
     return end - 1 if end > start and data[end - 1] == RETURN else end

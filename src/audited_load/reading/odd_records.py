@@ -42,7 +42,7 @@ class OddRecord:
 
 
 def looks_like_key(text: bytes) -> bool:
-    """Tell whether a text may be a record's key: digits, perhaps with a letter before them."""
+    """Return whether a text may be a record's key: digits, perhaps with a letter before them."""
     return _KEY.fullmatch(text.decode(errors="replace").translate(_AROUND_KEY).strip()) is not None
 
 
@@ -98,7 +98,7 @@ class BadQuote:
 
 
 def find_bad_quote(line: bytes, dialect: Dialect) -> BadQuote:
-    """Find what is wrong with the quotes of a line that is no record."""
+    """Find what is wrong with the quotes of a line that is not a record."""
     grammar = grammar_of(dialect.delimiter, spaced_quotes=dialect.spaced_quotes)
     for number, piece in enumerate(grammar.piece.finditer(line), start=1):
         start = piece.start(1) + len(piece[1]) - len(piece[1].lstrip(b" \t"))
@@ -149,7 +149,7 @@ def _name_form(text: bytes, grammar: Grammar) -> str:
 
 
 def _holds_a_record(raw: bytes, dialect: Dialect, grammar: Grammar) -> bool:
-    """Tell whether one of the lines that quotes make one record is a record by itself.
+    """Return whether one of the lines that quotes make one record is a record by itself.
 
     It is if it has all fields, give or take one, or what may be a key in the key's place, give or take one: then
     the quotes are stray ones, and what lies between them would be lost. Of a true record over several lines only

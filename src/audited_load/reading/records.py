@@ -178,7 +178,7 @@ def find_records(block: Block, dialect: Dialect) -> Records:
 
 
 def _rows_at(places: list[int], starts: Positions, ends: Positions) -> NDArray[np.intp]:
-    """Tell in which records some bytes are; those in lines that are no records are in none."""
+    """Return in which records some bytes are; those in lines that are no records are in none."""
     found = np.asarray(places, np.int64)
     rows = np.searchsorted(ends, found, "right")
     inside = rows < len(ends)
@@ -194,7 +194,7 @@ def _lone_returns(data: bytes) -> list[int]:
 
 
 def _breaks_a_field(record: bytes, dialect: Dialect) -> bool:
-    """Tell whether a carriage return stands in a field without quotes, where a line end may be lost."""
+    """Return whether a carriage return stands in a field without quotes, where a line end may be lost."""
     grammar = grammar_of(dialect.delimiter, spaced_quotes=dialect.spaced_quotes)
     pieces = grammar.field.findall(record.rstrip(b"\r\n"))
     return any(b"\r" in piece and not piece.lstrip(b" \t").startswith(b'"') for piece in pieces)

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from audited_load.content import hash_file
 from audited_load.errors import UnusableFileError
+from audited_load.form import DELIMITERS
 from audited_load.reading.compression import Digest, NoDigest, expand_file, find_compression
 from audited_load.reading.dialect import Dialect, normalise_name
 from audited_load.reading.encoding import Encoding, decode_chunks, find_encoding
 from audited_load.reading.formats import name_binary_format
-from audited_load.reading.header import HEADER_BYTES, find_header
+from audited_load.reading.header import HEADER_BYTES, Names, find_header
 from audited_load.shown import show_name, show_text
 
 
@@ -39,6 +40,7 @@ class Source:
         body_line: The line on which the first record starts, from 1.
         lines_above: Lines above the header that hold something.
         sep_line: Whether a line such as `sep=;` is above the header.
+        aliases: Other names for columns in a header, normalised, each with the column's.
     """
 
     path: Path
@@ -52,6 +54,13 @@ class Source:
     body_line: int
     lines_above: int
     sep_line: bool
+    aliases: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the header's columns, as the feed has them where it knows them."""
+        aliases = dict(self.aliases)
+        return [aliases.get(name, name) for name in map(normalise_name, self.dialect.header)]
 
     def positions(self, names: Sequence[str]) -> list[int]:
         """Where the named columns are in the header; case and spaces don't matter.
@@ -59,7 +68,7 @@ class Source:
         Raises:
             UnusableFileError: A column is missing or there twice.
         """
-        found = [normalise_name(name) for name in self.dialect.header]
+        found = self.names
         missing = [name for name in names if name not in found]
         twice = [name for name in names if found.count(name) > 1]
         if missing or twice:
@@ -79,6 +88,8 @@ def inspect_file(
     key: str,
     required: Sequence[str] | None = None,
     encoding: str | None = None,
+    delimiter: str | None = None,
+    aliases: tuple[tuple[str, str], ...] = (),
     *,
     is_for_people: bool = True,
 ) -> Source:
@@ -90,6 +101,8 @@ def inspect_file(
         key: The column that identifies a record; a line that begins a record has a key in it.
         required: The columns that its header must have; by default those that are expected.
         encoding: Of its text, where it is declared.
+        delimiter: Between its fields, where it is declared.
+        aliases: Other names for columns in its header, normalised, each with the column's.
         is_for_people: Whether its words will be shown, so that a guessed encoding has to make sense.
 
     Returns:
@@ -114,7 +127,8 @@ def inspect_file(
         if len(head) >= HEADER_BYTES:
             break
     newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
-    header = find_header(name, head, newline.encode(), expected, key, expected if required is None else required)
+    names = Names(tuple(expected), key, tuple(expected if required is None else required), dict(aliases))
+    header = find_header(name, head, newline.encode(), names, (delimiter,) if delimiter else DELIMITERS)
     lines = head[: header.end].count(newline.encode())
     return Source(
         path,
@@ -128,6 +142,7 @@ def inspect_file(
         lines + 1,
         header.lines_above,
         header.sep_line,
+        aliases,
     )
 
 
@@ -170,7 +185,7 @@ def read_head(source: Source) -> bytes:
 
 
 def has_changed(source: Source, sha256: str) -> bool:
-    """Tell whether the file is no longer the one that was read.
+    """Return whether the file is no longer the one that was read.
 
     Args:
         source: The file, as it was found.
@@ -187,7 +202,7 @@ def _first_bytes(path: Path) -> bytes:
 
 
 def _check_regular(path: Path) -> tuple[int, tuple[int, ...]]:
-    """Give the size of a regular file, and what tells it from others and from its later self."""
+    """Return the size of a regular file, and what tells it from others and from its later self."""
     remedy = "Check the path and the supplier's delivery. Nothing was loaded."
     shown = show_text(str(path), 4096)
     try:

@@ -7,19 +7,6 @@ import re
 from audited_load.columns import Refusal, Rule
 from audited_load.shown import INVISIBLE
 
-NULL_TOKENS = frozenset(
-    {
-        "na", "n/a", "n.a.", "n.a", "null", "none", "nil", "nan", "nat", "-nan", "unknown", "missing", "undefined",
-        "(null)", "[null]", "<null>", "<na>", "<nat>", "(blank)", "(empty)", r"\n", "?", ".",
-        "-", "--", "---", "\u2013", "\u2014", "\u2212",  # en dash, em dash, minus sign
-        # Formulas of spreadsheets that failed, and what C libraries print for no number.
-        "error", "#n/a", "#n/a n/a", "#na", "#null!", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "#error!",
-        "-nan(ind)", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
-    }
-)  # fmt: skip
-"""In lower case. Not `tbd`: it announces a value, so its record waits in quarantine. Nor any for a name."""
-
-
 _REVERSING = "\u202e"
 """Right-to-left override: a person sees 21 where the file holds 12, so what was meant is not certain."""
 _HARMLESS = INVISIBLE.replace(_REVERSING, "")

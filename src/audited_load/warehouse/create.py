@@ -34,7 +34,7 @@ _GRANTS = (
 
 
 def is_current(connection: psycopg.Connection, tables: Tables) -> bool:
-    """Tell whether every migration was applied.
+    """Return whether every migration was applied.
 
     Raises:
         RefusedError: The tables are newer than the code.
@@ -124,7 +124,7 @@ def _null_of(column: Column) -> str:
 
 
 def _type_of(column: Column) -> str:
-    """Give the type of a column, as PostgreSQL names it."""
+    """Return the type of a column, as PostgreSQL names it."""
     match column.kind:
         case WholeNumber(_, maximum):
             return "integer" if maximum <= INTEGER_MAX else "bigint"

@@ -1,7 +1,7 @@
 """Numbered SQL files → the tables of a schema: each is run once, alone, in a transaction, and noted there.
 
 ```
-<schema>.migrations   one row a file that was run: of which part, its number and name, and when
+<schema>.migrations   one row per file that was run: of which part, its number and name, and when
 ```
 
 The files of a part are numbered without gaps, and one that was released is never changed.
@@ -91,7 +91,7 @@ def count_applied(connection: psycopg.Connection, migrations: Migrations) -> int
 
 
 def is_migrated(connection: psycopg.Connection, migrations: Migrations) -> bool:
-    """Tell whether nothing is left to be run.
+    """Return whether nothing is left to be run.
 
     Raises:
         RefusedError: The tables are newer than the code.

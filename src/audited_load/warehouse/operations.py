@@ -2,7 +2,7 @@
 
 ```
 operations.rejected_shapes    view: of a load's first refused records, how many values of a column had which shape
-operations.dbt_test_results   one row a test and invocation of dbt, written by a macro of the dbt project
+operations.dbt_test_results   one row per test and invocation of dbt, written by a macro of the dbt project
 ```
 """
 

@@ -27,7 +27,7 @@ _NAMES_ONLY = (
 
 
 def quotes_no_value(error: psycopg.Error) -> bool:
-    """Tell whether the server's own text can only name things, or say what is wrong with the server itself."""
+    """Return whether the server's own text can only name things, or say what is wrong with the server itself."""
     return isinstance(error, (*_AWAY, *_NAMES_ONLY))
 
 

@@ -1,16 +1,16 @@
 """The warehouse's tables and views for one feed, by name.
 
 ```
-<schema>.<feed>_generations   partitioned by generation: one partition a published load
+<schema>.<feed>_generations   partitioned by generation: one partition per published load
 <schema>.<feed>_incoming      the table that a load fills; becomes a partition when it is published
 <schema>.<feed>               view of the generation that <schema>.published points to: what readers see
 <schema>.<feed>_changes       rows that the last merge touched, as they were (sign -1) and as they are (sign 1)
 <schema>.<feed>_changed       view of them, while they lead from one load to the one that readers see
 <schema>.<feed>_rejected_by_load   what each load refused
 <schema>.<feed>_rejected_replays   which records a repaired file closes when it is published
-<schema>.<feed>_rejected      view, the quarantine: one row a distinct record, when it was seen, what became of it
+<schema>.<feed>_rejected      view, the quarantine: one row per distinct record, when it was seen, what became of it
 <schema>.quarantine_counts    view: how many of them by status and reason, and no raw text
-<schema>.loads                ledger: one row a load, which is one file of one run
+<schema>.loads                ledger: one row per load, which is one file of one run
 <schema>.published_load       view: the ledger's row of the load that readers see
 <schema>.erasures, <schema>.scrubbed_files   who was erased, and from which files
 <schema>.migrations           which of the files in `migrations/`, and of the feed's own, made all this

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,24 +16,34 @@ from audited_load.cleaning.limits import check_limits, read_limits
 from audited_load.cleaning.outputs import cleaned_and_rejected, refuse_existing, refuse_own_input
 from audited_load.columns import Feed
 from audited_load.errors import UnavailableError
-from audited_load.form import declared_form
+from audited_load.form import declared_form, read_form
 from audited_load.progress import measured
 from audited_load.shown import DECLARE_ENCODING, escape_text, most_frequent, show_json, show_text
 from audited_load.warehouse.rights import readable
 from customer_pipeline.commands.run_progress import Display, describe_cleaning
+from customer_pipeline.contract_of_run import feed_by_contract
 from customer_pipeline.feed import FEED
 
 SHOWN = 4
 """Reasons, and rules, that fit a screen with all the rest."""
 
 
-def clean(file: Path, out: Path, words: Mapping[str, str], *, force: bool = False, as_json: bool = False) -> int:
+def clean(
+    file: Path,
+    out: Path,
+    words: Mapping[str, str],
+    contract: Path | None = None,
+    *,
+    force: bool = False,
+    as_json: bool = False,
+) -> int:
     """Clean a file, write the cleaned file, the rejected file and `report.json`.
 
     Args:
         file: The dirty CSV.
         out: Folder for what is written.
-        words: How the file is written; what they don't say, the settings do.
+        words: How the file is written; what they don't say, the contract does, or the settings if there is none.
+        contract: The file's contract; None for the default one.
         force: Replace what an earlier cleaning wrote there.
         as_json: Print the report as JSON.
 
@@ -46,7 +57,7 @@ def clean(file: Path, out: Path, words: Mapping[str, str], *, force: bool = Fals
         UnusableFileError: The file can't be read, or not as records.
         UnavailableError: The folder can't be written to.
     """
-    limits, feed = read_limits(os.environ), FEED.in_form(declared_form(words, os.environ))
+    limits, feed = read_limits(os.environ), _feed(words, contract)
     place = out / "report.json"
     outputs = (*cleaned_and_rejected(out, feed.name), place)
     refuse_own_input(file, outputs)
@@ -68,6 +79,14 @@ def clean(file: Path, out: Path, words: Mapping[str, str], *, force: bool = Fals
     return 0
 
 
+def _feed(words: Mapping[str, str], contract: Path | None) -> Feed:
+    if contract is None:
+        return FEED.in_form(declared_form(words, os.environ))
+    feed = feed_by_contract(contract)
+    form = read_form(feed.form.words() | dict(words))
+    return feed.in_form(replace(form, delimiter=feed.form.delimiter))
+
+
 def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
     """Clean the file, and show on standard error how far it is."""
     with Display(Console(stderr=True, highlight=False, soft_wrap=True)).shown() as display:
@@ -76,7 +95,7 @@ def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
 
 
 def _size(file: Path) -> int:
-    """Give the size of a file; of what is none, cleaning says so."""
+    """Return the size of a file; of what is none, cleaning says so."""
     with readable(file, OSError):
         return file.stat().st_size if file.is_file() else 0
 

@@ -59,7 +59,7 @@ def make_sample(
 
 
 def _is_regular(path: Path) -> bool:
-    """Tell whether a path is, or would be, a file that can be replaced."""
+    """Return whether a path is, or would be, a file that can be replaced."""
     return str(path) != "-" and (path.is_file() or not path.exists())
 
 

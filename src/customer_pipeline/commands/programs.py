@@ -73,7 +73,7 @@ def open_shell() -> NoReturn:
 
 
 def _developers(project: Path) -> dict[str, str]:
-    """Give the variables by which dbt finds the project from anywhere, and builds beside the pipeline."""
+    """Return the variables by which dbt finds the project from anywhere, and builds beside the pipeline."""
     return own_target(project, SANDBOX, defers=True) | {"DBT_PROJECT_DIR": str(project)}
 
 

@@ -138,7 +138,7 @@ def _print(
 
 
 def _kind(record: Quarantined) -> str:
-    """Give column and refusal of the first reason."""
+    """Return column and refusal of the first reason."""
     return show_text(":".join(record.reasons.split(":")[:2]), 200)
 
 

@@ -114,7 +114,7 @@ def find_repaired(good: Iterable[tuple[UUID, list[str]]], refused: Iterable[tupl
 def find_copies(
     good: Iterable[tuple[UUID, list[str]]], repaired: Iterable[UUID], feed: Feed
 ) -> list[tuple[UUID, str]]:
-    """Give each repaired record with the key of each of its copies."""
+    """Return each repaired record with the key of each of its copies."""
     key, wanted = feed.names.index(feed.key), set(repaired)
     return [(reject_id, values[key]) for reject_id, values in good if reject_id in wanted]
 
@@ -173,7 +173,7 @@ def _remove_guards(file: Path, plain: Path, feed: Feed) -> None:
 
 
 def with_reject_id(feed: Feed) -> Feed:
-    """Give the feed with the id of the quarantined record as its first column."""
+    """Return the feed with the id of the quarantined record as its first column."""
     refusals = (Refusal("not_an_id", "", "is no id of the quarantine", ("x" * 37,)),)
     return replace(feed, columns=(Column(REJECT_ID, Text(36), True, frozenset(), (), refusals), *feed.columns))
 

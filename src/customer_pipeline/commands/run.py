@@ -107,7 +107,7 @@ def _require_utf8(source: str) -> None:
 
 
 def _needed(runtime: Runtime, api: AirflowApi) -> set[str]:
-    """Give the files that runs are to read, and the sha256 of those that readers see."""
+    """Return the files that runs are to read, and the sha256 of those that readers see."""
     needed = {str((one.get("conf") or {}).get("source")) for one in api.find_runs(["queued", "running"])}
     try:
         with psycopg.connect(runtime.dsn("reader")) as connection:

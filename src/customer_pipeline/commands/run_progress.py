@@ -218,7 +218,7 @@ def where_time_went(tasks: Sequence[dict[str, Any]], seconds: float) -> str:
 
 
 def _covered(spans: Sequence[tuple[datetime, datetime]]) -> float:
-    """Give how many seconds lie in at least one of some spans."""
+    """Return how many seconds lie in at least one of some spans."""
     total, until = 0.0, None
     for start, end in sorted(spans):
         begin = start if until is None else max(start, until)

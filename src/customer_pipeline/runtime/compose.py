@@ -59,7 +59,7 @@ class Container:
 
 
 def docker_answers() -> bool:
-    """Tell whether an engine answers and compose is there to ask it."""
+    """Return whether an engine answers and compose is there to ask it."""
     return _engine_answers() and _compose_program() is not None
 
 
@@ -99,7 +99,7 @@ def stop_stack(runtime: Runtime, *, with_data: bool = False) -> None:
 
 
 def stack_is_up(runtime: Runtime) -> bool:
-    """Tell whether a container of this clone's stack runs; without asking if it never had one."""
+    """Return whether a container of this clone's stack runs; without asking if it never had one."""
     return (runtime.home / ".env").exists() and any(
         container.state in {"running", "restarting"} for container in read_containers(runtime).values()
     )
@@ -132,7 +132,7 @@ def read_containers(runtime: Runtime) -> dict[str, Container]:
 
 
 def compose_command(runtime: Runtime, *arguments: str) -> tuple[list[str], dict[str, str]]:
-    """Give a command line of compose and its environment.
+    """Return a command line of compose and its environment.
 
     In the environment, nothing that `.env` says is said otherwise: it alone decides.
     """
@@ -151,7 +151,7 @@ def exec_command(
     folder: str = "",
     variables: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[list[str], dict[str, str]]:
-    """Give the command line that runs a command in a container, with variables beside those of the container."""
+    """Return the command line that runs a command in a container, with variables beside those of the container."""
     terminal = [] if sys.stdin.isatty() and sys.stdout.isatty() else ["-T"]
     place = ["-w", folder] if folder else []
     place += [part for name, value in variables.items() for part in ("-e", f"{name}={value}")]

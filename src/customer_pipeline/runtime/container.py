@@ -107,7 +107,7 @@ def _read_container(environment: Mapping[str, str]) -> Runtime:
 
 
 def _is_healthy(service: str, environment: Mapping[str, str]) -> bool:
-    """Tell whether the API answers, or this container's job has sent a heartbeat of late.
+    """Return whether the API answers, or this container's job has sent a heartbeat of late.
 
     `airflow jobs check` says the same for four seconds of processor time each.
     """

@@ -36,7 +36,7 @@ CONTAINER_USER = 50000
 
 
 def new_env_file(identity: str, api_port: int, postgres_port: int) -> str:
-    """Give the text of a `.env` with fresh secrets.
+    """Return the text of a `.env` with fresh secrets.
 
     Args:
         identity: Tells this clone's containers and volumes from another's.

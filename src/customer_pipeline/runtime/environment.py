@@ -18,7 +18,7 @@ _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.Si
 
 
 def process_environment(runtime: Runtime, more: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
-    """Give the environment of the services and of every command that works beside them.
+    """Return the environment of the services and of every command that works beside them.
 
     Args:
         runtime: The settings.
@@ -58,14 +58,14 @@ def process_environment(runtime: Runtime, more: Mapping[str, str] = MappingProxy
 
 
 def shared_settings() -> dict[str, str]:
-    """Give the settings of Airflow and dbt that both runtimes have; compose reads the same file."""
+    """Return the settings of Airflow and dbt that both runtimes have; compose reads the same file."""
     lines = Path(__file__).with_name("airflow.env").read_text().splitlines()
     settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
     return settings | {"AIRFLOW__CORE__PARALLELISM": str(min(8, max(4, os.cpu_count() or 1)))}
 
 
 def metrics_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give the settings by which Airflow sends metrics to `STATSD_HOST`, if that is set."""
+    """Return the settings by which Airflow sends metrics to `STATSD_HOST`, if that is set."""
     host = environment.get("STATSD_HOST")
     if not host:
         return {}
@@ -75,7 +75,7 @@ def metrics_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def alert_connections(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give Airflow's connection to the Slack webhook `SLACK_WEBHOOK_URL`, if that is set."""
+    """Return Airflow's connection to the Slack webhook `SLACK_WEBHOOK_URL`, if that is set."""
     webhook = environment.get("SLACK_WEBHOOK_URL")
     if not webhook:
         return {}

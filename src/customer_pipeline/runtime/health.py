@@ -78,7 +78,7 @@ def _failure(runtime: Runtime, name: str, problem: str, marks: Mapping[str, int]
 
 
 def _signs_of_life(runtime: Runtime, services: Mapping[str, Service], waiting: list[str]) -> object:
-    """Give what changes while services start: their processes, their logs, the processor time that they took."""
+    """Return what changes while services start: their processes, their logs, the processor time that they took."""
     signs = []
     for name in waiting:
         log, service, seconds = log_file(runtime, name), services.get(name), 0

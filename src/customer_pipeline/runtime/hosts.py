@@ -33,7 +33,7 @@ def served_hosts(environment: Mapping[str, str], *urls: str) -> list[str]:
     for name in more:
         if not _NAME.fullmatch(name):
             raise RefusedError(
-                f"{SETTING} has {name!r}, which is no name of a host.",
+                f"{SETTING} has {name!r}, which is not a name of a host.",
                 "Give names without port and path, separated by commas: `API_HOSTS=airflow.example.com,*.test`.",
             )
     known = [re.sub(r"^.*@|:\d*$", "", urlsplit(url).netloc) for url in urls]

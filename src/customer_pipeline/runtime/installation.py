@@ -77,7 +77,7 @@ class Runtime:
         return f"user {self.user}, {place}"
 
     def dsn(self, role: str, database: str = DATABASE) -> str:
-        """Give the connection string of a role."""
+        """Return the connection string of a role."""
         place = f"host={self.postgres_host} port={self.postgres_port} dbname={database}"
         return f"{place} user={role} password={self.secrets[role]}"
 
@@ -125,7 +125,7 @@ def remember_kind(runtime: Runtime) -> None:
 
 
 def _read_kind(environment: Mapping[str, str], folder: Path) -> str | None:
-    """Tell which runtime is asked for, or was started last; None if neither."""
+    """Return which runtime is asked for, or was started last; None if neither."""
     asked, remembered = environment.get("RUNTIME"), folder / "runtime"
     if asked and asked not in {EMBEDDED, DOCKER}:
         raise RefusedError(f"RUNTIME is {asked!r}.", f"Set it to `{EMBEDDED}` or `{DOCKER}`, or leave it out.")
@@ -175,12 +175,14 @@ def read_port(environment: Mapping[str, str], name: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**16):
-        raise RefusedError(f"{name} is {text!r}, which is no TCP port.", f"Set {name} to a number from 1 to 65535.")
+        raise RefusedError(
+            f"{name} is {text!r}, which is not a TCP port.", f"Set {name} to a number from 1 to 65535."
+        )
     return int(text)
 
 
 def port_is_taken(port: int) -> bool:
-    """Tell whether a server could not listen on a port of this machine.
+    """Return whether a server could not listen on a port of this machine.
 
     Tried both ways: a listener on every interface lets nobody else bind, but a port may also be bound and silent.
     """
@@ -220,7 +222,7 @@ def remember_port(folder: Path, name: str, port: int) -> None:
 
 
 def remembered_port(folder: Path, name: str) -> int | None:
-    """Give the port with which the services were started."""
+    """Return the port with which the services were started."""
     path = folder / f"{name}.port"
     return int(path.read_text()) if path.exists() else None
 

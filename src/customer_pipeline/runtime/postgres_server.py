@@ -152,7 +152,7 @@ def clear_stale_pid(server: Server) -> None:
 
 
 def server_command(server: Server, port: int, **settings: str) -> list[str]:
-    """Give the command line of the server.
+    """Return the command line of the server.
 
     Args:
         server: The cluster.

@@ -120,7 +120,7 @@ def stop_services(runtime: Runtime, *, with_data: bool = False) -> None:
 
 
 def supervisor_answers(runtime: Runtime) -> bool:
-    """Tell whether the supervisor of this clone runs."""
+    """Return whether the supervisor of this clone runs."""
     return read_services(runtime) is not None
 
 

@@ -137,7 +137,7 @@ def end_processes(runtime: Runtime, seconds: float = 10) -> None:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Tell whether a service, or a child of it, is the one that listens on a port."""
+    """Return whether a service, or a child of it, is the one that listens on a port."""
     with contextlib.suppress(psutil.Error):
         parent = psutil.Process(pid)
         for process in (parent, *parent.children(recursive=True)):
@@ -153,7 +153,7 @@ def log_file(runtime: Runtime, service: str) -> Path:
 
 
 def log_marks(runtime: Runtime) -> dict[str, int]:
-    """Give where the log of each service ends that does not run, in bytes: what follows is of its next start."""
+    """Return where the log of each service ends that does not run, in bytes: what follows is of its next start."""
     services = read_services(runtime) or {}
     resting = [name for name in SERVICES if name not in services or not services[name].pid]
     paths = {name: log_file(runtime, name) for name in resting}
@@ -161,7 +161,7 @@ def log_marks(runtime: Runtime) -> dict[str, int]:
 
 
 def log_tail(runtime: Runtime, service: str, lines: int = 20, since: int = 0) -> str:
-    """Give the last lines of a service's log.
+    """Return the last lines of a service's log.
 
     Args:
         runtime: The settings.
@@ -189,7 +189,7 @@ def _is_ours(process: psutil.Process, runtime: Runtime, session: int | None) -> 
 
 
 def _session(runtime: Runtime) -> int | None:
-    """Give the session of the supervisor of the last start, whose number is its own."""
+    """Return the session of the supervisor of the last start, whose number is its own."""
     try:
         return int((runtime.folder / "supervisord.pid").read_text())
     except (FileNotFoundError, ValueError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -42,6 +43,9 @@ WARMED = (
 )
 """None of them starts a thread, which a fork would not survive; Polars and numpy do."""
 
+OWN = frozenset({"audited_load", "customer_pipeline", "pipeline_page", "steps"})
+"""Packages that each task imports from the files: what an edit changed is used, and named, by the next one."""
+
 IDLE_SECONDS, BUSY_SECONDS = 0.5, 0.1
 """A task has succeeded some time before its worker reports: its process has to end first."""
 
@@ -65,6 +69,10 @@ class WarmLocalExecutor(LocalExecutor):
             queue._reader.poll(BUSY_SECONDS if self.running else IDLE_SECONDS)  # the queue itself offers no wait
         super().sync()
 
+    def _spawn_worker(self) -> None:
+        forget_own_modules()
+        super()._spawn_worker()  # type: ignore[no-untyped-call]
+
     def _parse_once(self) -> None:
         """Let dbt parse the project, and hand what came of it to the tasks that are forked from here."""
         project = os.environ.get("PIPELINE_DBT")
@@ -74,6 +82,15 @@ class WarmLocalExecutor(LocalExecutor):
             share_manifest(Path(project))
         except RefusedError as error:
             self.log.warning("%s", error)
+
+
+def forget_own_modules() -> None:
+    """Let forks of this process import the project's modules from the files as they then are.
+
+    Else a task would clean with what the scheduler had imported, under the name of what lies on the disk.
+    """
+    for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
+        del sys.modules[name]
 
 
 def share_manifest(project: Path) -> None:

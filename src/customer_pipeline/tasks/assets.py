@@ -18,7 +18,7 @@ CLEANED_TABLE = Asset(f"{TABLES.schema}.{TABLES.feed.name}")
 
 
 def published_assets(models: Iterable[Mart]) -> tuple[Asset, ...]:
-    """Give one asset a mart, named as readers see it."""
+    """Return one asset per mart, named as readers see it."""
     return tuple(Asset(f"{MARTS.views}.{mart.name}") for mart in models)
 
 

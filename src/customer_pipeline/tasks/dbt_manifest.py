@@ -23,7 +23,7 @@ OF_PROFILE = ("--profile", DATABASE, "--target", TARGET)
 
 
 def find_marts(project: Path | None = None) -> tuple[Mart, ...]:
-    """Give the marts of a dbt project, those that others are built from first.
+    """Return the marts of a dbt project, those that others are built from first.
 
     Args:
         project: Folder of `dbt_project.yml`; that of the settings if none is given.
@@ -35,7 +35,7 @@ def find_marts(project: Path | None = None) -> tuple[Mart, ...]:
 
 
 def fresh_manifest(project: Path) -> Path:
-    """Give the manifest of a dbt project, making it first if it is absent or stale.
+    """Return the manifest of a dbt project, making it first if it is absent or stale.
 
     The DAG file calls this at every parse, so the usual case only looks at the files' times. Processes that
     come at once wait for the one that parses.

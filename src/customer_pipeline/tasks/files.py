@@ -90,7 +90,7 @@ def find_sources(
 
 
 def locate_source(data: Path, source: str) -> Path:
-    """Give the place of a file that was found, on this machine.
+    """Return the place of a file that was found, on this machine.
 
     Args:
         data: The data folder.
@@ -224,7 +224,7 @@ def wait_until_settled(path: Path) -> None:
 
 
 def delivered_name(source: str) -> str:
-    """Give the name by which a delivery is known: what `run FILE` brings in lies in a folder named by content."""
+    """Return the name by which a delivery is known: what `run FILE` brings in lies in a folder named by content."""
     return _GIVEN.sub("given/", source)
 
 
@@ -235,7 +235,7 @@ def attempt_folder(data: Path, run_id: str, attempt: int, number: int | None = N
 
 
 def hash_file(path: Path) -> str:
-    """Give the sha256 of a file, as hexadecimal digits.
+    """Return the sha256 of a file, as hexadecimal digits.
 
     Raises:
         UnusableFileError: It can't be read.

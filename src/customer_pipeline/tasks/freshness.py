@@ -36,7 +36,7 @@ class StaleLoad:
 def find_stale_load(
     connection: psycopg.Connection[Any], limit: timedelta, now: datetime | None = None
 ) -> StaleLoad | None:
-    """Find out whether no new load was published for too long.
+    """Return whether no new load was published for too long.
 
     Args:
         connection: To the warehouse, as a role that reads the ledger.

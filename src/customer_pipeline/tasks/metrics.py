@@ -20,7 +20,7 @@ _SWITCHES = ("statsd_on", "statsd_datadog_enabled", "otel_on")
 
 
 def metrics_are_on() -> bool:
-    """Tell whether Airflow sends metrics anywhere."""
+    """Return whether Airflow sends metrics anywhere."""
     return any(conf.getboolean("metrics", switch, fallback=False) for switch in _SWITCHES)
 
 

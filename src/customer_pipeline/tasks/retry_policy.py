@@ -44,7 +44,7 @@ class DbtRetryPolicy(RetryPolicy):
         return RetryDecision.default()
 
     def serialize(self) -> dict[str, Any]:
-        """Give the arguments of this policy: none."""
+        """Return the arguments of this policy: none."""
         return {}
 
     @classmethod

@@ -32,23 +32,23 @@ log = logging.getLogger(__name__)
 
 
 def code_version(feed: Feed) -> str:
-    """Name the code and the rules, in the form of the run's files: under others, the same file is another load."""
-    return sources.code_version(feed.form, Path(data_cleaners.__file__))
+    """Name the code, rules and contract, in the form of the run's files: under others, a file is another load."""
+    return sources.code_version(feed.form, Path(data_cleaners.__file__), feed.contract.sha256)
 
 
 def feed_of(context: Context) -> Feed:
-    """Give the feed in the form that the run's files were declared to have."""
+    """Return the feed in the form that the run's files were declared to have."""
     return CUSTOMER_TRANSACTIONS.in_form(read_form(context["params"]))
 
 
 def run_date(context: Context) -> datetime:
-    """Give the moment that a run is for, in UTC: its logical date, or when it fired if it has none."""
+    """Return the moment that a run is for, in UTC: its logical date, or when it fired if it has none."""
     moment = context["dag_run"].logical_date or context["dag_run"].run_after
     return moment.astimezone(UTC)
 
 
 def warehouse_dsn() -> str:
-    """Give the connection string of the Airflow connection `postgres_default`."""
+    """Return the connection string of the Airflow connection `postgres_default`."""
     found = BaseHook.get_connection(CONNECTION_ID)
     return make_conninfo(
         host=found.host or "",

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 from audited_load.reading.encoding import is_guessed
 from audited_load.shown import most_frequent
+from pipeline_page.texts import EXACT
 from pipeline_page.warehouse import Connection, ask
 
 _COLUMNS = """
@@ -36,7 +37,7 @@ class Totals:
     tax: Decimal
 
     def minus(self, other: Totals) -> Totals:
-        """Give the difference."""
+        """Return the difference."""
         return Totals(
             self.rows - other.rows,
             self.quantity - other.quantity,
@@ -115,18 +116,18 @@ class Load:
 
 
 def find_loads(connection: Connection, limit: int) -> list[Load]:
-    """Give the newest loads, newest first."""
+    """Return the newest loads, newest first."""
     return [Load(**row) for row in ask(connection, _NEWEST, {"limit": limit})]
 
 
 def find_load(connection: Connection, load_id: int | None) -> Load | None:
-    """Give a load by its id."""
+    """Return a load by its id."""
     rows = ask(connection, _ONE, {"load_id": load_id})
     return Load(**rows[0]) if rows else None
 
 
 def find_visible_load(connection: Connection) -> int | None:
-    """Give the id of the load that readers see."""
+    """Return the id of the load that readers see."""
     rows = ask(connection, _VISIBLE)
     return int(rows[0]["load_id"]) if rows else None
 
@@ -134,12 +135,13 @@ def find_visible_load(connection: Connection) -> int | None:
 def add_totals(loads: Iterable[Load]) -> Totals:
     """Add up what the cleaned files of loads hold."""
     each = [load.file_totals for load in loads]
-    return Totals(
-        sum(total.rows for total in each),
-        sum((total.quantity for total in each), Decimal(0)),
-        sum((total.gross for total in each), Decimal(0)),
-        sum((total.tax for total in each), Decimal(0)),
-    )
+    with localcontext(EXACT):
+        return Totals(
+            sum(total.rows for total in each),
+            sum((total.quantity for total in each), Decimal(0)),
+            sum((total.gross for total in each), Decimal(0)),
+            sum((total.tax for total in each), Decimal(0)),
+        )
 
 
 def add_reasons(loads: Iterable[Load]) -> list[tuple[str, int]]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal, localcontext
 from typing import TypeVar
 
-from pipeline_page.texts import YearMonth
+from pipeline_page.texts import EXACT, YearMonth
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
 _N = TypeVar("_N", int, Decimal)
@@ -176,7 +176,8 @@ def _find_groups(connection: Connection, statement: str) -> list[Group]:
 
 def _sum_of_known(values: Iterable[_N | None]) -> _N | None:
     known = [value for value in values if value is not None]
-    return sum(known[1:], known[0]) if known else None
+    with localcontext(EXACT):
+        return sum(known[1:], known[0]) if known else None
 
 
 def grow(months: Sequence[Month]) -> list[Month]:
@@ -189,4 +190,5 @@ def _growth(month: Month, revenue: dict[YearMonth, Decimal | None]) -> Decimal |
     before = revenue.get(month.month.before)
     if month.revenue is None or before is None or before <= 0:
         return None
-    return (100 * (month.revenue - before) / before).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    with localcontext(EXACT):
+        return (100 * (month.revenue - before) / before).quantize(Decimal("0.01"))
