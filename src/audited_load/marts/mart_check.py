@@ -88,8 +88,8 @@ def check_marts(
     if differences := [str(one) for one in found if one.missing or one.unexpected or one.changed]:
         raise BadDataError(
             f"The published marts differ from a full build of load {visible.load_id}. {'; '.join(differences)}.",
-            "Build all of them anew: clear the task group of the models of the last run. Keep this message for who"
-            " mends the files in dbt/macros/merge.",
+            "Build all of them anew: clear the task group of the models of the last run. Keep this message:"
+            " whoever mends the files in dbt/macros/merge needs it.",
         )
     return visible
 
