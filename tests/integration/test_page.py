@@ -189,7 +189,7 @@ def test_results_of_dbts_tests_are_kept_and_their_absence_fails_nothing(
     assert run.run_id == "it's a run"
     assert 0 < run.passed < run.tests
     failed = {test["name"]: test["failures"] for test in run.others}
-    assert failed["months_tie_to_fact"] == 9, "one for each total that customer -1 had a part of"
+    assert failed["months_tie_to_fact"] >= 4, "rows, quantity, gross and tax differ, whatever else the sample has"
 
 
 def test_scheduled_runs_that_brought_no_load_are_missed_until_a_load_makes_up_for_them(
