@@ -33,7 +33,7 @@ def test_a_ratio_is_a_number_from_0_to_1(name: str, text: str, ratio: float) -> 
 @pytest.mark.parametrize("name", [*RATIOS, "MIN_ROW_RATIO"])
 @pytest.mark.parametrize("text", NO_RATIOS)
 def test_what_is_no_ratio_is_refused_wherever_it_is_read(name: str, text: str) -> None:
-    with pytest.raises(RefusedError, match=f"{name} is .*no share") as caught:
+    with pytest.raises(RefusedError, match=f"{name} is .*not a share") as caught:
         read_settings({"PIPELINE_DATA": "data", name: text})
     assert "from 0 to 1" in caught.value.remedy
 

@@ -12,10 +12,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import audited_load
 from audited_load.columns import Amount, CalendarDate, Column, Kind, Refusal, Rule, Text, WholeNumber
 from audited_load.contracts.build import Declared, build_feed
-from audited_load.contracts.contract import read_contract
+from audited_load.contracts.contract import CLONE, read_contract
 from audited_load.rules.date_rules import DATE_REFUSALS, DATE_RULES, outside
 from audited_load.rules.number_rules import (
     BARE_POINT,
@@ -40,8 +39,7 @@ from audited_load.rules.value_rules import NAME_FORMULA, ODD_CHARACTERS, wrapper
 
 # Beside the DAGs' folder; where only that was copied, in the clone that the engine is installed from.
 _CONTRACTS = [
-    Path(module).resolve().parents[up] / "contracts" / "customer_transactions.odcs.yaml"
-    for module, up in ((__file__, 3), (audited_load.__file__, 2))
+    home / "contracts" / "customer_transactions.odcs.yaml" for home in (Path(__file__).resolve().parents[3], CLONE)
 ]
 CONTRACT = next((path for path in _CONTRACTS if path.exists()), _CONTRACTS[0])
 BIGINT_MAX = 2**63 - 1

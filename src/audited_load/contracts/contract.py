@@ -21,6 +21,8 @@ from audited_load.errors import RefusedError
 from audited_load.form import DATE_ORDERS, DECIMALS
 from audited_load.shown import show_text
 
+CLONE = Path(__file__).resolve().parents[3]
+"""Where the engine is installed from, if it is installed from a clone."""
 MAX_BYTES = 2**20
 SHOWN_FAULTS = 10
 VERSIONS = ("v3.1.0", "v3.2.0")
