@@ -59,7 +59,7 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
 
 def clean(work: Path, run: str) -> CleanReport:
     """Clean a run's file with several workers, however small it is; only this step loads what cleaning needs."""
-    from audited_load import workers  # noqa: PLC0415
+    from audited_load.cleaning import workers  # noqa: PLC0415
     from audited_load.cleaning.clean_file import clean_file  # noqa: PLC0415
     from audited_load.reading import compression  # noqa: PLC0415
 
