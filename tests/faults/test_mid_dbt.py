@@ -139,7 +139,7 @@ def test_killed_while_it_publishes(server: Server, target: Path) -> None:
     finished = build(server, target)
     assert finished.wait(timeout=300) == 0
     script = (
-        "import sys; from pathlib import Path; from audited_load.loading.ledger import connect;"
+        "import sys; from pathlib import Path; from audited_load.warehouse.connection import connect;"
         "from audited_load.marts.mart_manifest import read_marts;"
         "from audited_load.marts.mart_sets import publish_marts; from customer_pipeline.feed import MARTS\n"
         "with connect(sys.stdin.readline().strip()) as connection:\n"
