@@ -24,7 +24,7 @@ def feed_by_contract(file: Path) -> Feed:
         RefusedError: It can't be obeyed; each fault is named with its path and line.
     """
     contract, default = read_contract(file), read_contract(CONTRACT)
-    check_standard(file)
+    check_standard(contract)
     if contract.data["id"] == default.data["id"]:
         return build_feed(contract, RULES)
     return build_other_feed(contract, default, RULES)

@@ -23,7 +23,7 @@ def build(folder: Path, text: str) -> Feed:
     path = folder / "contract.yaml"
     path.write_text(text, encoding="utf-8")
     contract = read_contract(path)
-    check_standard(path)
+    check_standard(contract)
     return build_feed(contract, RULES)
 
 

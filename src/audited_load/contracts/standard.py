@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import json
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import yaml  # type: ignore[import-untyped]
 
-from audited_load.contracts.contract import read_contract, refuse_faults
+from audited_load.contracts.contract import Contract, refuse_faults
 
 
-def check_standard(path: Path) -> None:
+def check_standard(contract: Contract) -> None:
     """Check a contract against the JSON schema of the Open Data Contract Standard.
 
     Args:
-        path: A contract that `read_contract` takes.
+        contract: What `read_contract` gave.
 
     Raises:
         RefusedError: It breaks the standard; each place is named with its line.
     """
-    reading = read_contract(path).reading
     schema = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8"))
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data = yaml.safe_load(contract.path.read_text(encoding="utf-8"))
     for error in jsonschema.Draft201909Validator(schema).iter_errors(data):
-        reading.fault(_path(list(error.absolute_path)), f"breaks the standard: {error.message[:200]}")
-    refuse_faults(path, reading.faults)
+        contract.reading.fault(_path(list(error.absolute_path)), f"breaks the standard: {error.message[:200]}")
+    refuse_faults(contract.path, contract.reading.faults)
 
 
 def _path(parts: list[Any]) -> str:
