@@ -100,9 +100,7 @@ def transformer_dsn(environment: Mapping[str, str] = os.environ) -> str:
         UnavailableError: A variable is missing.
     """
     user = environment.get("TRANSFORMER_USER", TRANSFORMER)
-    return make_conninfo(
-        _dsn(environment, user, _variable(environment, "TRANSFORMER_PASSWORD")), application_name=DAG_ID
-    )
+    return _dsn(environment, user, _variable(environment, "TRANSFORMER_PASSWORD"), application_name=DAG_ID)
 
 
 def reader_dsn(environment: Mapping[str, str] = os.environ) -> str:
@@ -115,9 +113,10 @@ def reader_dsn(environment: Mapping[str, str] = os.environ) -> str:
     return _dsn(environment, user, _variable(environment, "READER_PASSWORD"))
 
 
-def _dsn(environment: Mapping[str, str], user: str, password: str) -> str:
+def _dsn(environment: Mapping[str, str], user: str, password: str, **more: str) -> str:
     server = read_server(environment)
-    return make_conninfo(host=server.host, port=server.port, dbname=server.database, user=user, password=password)
+    place = {"host": server.host, "port": server.port, "dbname": server.database}
+    return make_conninfo(user=user, password=password, **place, **more)
 
 
 def _variable(environment: Mapping[str, str], name: str) -> str:
