@@ -27,6 +27,7 @@ from customer_pipeline.runtime.compose import exec_command
 from customer_pipeline.runtime.environment import process_environment
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
+from customer_pipeline.tasks.dbt_manifest import in_project
 
 SHOWN = 20
 """Files of a kind that are named."""
@@ -93,12 +94,11 @@ def erase(places: Places, number: int, console: Console, *, even_if_unknown: boo
 
 def find_places(runtime: Runtime, console: Console) -> Places:
     """Find everywhere that a customer may be."""
-    tables, marts = TABLES, MARTS
     logs = ("airflow/logs", "dbt/logs", "dbt/target", ".runtime/logs")
     return Places(
         dsn=runtime.dsn,
-        tables=tables,
-        marts=marts,
+        tables=TABLES,
+        marts=MARTS,
         data=runtime.data,
         artifacts=tuple(runtime.home / name for name in logs),
         key=runtime.secrets["erasure"],
@@ -138,9 +138,8 @@ def _refuse_beside_runs(api: AirflowApi) -> None:
 
 
 def _print_register(runtime: Runtime, console: Console) -> None:
-    tables = TABLES
     with connect(runtime.dsn("loader")) as connection:
-        erasures = list_erasures(connection, tables)
+        erasures = list_erasures(connection, TABLES)
     for one in erasures:
         done = f"{one.finished_at:%Y-%m-%d %H:%M}" if one.finished_at else "not finished"
         counts = ", ".join(f"{count} {name}" for name, count in one.counts.items())
@@ -221,7 +220,7 @@ def _build(runtime: Runtime) -> Sequence[Mart]:
         environment = process_environment(runtime)
         project = Path(environment["PIPELINE_DBT"])
         command = [sys.executable, "-m", "dbt.cli.main", *arguments]
-        command += ["--project-dir", str(project), "--profiles-dir", str(project)]
+        command += in_project(project)
         environment["DBT_TARGET_PATH"] = "target"
     done = subprocess.run(command, env=environment, cwd=runtime.folder, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -110,13 +110,12 @@ def _look_at_cleaning(runtime: Runtime, run_id: str, task: dict[str, Any]) -> It
 
 
 def _look_at_loading(runtime: Runtime, run_id: str, task: dict[str, Any], copied: Copied) -> Iterator[Step]:
-    tables = TABLES
     if copied.attempt != task["try_number"]:
         copied.attempt, copied.rows = task["try_number"], {}
     # Only the role that copies may see how far its copies are.
     with psycopg.connect(runtime.dsn("loader"), connect_timeout=2, autocommit=True) as connection:
-        copied.rows |= dict(connection.execute(_COPIES, (tables.relation("_incoming"),)).fetchall())
-        (expected,) = connection.execute(tables.fill(_EXPECTED), (run_id,)).fetchone() or (None,)
+        copied.rows |= dict(connection.execute(_COPIES, (TABLES.relation("_incoming"),)).fetchall())
+        (expected,) = connection.execute(TABLES.fill(_EXPECTED), (run_id,)).fetchone() or (None,)
     if not expected:
         return
     # The end of a copy may pass unseen, never more than there is.

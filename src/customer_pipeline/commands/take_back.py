@@ -30,8 +30,7 @@ def take_last_load_back() -> int:
         RefusedError: There is nothing to go back to.
         UnavailableError: A run is loading, or PostgreSQL is not up.
     """
-    runtime, tables, marts = read_runtime(), TABLES, MARTS
-    done, marts_again = take_back(runtime.dsn, tables, marts)
+    done, marts_again = take_back(read_runtime().dsn, TABLES, MARTS)
     sys.stdout.write(
         f"Taken back: load {', '.join(map(str, done.load_ids))}."
         f" Readers of the cleaned table see load {done.visible_load_id} again, {done.rows} rows.\n"

@@ -18,7 +18,7 @@ from typing import Any
 from airflow.executors.local_executor import LocalExecutor
 
 from audited_load.errors import RefusedError
-from customer_pipeline.tasks.dbt_manifest import OF_PROFILE, project_state
+from customer_pipeline.tasks.dbt_manifest import OF_PROFILE, in_project, project_state
 
 WARMED = (
     "airflow.sdk.definitions.decorators",
@@ -110,7 +110,7 @@ def share_manifest(project: Path) -> None:
 
     state = project_state(project)
     with tempfile.TemporaryDirectory() as folder:
-        places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", folder]
+        places = [*in_project(project), "--target-path", folder]
         line = ["--quiet", "--log-path", folder, "parse", "--no-partial-parse", *OF_PROFILE, *places]
         done = dbtRunner().invoke(line)
     if not done.success:

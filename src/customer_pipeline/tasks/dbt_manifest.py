@@ -22,6 +22,11 @@ OF_PROFILE = ("--profile", DATABASE, "--target", TARGET)
 """As Cosmos says it: under other words, dbt would parse anew in each task."""
 
 
+def in_project(project: Path) -> list[str]:
+    """Return the options by which dbt finds a project, and the profile that lies in it."""
+    return ["--project-dir", str(project), "--profiles-dir", str(project)]
+
+
 def find_marts(project: Path | None = None) -> tuple[Mart, ...]:
     """Return the marts of a dbt project, those that others are built from first.
 
@@ -85,7 +90,7 @@ def _parse(project: Path, target: Path) -> None:
     """Run `dbt parse` beside, then put its results in place: a killed parse leaves no half manifest."""
     with tempfile.TemporaryDirectory(prefix=".parse-", dir=target) as folder:
         command = [sys.executable, "-m", "dbt.cli.main", "--quiet", "parse", "--no-partial-parse"]
-        places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", folder]
+        places = [*in_project(project), "--target-path", folder]
         done = subprocess.run([*command, *OF_PROFILE, *places], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RefusedError(

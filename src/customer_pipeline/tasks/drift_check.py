@@ -16,7 +16,7 @@ from customer_pipeline.feed import MARTS
 from customer_pipeline.names import CHECKED, ExitCode
 from customer_pipeline.own_target import own_target
 from customer_pipeline.settings import dbt_project, read_alert_settings, transformer_dsn
-from customer_pipeline.tasks.dbt_manifest import find_marts
+from customer_pipeline.tasks.dbt_manifest import find_marts, in_project
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ def describe(checked: PublishedSet | None) -> str:
 def _build() -> None:
     project = dbt_project()
     environment = os.environ | own_target(project, CHECKED)
-    places = ["--project-dir", str(project), "--profiles-dir", str(project)]
-    command = [sys.executable, "-m", "dbt.cli.main", "--no-use-colors", "run", "--full-refresh", *places]
+    line = ["--no-use-colors", "run", "--full-refresh", *in_project(project)]
+    command = [sys.executable, "-m", "dbt.cli.main", *line]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UnavailableError(
