@@ -36,7 +36,7 @@ def load(_dirty: Path, folder: Path, dsn: str) -> float:
     with connect(dsn) as connection:
         create_tables(connection, TABLES, ())
         acquire_lease(connection, TABLES, "bench", 0)
-        delivery = Delivery(f"bench {time.time()}", datetime.now(UTC), "replace", "bench")
+        delivery = Delivery(f"bench {time.time()}", datetime.now(UTC), "replace")
         registered = register_batch(connection, TABLES, [report], delivery)
         empty_incoming(connection, TABLES, registered)
         started = time.monotonic()

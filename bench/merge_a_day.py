@@ -92,7 +92,7 @@ def load(path: Path, mode: str, number: int, runtime: Runtime) -> Measured:
         reader.start()
         run = f"run {number}"
         acquire_lease(connection, TABLES, run, 0)
-        delivery = Delivery(run, datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=number), mode, "bench")
+        delivery = Delivery(run, datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=number), mode)
         batch = register_batch(connection, TABLES, [report], delivery)
         empty_incoming(connection, TABLES, batch)
         copy_cleaned(connection, runtime.dsn("loader"), TABLES, batch)

@@ -67,6 +67,13 @@ dag_definition: dict[str, Any] = {
             title="Full refresh",
             description="Build all marts anew, also after a merge, which else only brings in the rows that change.",
         ),
+        "contract": Param(
+            os.environ.get("SOURCE_CONTRACT", ""),
+            type="string",
+            title="Contract",
+            description="The id of the data contract by which the files are read. Empty: the one in contracts/"
+            " whose pattern a file's path fits, else customer-transactions.",
+        ),
         "decimal": Param(
             form["decimal"],
             type="string",

@@ -39,6 +39,12 @@ class CleanReport:
         doubts: What in the file speaks against how it was read, so that it may not be used.
         hints: What may explain why values were refused.
         erased_known: How many erased subjects cleaning knew of; None if it didn't ask.
+        columns: The columns of the cleaned file, without the number of the record, each with its type in the table.
+        unknown_columns: Those of `ignored_columns` that the contract doesn't leave out.
+        missing_columns: Optional columns that the file lacks.
+        drift: How its columns differ from what was expected: see `loading.drift`.
+        contract: The contract by which it was read: its `id`, `version` and `sha256`; empty if there was none.
+        code_version: Of code, rules and contract: under another, the same file is another load.
     """
 
     source: str
@@ -62,6 +68,12 @@ class CleanReport:
     doubts: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     erased_known: int | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    unknown_columns: list[str] = field(default_factory=list)
+    missing_columns: list[str] = field(default_factory=list)
+    drift: dict[str, list[str]] = field(default_factory=dict)
+    contract: dict[str, str] = field(default_factory=dict)
+    code_version: str = ""
 
     def __post_init__(self) -> None:
         """Check that every record is accounted for.

@@ -52,6 +52,14 @@ class Text:
 SOURCE_RECORD = "source_record"
 """The cleaned file's last column: the number of the record in its source, from 1."""
 
+INTEGER_MAX = 2**31 - 1
+"""Of PostgreSQL's `integer`; above it, it is `bigint`."""
+DRIFT_POLICIES = ("warn", "fail", "ignore")
+HASH, DROP = "hash", "drop"
+"""How a column may be masked: a keyed hash stands for its values, or nothing does."""
+HASH_CHARACTERS = 64
+"""Of HMAC-SHA256, as hexadecimal digits."""
+
 Kind: TypeAlias = WholeNumber | Amount | CalendarDate | Text
 
 
@@ -112,6 +120,9 @@ class Column:
         refusals: Looked through in order; the last one's pattern should match everything.
         wrappers: Rules for what stands around a value; applied first, before null tokens are looked for.
         form: How the file is written; the feed's.
+        optional: Whether a file may lack it.
+        further: Whether only files of some contracts have it, so that it is null in the rows of others.
+        masking: `HASH`: a keyed hash stands for its values before anything is written; blank: they are kept.
     """
 
     name: str
@@ -122,6 +133,24 @@ class Column:
     refusals: tuple[Refusal, ...]
     wrappers: tuple[Rule, ...] = ()
     form: Form = UNDECLARED
+    optional: bool = False
+    further: bool = False
+    masking: str = ""
+
+    @property
+    def sql_type(self) -> str:
+        """Return its type in the table, as PostgreSQL names it, and whether it may be null."""
+        null = "not null" if self.required and not self.further else "null"
+        match Text(HASH_CHARACTERS) if self.masking else self.kind:
+            case WholeNumber(_, maximum):
+                kind = "integer" if maximum <= INTEGER_MAX else "bigint"
+            case Amount(precision, scale):
+                kind = f"numeric({precision},{scale})"
+            case CalendarDate():
+                kind = "date"
+            case Text():
+                kind = "text"
+        return f"{kind} {null}"
 
     @property
     def swaps_marks(self) -> bool:
@@ -150,11 +179,13 @@ class ContractName:
         id: The contract's own name.
         version: Its version.
         sha256: Of what it declares.
+        base: The sha256 of the default contract, if it says only what differs from that.
     """
 
     id: str
     version: str
     sha256: str
+    base: str = ""
 
 
 NO_CONTRACT = ContractName("", "", "")
@@ -173,6 +204,11 @@ class Feed:
         form: How the file is written; all columns follow it.
         contract: The contract that it was built from, if there is one.
         aliases: Other names for columns in a header, normalised, each with the column's.
+        dropped: Columns of its files whose values must not be written anywhere.
+        left_out: Columns of its files that are known and not kept, normalised.
+        patterns: Which files of the data folder are read by its contract, unless somebody names another.
+        unknown: What to do with a column that is neither the feed's nor left out: "warn", "fail" or "ignore".
+        vanished: The same for an optional column that the load before had.
     """
 
     name: str
@@ -183,6 +219,11 @@ class Feed:
     form: Form = UNDECLARED
     contract: ContractName = NO_CONTRACT
     aliases: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    unknown: str = "warn"
+    vanished: str = "fail"
 
     def __post_init__(self) -> None:
         """Let the columns follow the form, whoever put them in."""
@@ -197,3 +238,13 @@ class Feed:
     def names(self) -> list[str]:
         """The names of the columns, in order."""
         return [column.name for column in self.columns]
+
+    @property
+    def optional(self) -> list[str]:
+        """The names of those that a file may lack."""
+        return [column.name for column in self.columns if column.optional]
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether values of its files must not be written as they are."""
+        return bool(self.dropped) or any(column.masking for column in self.columns)

@@ -15,6 +15,8 @@ DECLARE_ENCODING = "--encoding, or SOURCE_ENCODING for all files (docs/files.md)
 """Where an encoding is declared."""
 
 NOT_SHOWN = "(not shown)"
+MASKED = "[masked]"
+"""Stands for a value that must not be written."""
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _COLUMN_NAME = re.compile(r"[^\W\d_][\w \-./#()%&€$£+:]*")
 _ODD_BYTES = re.compile("[\udc80-\udcff]")

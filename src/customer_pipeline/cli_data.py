@@ -5,7 +5,6 @@ As in `customer_pipeline.cli`, a command imports what it needs when it runs.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +23,14 @@ DateOrder = Annotated[
 ]
 Encoding = Annotated[
     str | None, Option(metavar="NAME", help="Such as utf-8 or windows-1251; auto: found out.", show_default=False)
+]
+Contract = Annotated[
+    str | None,
+    Option(
+        metavar="FILE|ID",
+        help="The data contract of another supplier's file; default: the one whose pattern its path fits.",
+        show_default=False,
+    ),
 ]
 Loads = Annotated[
     list[int] | None,
@@ -60,7 +67,11 @@ def examples(*lines: str) -> str:
 @data.command(
     "run",
     epilog=examples(
-        "run", "run FILE", "run FILE --mode merge --decimal comma", "run --source 'incoming/*.csv' --mode merge"
+        "run",
+        "run FILE",
+        "run FILE --mode merge --decimal comma",
+        "run FILE --mode merge --contract supplier.odcs.yaml",
+        "run --source 'incoming/*.csv' --mode merge",
     ),
 )
 def _run(
@@ -75,6 +86,7 @@ def _run(
     mode: Annotated[Literal["replace", "merge"], Option(help="The whole truth, or new and corrected records.")] = (
         "replace"
     ),
+    contract: Contract = None,
     decimal: Decimal = None,
     date_order: DateOrder = None,
     encoding: Encoding = None,
@@ -92,6 +104,7 @@ def _run(
         file,
         source=source,
         mode=mode,
+        contract=contract,
         force=force,
         full_refresh=full_refresh,
         form=_words(decimal, date_order, encoding),
@@ -165,10 +178,9 @@ def _replay(
     encoding: Encoding = None,
 ) -> int:
     """Load the repaired records of an export, and close them."""
-    from audited_load.form import declared_form
     from customer_pipeline.commands.replay import replay
 
-    return replay(file, declared_form(_words(decimal, date_order, encoding), os.environ), load or [])
+    return replay(file, _words(decimal, date_order, encoding), load or [])
 
 
 @data.command(

@@ -42,7 +42,7 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
                 state.write_text(json.dumps(clean(work, run).to_dict()))
             elif step == "create":
                 report = CleanReport.from_dict(json.loads(state.read_text()))
-                delivery = Delivery(run, datetime(2025, 12, 4, tzinfo=UTC), mode_of(run), "v1")
+                delivery = Delivery(run, datetime(2025, 12, 4, tzinfo=UTC), mode_of(run))
                 state.with_suffix(".load").write_text(
                     json.dumps(register_batch(connection, TABLES, [report], delivery).to_dict())
                 )

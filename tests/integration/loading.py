@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,13 +50,18 @@ def prepare(
     dsn: str, files: Path | list[Path], run_id: str, *, version: str = "v1", mode: str = "replace", day: int = 1
 ) -> Batch:
     paths = files if isinstance(files, list) else [files]
-    reports = [clean_file(file, CUSTOMER_TRANSACTIONS, file.parent / f"out-{run_id}-{file.name}") for file in paths]
+    reports = [
+        replace(
+            clean_file(file, CUSTOMER_TRANSACTIONS, file.parent / f"out-{run_id}-{file.name}"), code_version=version
+        )
+        for file in paths
+    ]
     for report in reports:
         write_layout_beside(report)
     with connect(dsn) as connection:
         create_tables(connection, TABLES, ("transformer", "reader"))
         with held_lease(connection, TABLES, run_id, 1):
-            delivery = Delivery(run_id, datetime(2025, 12, day, tzinfo=UTC), mode, version)
+            delivery = Delivery(run_id, datetime(2025, 12, day, tzinfo=UTC), mode)
             return register_batch(connection, TABLES, reports, delivery)
 
 

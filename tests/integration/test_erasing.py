@@ -278,7 +278,7 @@ def test_a_later_delivery_does_not_bring_the_customer_back(pipeline: Runtime, ds
     for path in (report.cleaned_file, report.rejected_file):
         assert find_in_files(Path(path).parent, str(ID), WIDE, MAIL) == []
     with connect(dsn("loader")) as connection:
-        delivery = Delivery("run-2", datetime(2025, 12, 2, tzinfo=UTC), "replace", "v1")
+        delivery = Delivery("run-2", datetime(2025, 12, 2, tzinfo=UTC), "replace")
         acquire_lease(connection, TABLES, "run-2", 1)
         batch = register_batch(connection, TABLES, [report], delivery)
         empty_incoming(connection, TABLES, batch)
@@ -297,7 +297,7 @@ def test_what_was_cleaned_before_an_erasure_is_not_loaded_after_it(
     late = replace(clean_file(file, CUSTOMER_TRANSACTIONS, tmp_path / "out"), erased_known=0)
     erase_it(pipeline)
     with connect(dsn("loader")) as connection:
-        delivery = Delivery("run-2", datetime(2025, 12, 2, tzinfo=UTC), "replace", "v2")
+        delivery = Delivery("run-2", datetime(2025, 12, 2, tzinfo=UTC), "replace")
         with pytest.raises(RefusedError, match="A customer was erased after these files were cleaned"):
             register_batch(connection, TABLES, [late], delivery)
         assert register_batch(connection, TABLES, [replace(late, erased_known=1)], delivery).loads

@@ -198,4 +198,4 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do() -> None:
     from datetime import UTC, datetime  # noqa: PLC0415
 
     with pytest.raises(RefusedError, match="replace, merge"):
-        Delivery("run", datetime.now(UTC), "append", "v1")
+        Delivery("run", datetime.now(UTC), "append")

@@ -1,4 +1,4 @@
-"""The recipe of CONTRIBUTING.md: a ninth column for feed, table and staging, on a warehouse with data."""
+"""The recipe of CONTRIBUTING.md: a ninth column in the contract, on a warehouse with data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ EDITS = {
         "        customProperties: [{property: rules, value: name}]\n"
         "      - name: tax\n",
     ),
-    "dbt/macros/staged_columns.sql": ("    product_name,\n", "    product_name,\n    region,\n"),
     "dbt/models/staging/stg_customer_transactions.yml": (
         "      - name: transaction_date\n",
         "      - name: region\n        data_type: text\n        description: Where it was sold; null when blank.\n"
@@ -35,7 +34,10 @@ EDITS = {
     ),
 }
 RECIPE = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a column")[2].partition("\n## ")[0]
-MIGRATION = "airflow/dags/migrations/0001_add_region.sql"
+REQUIRED = (
+    "        physicalType: text\n        description: Where",
+    "        physicalType: text\n        required: true\n        description: Where",
+)
 LOAD = """
 import sys
 from pathlib import Path
@@ -49,7 +51,7 @@ loading.load_file(dsn, Path(file), run_id, mode="merge", day=int(day))
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a copy of the project in which the recipe was followed, but for the migration."""
+    """Return a copy of the project in which the recipe was followed."""
     copy = tmp_path / "project"
     for folder in ("airflow/dags", "contracts", "dbt"):
         skipped = shutil.ignore_patterns("__pycache__", "target", "logs", ".user.yml")
@@ -78,19 +80,14 @@ def query(dsn: str, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement).fetchall()  # type: ignore[call-overload,no-any-return]
 
 
-def test_a_ninth_column_takes_four_files(dsn: Dsn, runtime: Runtime, project: Path, tmp_path: Path) -> None:
+def test_a_ninth_column_takes_a_word_in_the_contract(
+    dsn: Dsn, runtime: Runtime, project: Path, tmp_path: Path
+) -> None:
     load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(1, 4)), "run-1")
     wide = tmp_path / "wide.csv"
     header = HEADER.replace("tax", "region,tax")
     wide.write_text(f"{header}3,3,2024-01-02,0,Thing,2,1.10,North,0.05\n4,4,2024-01-02,1,Thing,2,1.10,South,0.05\n")
 
-    refused = load(project, dsn("loader"), wide, "run-2", 2)
-    assert refused.returncode == 1
-    assert "region is absent in the table and text null in the feed" in refused.stderr
-    assert "dags/migrations/0001_WHAT.sql" in refused.stderr
-    assert query(dsn("loader"), "select count(*) from cleaned_data.loads") == [(1,)]
-
-    (project / MIGRATION).write_text(RECIPE.partition("```sql\n")[2].partition("```")[0])
     done = load(project, dsn("loader"), wide, "run-2", 2)
     assert done.returncode == 0, done.stderr
     shown = "select transaction_id, region from cleaned_data.customer_transactions order by 1"
@@ -103,7 +100,27 @@ def test_a_ninth_column_takes_four_files(dsn: Dsn, runtime: Runtime, project: Pa
     assert query(dsn("transformer"), staged) == query(dsn("reader"), shown)
 
 
+def test_a_required_column_takes_a_migration(dsn: Dsn, project: Path, tmp_path: Path) -> None:
+    load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(1, 4)), "run-1")
+    contract = project / "contracts" / "customer_transactions.odcs.yaml"
+    contract.write_text(contract.read_text().replace(*REQUIRED))
+    wide = tmp_path / "wide.csv"
+    wide.write_text(HEADER.replace("tax", "region,tax") + "3,3,2024-01-02,0,Thing,2,1.10,North,0.05\n")
+    refused = load(project, dsn("loader"), wide, "run-2", 2)
+    assert refused.returncode == 1
+    assert "region is absent in the table and text not null in the feed" in refused.stderr
+    assert "dags/migrations/0001_WHAT.sql" in refused.stderr
+    assert query(dsn("loader"), "select count(*) from cleaned_data.loads") == [(1,)]
+
+    migration = RECIPE.partition("```sql\n")[2].partition("```")[0]
+    (project / "airflow" / "dags" / "migrations" / "0001_add_region.sql").write_text(migration)
+    done = load(project, dsn("loader"), wide, "run-2", 2)
+    assert done.returncode == 0, done.stderr
+    shown = "select transaction_id, region from cleaned_data.customer_transactions order by 1"
+    assert query(dsn("reader"), shown) == [(1, "unknown"), (2, "unknown"), (3, "North")]
+
+
 def test_the_recipe_names_every_file(project: Path) -> None:
     changed = {name for name in EDITS if not filecmp.cmp(ROOT / name, project / name, shallow=False)}
-    assert len(changed) == 3
-    assert all(f"`{name}`" in RECIPE for name in [*changed, f"{Path(MIGRATION).parent}/"])
+    assert len(changed) == len(EDITS)
+    assert all(f"`{name}`" in RECIPE for name in [*changed, "airflow/dags/migrations/"])

@@ -32,6 +32,7 @@ MIGRATIONS = {
     "cleaned/0004_erasures.sql": "31227d37de85b9a7",
     "cleaned/0005_published_loads_stay.sql": "b8b7ba1408fb92ed",
     "cleaned/0006_each_generation_has_its_key.sql": "5ad249f27e0c89d8",
+    "cleaned/0007_contract_of_a_load.sql": "936007512d69e97e",
     "operations/0001_shapes_and_test_results.sql": "3c81537025f0a343",
 }
 DATA = """
@@ -174,14 +175,14 @@ def test_two_at_once_make_one_warehouse(dsn: Dsn) -> None:
         thread.join()
     assert failed == []
     parts = "select part, count(*)::int, max(number) from cleaned_data.migrations group by 1 order by 1"
-    assert query(dsn("loader"), parts) == [("engine", 6, 6), ("operations", 1, 1)]
+    assert query(dsn("loader"), parts) == [("engine", 7, 7), ("operations", 1, 1)]
 
 
 def test_tables_that_are_newer_than_the_code_are_refused(dsn: Dsn) -> None:
     create_all(dsn)
     query(
         dsn("loader"),
-        "insert into cleaned_data.migrations (part, number, name) values ('engine', 7, 'x') returning 1",
+        "insert into cleaned_data.migrations (part, number, name) values ('engine', 8, 'x') returning 1",
     )
     with connect(dsn("loader")) as connection:
         for function in (lambda: create_tables(connection, TABLES, ()), lambda: is_current(connection, TABLES)):
@@ -204,15 +205,15 @@ ADD = (
 )
 
 
-def test_a_column_that_the_table_lacks_is_refused_with_a_remedy_and_before_anything_is_written(
+def test_a_required_column_that_the_table_lacks_is_refused_with_a_remedy_and_before_anything_is_written(
     dsn: Dsn, tmp_path: Path
 ) -> None:
     load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(5)), "run-1")
     before = shape(dsn)
     folder = tmp_path / "migrations"
     folder.mkdir()
-    with pytest.raises(RefusedError, match="region is absent in the table and text null in the feed") as caught:
-        create_all(dsn, feed_with(REGION, folder))
+    with pytest.raises(RefusedError, match="region is absent in the table and text not null in the feed") as caught:
+        create_all(dsn, feed_with(replace(REGION, required=True), folder))
     assert f"{tmp_path.name}/migrations/0001_WHAT.sql" in caught.value.remedy
     assert shape(dsn) == before
 
@@ -224,10 +225,22 @@ def test_a_column_of_another_type_is_refused(dsn: Dsn, tmp_path: Path) -> None:
         create_all(dsn, tables)
 
 
-def test_a_column_that_the_feed_lacks_is_refused(dsn: Dsn, tmp_path: Path) -> None:
-    create_all(dsn, feed_with(REGION, tmp_path, ADD))
-    with pytest.raises(RefusedError, match="region is text null in the table and absent in the feed"):
+def test_a_required_column_that_the_feed_lacks_is_refused(dsn: Dsn, tmp_path: Path) -> None:
+    create_all(dsn, feed_with(replace(REGION, required=True), tmp_path, ADD.replace("text", "text not null")))
+    with pytest.raises(RefusedError, match="region is text not null in the table and absent in the feed"):
         create_all(dsn)
+
+
+def test_another_column_is_added_to_rows_that_are_there_and_stays_when_the_feed_lacks_it(
+    dsn: Dsn, tmp_path: Path
+) -> None:
+    load_file(dsn("loader"), write_csv(tmp_path / "a.csv", range(2)), "run-1")
+    create_all(dsn, feed_with(REGION, tmp_path))
+    create_all(dsn)
+    shown = "select transaction_id, region from cleaned_data.customer_transactions order by 1"
+    assert query(dsn("reader"), shown) == [(0, None), (1, None)]
+    load_file(dsn("loader"), write_csv(tmp_path / "b.csv", range(3)), "run-2")
+    assert len(query(dsn("reader"), shown)) == 3
 
 
 def test_a_migration_adds_a_column_to_rows_that_are_there_and_to_a_new_warehouse(dsn: Dsn, tmp_path: Path) -> None:

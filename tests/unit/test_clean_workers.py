@@ -17,8 +17,9 @@ import pytest
 from cleaning import HEADER, ROW
 
 from audited_load.cleaning import workers
-from audited_load.cleaning.blocks import Layout, clean_block
+from audited_load.cleaning.blocks import clean_block
 from audited_load.cleaning.clean_file import clean_file
+from audited_load.cleaning.layout import Layout
 from audited_load.errors import UnavailableError
 from audited_load.reading import compression
 from audited_load.reading.dialect import Dialect

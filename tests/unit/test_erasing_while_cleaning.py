@@ -13,8 +13,8 @@ import pytest
 
 from audited_load.clean_report import CleanReport
 from audited_load.cleaning import parts, workers
-from audited_load.cleaning.blocks import Layout
 from audited_load.cleaning.clean_file import clean_file
+from audited_load.cleaning.layout import Layout
 from audited_load.erasing.subjects import ErasedSubjects, hash_subject
 from audited_load.errors import RefusedError
 from audited_load.reading import compression

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,15 @@ from audited_load.command import command
 from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.erasing.register import find_delivered
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
+from audited_load.loading.batch import Content
+from audited_load.loading.drift import check_drift, find_drift
 from audited_load.loading.ledger import find_merged
 from audited_load.progress import progress_in_file
 from audited_load.shown import DECLARE_ENCODING, show_text
 from audited_load.warehouse.connection import connect
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
-from customer_pipeline.tasks.alerts import alert_of_rejects
+from customer_pipeline.tasks.alerts import alert_of_drift, alert_of_rejects
 from customer_pipeline.tasks.erased_customers import read_erased_customers
 from customer_pipeline.tasks.files import (
     attempt_folder,
@@ -146,6 +148,8 @@ def _choose(parent_group: str, context: Context) -> list[str]:
         UnusableFileError: There is none.
     """
     sources, settings = _find(context), read_settings()
+    if len(sources) > 1:
+        make_tables(parent_group)  # each file's own task looks into the ledger
     if len(sources) > 1 and context["params"]["mode"] == "merge":
         sources = _leave_out_merged(parent_group, context, sources)
     require_few(sources, settings.max_files)
@@ -153,14 +157,14 @@ def _choose(parent_group: str, context: Context) -> list[str]:
 
 
 def _leave_out_merged(parent_group: str, context: Context, sources: list[str]) -> list[str]:
-    data, hashes = read_settings().data, dict[str, str]()
+    data, contents = read_settings().data, dict[str, Content]()
     for source in sources:
         with suppress(UnusableFileError):  # its own task says what is wrong with it
-            hashes[source] = hash_file(locate_source(data, source))
-    make_tables(parent_group)
+            digest = hash_file(locate_source(data, source))
+            contents[source] = digest, code_version(feed_of(context, source))
     with connect(warehouse_dsn()) as connection:
-        merged = find_merged(connection, TABLES, list(hashes.values()), code_version(feed_of(context)))
-    new = [source for source in sources if hashes.get(source) not in merged]
+        merged = find_merged(connection, TABLES, list(contents.values()))
+    new = [source for source in sources if contents.get(source) not in merged]
     log.info("[%s] %s files, %s of them merged before", parent_group, len(sources), len(sources) - len(new))
     return new or sources[-1:]
 
@@ -173,13 +177,17 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     settings, context = read_settings(), get_current_context()
     path = locate_source(settings.data, source)
     wait_until_settled(path)
-    log.info("[%s] Cleaning %s (%s bytes)", parent_group, show_text(source, 4096), path.stat().st_size)
-    erased = read_erased_customers()
+    erased, feed = read_erased_customers(), feed_of(context, source)
+    log.info("[%s] Cleaning %s (%s bytes) by the contract %s %s", parent_group, show_text(source, 4096),
+             path.stat().st_size, show_text(feed.contract.id), show_text(feed.contract.version))  # fmt: skip
     with progress_in_file(out, path) as progress:
-        report = clean_file(path, feed_of(context), out, progress, erased)
+        report = clean_file(path, feed, out, progress, erased, settings.erasure_key)
     write_layout_beside(report)
     report = replace(
-        report, source=delivered_name(source), erased_known=0 if erased is None else len(erased.hashes)
+        report,
+        source=delivered_name(source),
+        erased_known=0 if erased is None else len(erased.hashes),
+        code_version=code_version(feed),
     )
     _require_content(report, context["params"]["sha256"])
     log.info(
@@ -192,9 +200,14 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
         log.warning("[%s] Encoding: %s. Declare it: %s", parent_group, report.encoding, DECLARE_ENCODING)
     for hint in report.hints:
         log.warning("[%s] %s %s", parent_group, hint, DECLARE_FORM)
-    check_limits(report, settings.limits, CUSTOMER_TRANSACTIONS.key)
-    alert_of_rejects(report, get_current_context())
-    return report
+    with connect(warehouse_dsn()) as connection:
+        drift = find_drift(connection, TABLES, report)
+    for sentence in check_drift(report, drift, feed):
+        log.warning("[%s] %s", parent_group, sentence)
+    check_limits(report, settings.limits, feed.key)
+    alert_of_rejects(report, context)
+    alert_of_drift(report, drift, feed, context)
+    return replace(report, drift=asdict(drift))
 
 
 def _require_content(report: CleanReport, sha256: str) -> None:

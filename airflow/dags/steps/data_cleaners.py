@@ -246,4 +246,14 @@ def count(declared: Declared) -> Column:
 RULES = {"id": identifier, "day": day, "name": short_name, "count": count, "amount": amount}
 """What a column of the contract may name as its rules."""
 
-CUSTOMER_TRANSACTIONS = build_feed(read_contract(CONTRACT), RULES)
+TAKEN = frozenset(
+    {
+        *("sign", "loaded_at", "load_id", "source_record", "confirmed_by", "generation"),
+        *("transaction_month", "transaction_year", "transaction_quarter", "month_number"),
+        *("gross_amount", "total_amount", "net_amount"),
+        *("is_valid_quantity", "is_valid_price", "is_valid_transaction"),
+    }
+)
+"""What tables and the staging model add to a record: no column of a contract may be called so."""
+
+CUSTOMER_TRANSACTIONS = build_feed(read_contract(CONTRACT), RULES, TAKEN)

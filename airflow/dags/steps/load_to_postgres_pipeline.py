@@ -22,7 +22,7 @@ from customer_pipeline.tasks.alerts import alert_of_stale_source
 from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
 from customer_pipeline.tasks.metrics import send_load_figures
-from customer_pipeline.tasks.task_warehouse import code_version, feed_of, leased_connection, make_tables, run_date
+from customer_pipeline.tasks.task_warehouse import leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +43,11 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         """Make tables and views if missing, take the lease and enter the files into the ledger."""
         context = get_current_context()
         run_id = context["run_id"]
-        make_tables(parent_group)
+        reports = [CleanReport.from_dict(manifest) for manifest in manifests]
+        for columns in {tuple(report.columns.items()) for report in reports}:
+            make_tables(parent_group, dict(columns))
         with leased_connection(parent_group, run_id) as (connection, _):
-            delivery = Delivery(
-                run_id, run_date(context), context["params"]["mode"], code_version(feed_of(context))
-            )
-            reports = [CleanReport.from_dict(manifest) for manifest in manifests]
+            delivery = Delivery(run_id, run_date(context), context["params"]["mode"])
             batch = register_batch(connection, TABLES, reports, delivery)
         log.info("[%s] Loads %s, generation %s", parent_group, batch.load_ids, batch.generation)
         return batch.to_dict()

@@ -9,7 +9,7 @@ transactions as (
 
 final as (
     select
-        {{ staged_columns() }}
+        {{ staged_columns() }} {{ further_columns(source("cleaned_data", "customer_transactions")) }}
     from transactions
 )
 

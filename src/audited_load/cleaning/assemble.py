@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audited_load.clean_report import add_exact
-from audited_load.cleaning.blocks import PLACE, Layout, Reject, scrub_rejects, sum_totals
+from audited_load.cleaning.blocks import PLACE, scrub_rejects, sum_totals
+from audited_load.cleaning.layout import Layout, Reject
+from audited_load.cleaning.masking import mask_rejects
 from audited_load.cleaning.parts import PartFiles
 from audited_load.cleaning.rejects import HEADER, format_rejects
 from audited_load.columns import SOURCE_RECORD
@@ -78,7 +80,7 @@ def assemble_parts(
             files.remove()
         rejects = _superseded_rejects(source, places, winner_lines)
         while batch := list(islice(rejects, BATCH)):
-            refused.write(format_rejects(scrub_rejects(batch, layout)[0]).encode())
+            refused.write(format_rejects(scrub_rejects(mask_rejects(batch, layout), layout)[0]).encode())
     return dropped
 
 

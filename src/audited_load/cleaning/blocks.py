@@ -10,15 +10,16 @@ from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from audited_load.cleaning.evidence import Evidence, Sign
-from audited_load.cleaning.values import clean_column
-from audited_load.columns import SOURCE_RECORD, ControlTotal, Feed
+from audited_load.cleaning.layout import Layout, Reject
+from audited_load.cleaning.masking import clean_masked, mask_rejects
+from audited_load.cleaning.values import CleanedColumn, clean_column
+from audited_load.columns import SOURCE_RECORD, Column, ControlTotal, Feed
 from audited_load.erasing.raw_texts import Doubts, scrub_refused
 from audited_load.erasing.splitting import RawLayout, to_bytes, to_text
 from audited_load.erasing.subjects import ErasedSubjects
@@ -29,35 +30,6 @@ from audited_load.reading.records import Block, Records, describe_fault, find_re
 
 PLACE = np.dtype([("record", "u8"), ("line", "u8"), ("offset", "u8"), ("length", "u4"), ("csv_end", "u4")])
 """Number and line of an accepted record, its place in the file, and where it ends in the block's CSV."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How the feed's columns lie in this file.
-
-    Attributes:
-        feed: The columns and their rules.
-        dialect: How lines split into fields.
-        positions: Where the feed's columns are among them, in the feed's order.
-        is_guessed: Whether the encoding is a guess, so that what depends on it is counted.
-        erased: Who was erased, and is blanked; None if nobody was.
-    """
-
-    feed: Feed
-    dialect: Dialect
-    positions: tuple[int, ...]
-    is_guessed: bool = False
-    erased: ErasedSubjects | None = None
-
-
-class Reject(NamedTuple):
-    """A record that was refused: where it was, why, and its bytes without the line end."""
-
-    record: int
-    line: int
-    offset: int
-    reasons: tuple[str, ...]
-    raw: bytes
 
 
 @dataclass(frozen=True)
@@ -114,7 +86,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     texts = read_texts(block, records, good, layout)
     columns, evidence = [], Evidence()
     for column, position in zip(layout.feed.columns, layout.positions, strict=True):
-        cleaned = clean_column(texts.to_series(position), column)
+        cleaned = _clean(texts, column, position, layout.masking_key)
         columns.append(cleaned.values)
         refused.update(cleaned.refused)
         changed.update(cleaned.changed)
@@ -128,7 +100,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     if reasons:
         is_good = ~np.isin(good, list(reasons))
         accepted, values = good[is_good], values.filter(pl.Series(is_good))
-    rejects = _rejects(block, records, reasons)
+    rejects = mask_rejects(_rejects(block, records, reasons), layout)
     if layout.erased is not None:
         values, blanked = _blank_erased(values, layout.feed.subject, layout.erased)
         doubts = Doubts()
@@ -153,6 +125,13 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         totals={total.name: _sum(values, total) for total in layout.feed.totals},
         evidence=evidence,
     )
+
+
+def _clean(texts: pl.DataFrame, column: Column, position: int | None, key: str) -> CleanedColumn:
+    """Clean a column; one that the file lacks is null."""
+    nothing = pl.repeat(None, texts.height, dtype=pl.String, eager=True)
+    found = nothing if position is None else texts.to_series(position)
+    return clean_masked(found, column, key) if column.masking else clean_column(found, column)
 
 
 def _blank_erased(values: pl.DataFrame, subject: str, erased: ErasedSubjects) -> tuple[pl.DataFrame, int]:

@@ -15,15 +15,15 @@ from pathlib import Path
 
 from audited_load.clean_report import SUPERSEDED, CleanReport, add_exact
 from audited_load.cleaning.assemble import Dropped, assemble_parts
-from audited_load.cleaning.blocks import Layout
 from audited_load.cleaning.duplicates import KeyStore
 from audited_load.cleaning.evidence import judge
+from audited_load.cleaning.layout import Layout
 from audited_load.cleaning.outputs import cleaned_and_rejected, refuse_own_input
 from audited_load.cleaning.parts import PartMaker, Tally
 from audited_load.cleaning.workers import make_parts
 from audited_load.columns import Feed
 from audited_load.erasing.subjects import ErasedSubjects
-from audited_load.errors import UnavailableError
+from audited_load.errors import RefusedError, UnavailableError
 from audited_load.progress import Progress
 from audited_load.reading.encoding import GUESSED
 from audited_load.reading.records import Block, cut_blocks
@@ -36,7 +36,12 @@ _WORK = ".cleaning-"
 
 
 def clean_file(
-    path: Path, feed: Feed, out: Path, progress: Progress | None = None, erased: ErasedSubjects | None = None
+    path: Path,
+    feed: Feed,
+    out: Path,
+    progress: Progress | None = None,
+    erased: ErasedSubjects | None = None,
+    masking_key: str = "",
 ) -> CleanReport:
     """Clean a file by the rules of a feed.
 
@@ -50,20 +55,37 @@ def clean_file(
         progress: Told how far it is, block by block.
         erased: Who was erased: their ids are blank in all that is written, and count as the rule `erased` of the
             feed's subject. None if nobody was.
+        masking_key: What values are hashed with that must not be written. Secret.
 
     Returns:
         The accounting.
 
     Raises:
         UnusableFileError: The file can't be read as records of this feed.
-        RefusedError: The file would be overwritten.
+        RefusedError: The file would be overwritten, or the feed masks values and there is no key.
         UnavailableError: The file changed meanwhile, the disk has no room, or a worker died.
     """
     cleaned, rejected = cleaned_and_rejected(out, feed.name)
     refuse_own_input(path, (cleaned, rejected))
-    source = inspect_file(path, feed.names, feed.key, None, feed.form.encoding, feed.form.delimiter, feed.aliases)
-    positions = tuple(source.positions(feed.names))
-    layout = Layout(feed, source.dialect, positions, source.encoding.origin == GUESSED, erased)
+    if feed.needs_key and not masking_key:
+        raise RefusedError(
+            f"The contract {feed.contract.id} masks columns, but ERASURE_KEY is not set.",
+            "Set it to the installation's own: `.runtime/erasure.key`, under Docker in `.env`. Nothing was read.",
+        )
+    required = [name for name in feed.names if name not in feed.optional]
+    expected = [*feed.names, *feed.dropped]
+    source = inspect_file(path, expected, feed.key, required, feed.form.encoding, feed.form.delimiter, feed.aliases)
+    source.positions(required)
+    positions = source.find(expected)
+    layout = Layout(
+        feed,
+        source.dialect,
+        tuple(positions[: len(feed.names)]),
+        tuple(place for place in positions[len(feed.names) :] if place is not None),
+        source.encoding.origin == GUESSED,
+        erased,
+        masking_key,
+    )
     with _work_folder(out, source.bytes) as work:
         maker = PartMaker(layout, work, source.bytes)
         tally, sha256, parts = _make_parts(source, maker, progress or (lambda _bytes, _records: None))
@@ -145,24 +167,28 @@ def _report(
         rejected_file=str(files[1]),
         doubts=judgement.doubts,
         hints=judgement.hints,
+        columns={column.name: column.sql_type for column in feed.columns},
+        unknown_columns=_shorten([shown for shown, is_known in names if shown and is_known is None]),
+        missing_columns=[name for name in feed.optional if name not in source.names],
+        contract={"id": feed.contract.id, "version": feed.contract.version, "sha256": feed.contract.sha256},
     )
 
 
-def _show_header(source: Source, feed: Feed) -> list[tuple[str, bool]]:
-    """Return each name of the header as it may be shown, and whether the feed knows it.
+def _show_header(source: Source, feed: Feed) -> list[tuple[str, bool | None]]:
+    """Return each name of the header as it may be shown, and whether it is kept; None if nobody knows it.
 
     If one of the others doesn't look like a name, none is shown: the first record may have got into the header.
     """
-    known = set(feed.names)
+    read, known = {*feed.names, *feed.dropped}, {*feed.names, *feed.dropped, *feed.left_out}
     plain = source.names
     shown = [show_name(name) if name.strip() else "" for name in source.dialect.header]
     hide = any(text == NOT_SHOWN for text, name in zip(shown, plain, strict=True) if name not in known)
-    found = []
+    found: list[tuple[str, bool | None]] = []
     for name, bare, text in zip(source.dialect.header, plain, shown, strict=True):
         if bare in known:
-            found.append((name if show_text(name) == name else bare, True))
+            found.append((name if show_text(name) == name else bare, bare in read))
         else:
-            found.append((NOT_SHOWN if hide and text else text, False))
+            found.append((NOT_SHOWN if hide and text else text, None))
     return found
 
 

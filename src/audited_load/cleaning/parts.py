@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audited_load.clean_report import add_exact
-from audited_load.cleaning.blocks import PLACE, Layout, clean_block
+from audited_load.cleaning.blocks import PLACE, clean_block
 from audited_load.cleaning.duplicates import KeyStore
 from audited_load.cleaning.evidence import Evidence, add_evidence
+from audited_load.cleaning.layout import Layout
 from audited_load.cleaning.rejects import format_rejects
 from audited_load.reading.records import Block
 

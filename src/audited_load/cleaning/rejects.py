@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from audited_load.cleaning.blocks import Reject
+from audited_load.cleaning.layout import Reject
 
 HEADER = ("source_record", "source_line", "byte_offset", "reasons", "raw_record")
 _FORMULA_STARTS = (*"=+-@＝＋－＠", "\t", "\r", "'")  # noqa: RUF001 - spreadsheets take the wide ones, too

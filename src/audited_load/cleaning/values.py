@@ -16,6 +16,7 @@ import polars as pl
 
 from audited_load.cleaning.evidence import Sign, Signs, weigh_column, weigh_distinct
 from audited_load.columns import Amount, CalendarDate, Column, Refusal, Rule, Text, WholeNumber
+from audited_load.shown import MASKED
 
 SHOWN_CHARACTERS = 80
 SAMPLED = 4000
@@ -69,7 +70,7 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
             {name: Sign(count, int(rows[row])) for name, (count, row) in rest.signs.items()},
         )
     cleaned.signs.update(weigh_column(texts, column))
-    return _require(cleaned, column) if column.required else cleaned
+    return require_values(cleaned, column) if column.required else cleaned
 
 
 def _repeats(texts: pl.Series) -> bool:
@@ -110,7 +111,7 @@ def _encode(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     return codes, pl.Series(first)
 
 
-def _require(cleaned: CleanedColumn, column: Column) -> CleanedColumn:
+def require_values(cleaned: CleanedColumn, column: Column) -> CleanedColumn:
     """Refuse the rows without a value that have no other reason."""
     missing = cleaned.values.is_null()
     missing.scatter([row for row, _ in cleaned.reasons], False)
@@ -280,6 +281,6 @@ def _reason(column: Column) -> pl.Expr:
         "{}:{}: '{}' {}",
         pl.lit(column.name),
         pl.col("refusal"),
-        shown.otherwise(text),
+        pl.lit(MASKED) if column.masking else shown.otherwise(text),
         pl.col("refusal").replace_strict(why, default="can't be read", return_dtype=pl.String),
     )

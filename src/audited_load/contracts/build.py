@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from typing import Any, TypeAlias
 
-from audited_load.columns import Amount, CalendarDate, Column, ControlTotal, Feed, Kind, Text, WholeNumber
+from audited_load.columns import (
+    DROP,
+    HASH,
+    Amount,
+    CalendarDate,
+    Column,
+    ControlTotal,
+    Feed,
+    Kind,
+    Text,
+    WholeNumber,
+)
 from audited_load.contracts.contract import Contract, refuse_faults
 from audited_load.contracts.shapes import Reading, nearest
 from audited_load.errors import RefusedError
@@ -19,6 +31,7 @@ _INTEGERS = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
 _NUMERIC = re.compile(r"numeric\(([0-9]+), ?([0-9]+)\)")
 _LONGEST = 255
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+PERSONAL = "personal"
 
 
 @dataclass(frozen=True)
@@ -44,12 +57,40 @@ Rules: TypeAlias = Callable[[Declared], Column]
 """The rules of a sort of columns; raises ValueError, with the end of a sentence, for what they can't read."""
 
 
-def build_feed(contract: Contract, rules: Mapping[str, Rules]) -> Feed:
+@dataclass(frozen=True)
+class Property:
+    """What a contract says of a column, and where.
+
+    Attributes:
+        declared: Its words.
+        path: Where they stand in the contract.
+        is_further: Whether it is a column that the default contract lacks.
+    """
+
+    declared: Mapping[str, Any]
+    path: str
+    is_further: bool = False
+
+
+def properties_of(contract: Contract) -> list[Property]:
+    """Return what a contract says of its columns."""
+    properties = enumerate(contract.table["properties"])
+    return [Property(declared, f"schema[0].properties[{number}]") for number, declared in properties]
+
+
+def build_feed(
+    contract: Contract,
+    rules: Mapping[str, Rules],
+    taken: Collection[str] = (),
+    properties: Sequence[Property] | None = None,
+) -> Feed:
     """Build the feed that a contract describes.
 
     Args:
         contract: What it declares.
         rules: The rules that it may name.
+        taken: Names that no column may have.
+        properties: Its columns; by default those that stand in it.
 
     Returns:
         The feed, its columns in the contract's order.
@@ -57,27 +98,18 @@ def build_feed(contract: Contract, rules: Mapping[str, Rules]) -> Feed:
     Raises:
         RefusedError: It declares what can't be; all faults are named, with path and line.
     """
-    for number, declared in enumerate(contract.table["properties"]):
+    properties = properties_of(contract) if properties is None else properties
+    reading, given = contract.reading, contract.table.get("customProperties", {})
+    for one in properties:
         for name in ("physicalType", "description", "customProperties"):
-            if name not in declared:
-                contract.reading.fault(f"schema[0].properties[{number}].{name}", "is missing")
-    refuse_faults(contract.path, contract.reading.faults)
-    return _build(contract, contract.table, rules)
-
-
-def _build(contract: Contract, table: Mapping[str, Any], rules: Mapping[str, Rules]) -> Feed:
-    reading = contract.reading
-    given = table.get("customProperties", {})
-    columns: list[Column] = []
-    for number, declared in enumerate(table["properties"]):
-        path = f"schema[0].properties[{number}]"
-        column = _build_column(declared, path, rules, given.get("nullTokens", []), reading)
-        if column and column.name in {other.name for other in columns}:
-            reading.fault(f"{path}.name", f"is {column.name!r} for a second time")
-        elif column:
-            columns.append(column)
-    names = [declared["name"] for declared in table["properties"]]
-    keys = [declared["name"] for declared in table["properties"] if declared.get("primaryKey")]
+            if name not in one.declared:
+                reading.fault(f"{one.path}.{name}", "is missing")
+    refuse_faults(contract.path, reading.faults)
+    names = [one.declared["name"] for one in properties]
+    built = [_build_column(one, rules, given.get("nullTokens", []), reading) for one in properties]
+    columns = [column for column in built if column]
+    _check_names(properties, names, taken, reading)
+    keys = [one.declared["name"] for one in properties if one.declared.get("primaryKey")]
     if len(keys) != 1:
         reading.fault("schema[0].properties", f"must hold one column with `primaryKey: true`, not {len(keys)}")
     totals = [ControlTotal(total["name"], tuple(total["factors"])) for total in given.get("controlTotals", [])]
@@ -85,20 +117,24 @@ def _build(contract: Contract, table: Mapping[str, Any], rules: Mapping[str, Rul
     subject = given.get("subject", "")
     if subject and subject not in names:
         reading.fault("schema[0].customProperties.subject", f"is no column: {nearest(subject, names)}")
-    if not _NAME.fullmatch(table["name"]):
+    if not _NAME.fullmatch(contract.table["name"]):
         reading.fault("schema[0].name", "must be a name of lower-case letters, digits and _")
     refuse_faults(contract.path, reading.faults)
-    form, aliases = _form_of(contract, given), _aliases_of(table["properties"], names, reading)
+    form, aliases = _form_of(contract, given), _aliases_of(properties, names, reading)
     refuse_faults(contract.path, reading.faults)
     return Feed(
-        table["name"],
-        tuple(columns),
+        contract.table["name"],
+        tuple(column for column in columns if column.masking != DROP),
         keys[0],
         tuple(totals),
         subject,
         form,
         contract=contract.name,
         aliases=aliases,
+        dropped=tuple(column.name for column in columns if column.masking == DROP),
+        patterns=tuple(server["path"] for server in contract.data.get("servers", [])),
+        unknown=given.get("unknownColumns", Feed.unknown),
+        vanished=given.get("vanishedColumns", Feed.vanished),
     )
 
 
@@ -107,56 +143,57 @@ def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
     server: dict[str, Any] = next(iter(contract.data.get("servers", [])), {})
     delimiter = server.get("customProperties", {}).get("delimiter")
     try:
+        if any(part in {"..", "/"} for part in Path(server.get("path", "")).parts):
+            contract.reading.fault("servers[0].path", "must be a pattern inside the data folder")
         return Form(server.get("encoding"), given.get("decimal", AUTO), given.get("dateOrder", AUTO), delimiter)
     except RefusedError as error:
         contract.reading.fault("servers[0]", f"can't be: {error.message}")
         return UNDECLARED
 
 
-def _aliases_of(
-    properties: list[dict[str, Any]], names: list[str], reading: Reading
-) -> tuple[tuple[str, str], ...]:
+def _aliases_of(properties: Sequence[Property], names: list[str], reading: Reading) -> tuple[tuple[str, str], ...]:
     """Return the names in a header that mean a column, each with the column's."""
     found: dict[str, str] = {}
-    for number, declared in enumerate(properties):
-        for place, synonym in enumerate(declared.get("synonyms", [])):
-            path = f"schema[0].properties[{number}].synonyms[{place}].synonym"
+    for one in properties:
+        for place, synonym in enumerate(one.declared.get("synonyms", [])):
             alias = normalise_name(synonym["synonym"])
             if not alias or alias in found or alias in names:
-                reading.fault(path, f"is {synonym['synonym']!r}, which is blank or means a column already")
-            found[alias] = declared["name"]
+                said = f"is {synonym['synonym']!r}, which is blank or means a column already"
+                reading.fault(f"{one.path}.synonyms[{place}].synonym", said)
+            found[alias] = one.declared["name"]
     return tuple(found.items())
 
 
 def _build_column(
-    declared: Mapping[str, Any], path: str, rules: Mapping[str, Rules], null_tokens: list[str], reading: Reading
+    one: Property, rules: Mapping[str, Rules], null_tokens: list[str], reading: Reading
 ) -> Column | None:
-    custom, key = declared["customProperties"], declared.get("primaryKey", False)
+    declared, path, custom = one.declared, one.path, one.declared["customProperties"]
     sort, kind = custom.get("rules"), _kind_of(declared, path, reading)
     if not _NAME.fullmatch(declared["name"]):
         reading.fault(f"{path}.name", "must be a name of lower-case letters, digits and _")
         return None
-    if key and not declared.get("required"):
+    required, masking = declared.get("required", False), custom.get("masking", "")
+    optional = custom.get("optional", one.is_further and not required)
+    if declared.get("primaryKey") and not required:
         reading.fault(f"{path}.primaryKey", "needs `required: true`")
+    if optional and required:
+        reading.fault(f"{path}.customProperties.optional", "can't be true of what is required")
+    if masking and not (optional or one.is_further):
+        reading.fault(f"{path}.customProperties.masking", "can be only of an optional column")
+    if one.is_further and declared.get("classification") == PERSONAL and not masking:
+        reading.fault(f"{path}.classification", f"is {PERSONAL!r}, so the column needs `masking`: {HASH} or {DROP}")
     if sort not in rules:
         reading.fault(f"{path}.customProperties.rules", f"is {sort!r}: {nearest(sort or '', rules)}")
         return None
-    tokens = custom.get("nullTokens", null_tokens)
     if kind is None:
         return None
+    tokens = frozenset(token.lower() for token in custom.get("nullTokens", null_tokens))
     try:
-        return rules[sort](
-            Declared(
-                declared["name"],
-                kind,
-                declared.get("required", False),
-                frozenset(token.lower() for token in tokens),
-                custom.get("idPrefix", ""),
-            )
-        )
+        column = rules[sort](Declared(declared["name"], kind, required, tokens, custom.get("idPrefix", "")))
     except ValueError as error:
         reading.fault(f"{path}.customProperties.rules", f"is {sort!r}, {error}")
         return None
+    return replace(column, optional=optional, further=one.is_further, masking=masking)
 
 
 def _kind_of(declared: Mapping[str, Any], path: str, reading: Reading) -> Kind | None:
@@ -188,6 +225,16 @@ def _kind_of(declared: Mapping[str, Any], path: str, reading: Reading) -> Kind |
         pass
     reading.fault(f"{path}.logicalTypeOptions", f"can't hold for {physical!r}")
     return None
+
+
+def _check_names(
+    properties: Sequence[Property], names: Sequence[str], taken: Collection[str], reading: Reading
+) -> None:
+    for place, (name, one) in enumerate(zip(names, properties, strict=True)):
+        if name in names[:place]:
+            reading.fault(f"{one.path}.name", f"is {name!r} for a second time")
+        if name in taken:
+            reading.fault(f"{one.path}.name", f"is {name!r}, which tables and models add themselves")
 
 
 def _check_totals(totals: list[ControlTotal], columns: list[Column], reading: Reading) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from audited_load.columns import ContractName
+from audited_load.columns import DRIFT_POLICIES, DROP, HASH, ContractName
 from audited_load.command import command
 from audited_load.contracts.shapes import Fields, Free, Items, Pairs, Reading, Scalar, read_node
 from audited_load.errors import RefusedError
@@ -36,7 +36,7 @@ _SERVER = Fields(
     {
         "server": _TEXT,
         "type": Scalar(str, ("local",)),
-        "path": Free(),
+        "path": _TEXT,
         "format": Scalar(str, ("csv",)),
         "encoding": _TEXT,
         "description": Free(),
@@ -58,7 +58,15 @@ _PROPERTY = Fields(
         "primaryKey": Scalar(bool),
         "classification": _TEXT,
         "synonyms": Items(_SYNONYM),
-        "customProperties": Pairs({"rules": _TEXT, "idPrefix": _TEXT, "nullTokens": _TEXTS}),
+        "customProperties": Pairs(
+            {
+                "rules": _TEXT,
+                "idPrefix": _TEXT,
+                "nullTokens": _TEXTS,
+                "optional": Scalar(bool),
+                "masking": Scalar(str, (HASH, DROP)),
+            }
+        ),
     },
     ("name", "logicalType"),
 )
@@ -76,6 +84,8 @@ _TABLE = Fields(
                 "subject": _TEXT,
                 "decimal": Scalar(str, DECIMALS),
                 "dateOrder": Scalar(str, DATE_ORDERS),
+                "unknownColumns": Scalar(str, DRIFT_POLICIES),
+                "vanishedColumns": Scalar(str, DRIFT_POLICIES),
                 "controlTotals": Items(Fields({"name": _TEXT, "factors": _TEXTS}, ("name", "factors"))),
             }
         ),

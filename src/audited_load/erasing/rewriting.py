@@ -14,7 +14,8 @@ from typing import IO
 import numpy as np
 import zstandard
 
-from audited_load.cleaning.blocks import Layout, read_texts
+from audited_load.cleaning.blocks import read_texts
+from audited_load.cleaning.layout import Layout
 from audited_load.cleaning.rejects import HEADER
 from audited_load.columns import Feed
 from audited_load.erasing.quoting import rewrite_quoting

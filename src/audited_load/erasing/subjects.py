@@ -49,7 +49,7 @@ def hash_subject(number: int, key: str) -> str:
 
     It begins with what tells the key from others.
     """
-    return f"{_mark_of(key)}:{_hash(str(number), key)}"
+    return f"{_mark_of(key)}:{keyed_hash(b'%d' % number, key)}"
 
 
 class _Keyed:
@@ -74,8 +74,9 @@ def _keyed(key: str) -> _Keyed:
 
 @lru_cache(8)
 def _mark_of(key: str) -> str:
-    return _hash("key", key)[:8]
+    return keyed_hash(b"key", key)[:8]
 
 
-def _hash(text: str, key: str) -> str:
-    return _keyed(key).digest(text.encode()).hex()
+def keyed_hash(data: bytes, key: str) -> str:
+    """Return the HMAC-SHA256 of some bytes, as 64 hexadecimal digits."""
+    return _keyed(key).digest(data).hex()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from audited_load.clean_report import CleanReport
 from audited_load.errors import RefusedError
 
 MODES = ("replace", "merge")
 """The file is the whole truth; or it holds new and corrected records."""
+Content: TypeAlias = tuple[str, str]
+"""The sha256 of a file, and what named the code, rules and contract that read it: together, what a load holds."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,7 @@ class Batch:
         merges: Whether they go into a generation that readers see already.
         loads: What is to be loaded, in the order in which later files win.
         mode: What was asked for, one of `MODES`: the first merge of all finds nothing to merge into.
-        version: Of the code and the rules.
-        left_out: The sha256 of the files that readers saw already, in the order of the files' names.
+        left_out: Sha256 and code version of the files that readers saw already, in the order of the files' names.
     """
 
     run_id: str
@@ -46,8 +47,7 @@ class Batch:
     merges: bool
     loads: tuple[Load, ...]
     mode: str = "replace"
-    version: str = ""
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[Content, ...] = ()
 
     @property
     def load_ids(self) -> list[int]:
@@ -67,7 +67,9 @@ class Batch:
     def from_dict(cls, values: dict[str, Any]) -> Batch:
         """Read what `to_dict` gave."""
         loads = tuple(Load(load["load_id"], CleanReport.from_dict(load["report"])) for load in values["loads"])
-        return cls(**{**values, "loads": loads, "left_out": tuple(values.get("left_out", ()))})
+        # An earlier commit named only the content: nothing is found so, and the run is to be cleared.
+        left_out = tuple((one, "") if isinstance(one, str) else (one[0], one[1]) for one in values["left_out"])
+        return cls(values["run_id"], values["generation"], values["merges"], loads, values["mode"], left_out)
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,11 @@ class Delivery:
         run_id: The run.
         run_date: The day that it is for: of two values for one key in merge mode, that of the later day wins.
         mode: One of `MODES`.
-        version: Of the code and the rules; the same file under new rules is another load.
     """
 
     run_id: str
     run_date: datetime
     mode: str
-    version: str
 
     def __post_init__(self) -> None:
         """Check the mode.

@@ -7,6 +7,7 @@ killed between them is begun again from an empty table.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -59,9 +60,10 @@ def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, batch
 
 def _copy_load(connection: psycopg.Connection, dsn: str, tables: Tables, load: Load) -> int:
     path = Path(load.report.cleaned_file)
-    cuts = _cut_file(path, [*tables.feed.names, SOURCE_RECORD])
+    names = [*(load.report.columns or tables.feed.names), SOURCE_RECORD]
+    cuts = _cut_file(path, names)
     with connection.transaction(), ThreadPoolExecutor(CONNECTIONS) as threads:
-        copies = [threads.submit(_copy_span, dsn, tables, path, start, end) for start, end in pairwise(cuts)]
+        copies = [threads.submit(_copy_span, dsn, tables, path, names, start, end) for start, end in pairwise(cuts)]
         copy_rejects(connection, tables, load)
         return sum(copy.result() for copy in copies)
 
@@ -85,9 +87,9 @@ def _cut_file(path: Path, names: list[str]) -> list[int]:
     return [*cuts, size]
 
 
-def _copy_span(dsn: str, tables: Tables, path: Path, start: int, end: int) -> int:
-    names = sql.SQL(", ").join(map(sql.Identifier, [*tables.feed.names, SOURCE_RECORD]))
-    statement = tables.fill("copy {incoming} ({names}) from stdin (format csv)", names=names)
+def _copy_span(dsn: str, tables: Tables, path: Path, names: Sequence[str], start: int, end: int) -> int:
+    columns = sql.SQL(", ").join(map(sql.Identifier, names))
+    statement = tables.fill("copy {incoming} ({columns}) from stdin (format csv)", columns=columns)
     with connect(dsn) as connection, connection.cursor() as cursor, path.open("rb") as file:
         file.seek(start)
         with cursor.copy(statement) as copy:

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from audited_load.clean_report import CleanReport
 from audited_load.erasing.register import find_delivered, require_known
-from audited_load.loading.batch import Batch, Delivery, Load
+from audited_load.loading.batch import Batch, Content, Delivery, Load
 from audited_load.loading.replays import close_replayed_again
 from audited_load.warehouse.tables import Tables
 
@@ -52,9 +52,9 @@ _IS_VISIBLE = """
     ) = %s
 """
 _FIND_MERGED = """
-    select l.sha256 from {loads} as l
+    select l.sha256, l.code_version from {loads} as l
     inner join {published} as p on l.generation = p.generation
-    where l.status = 'published' and l.code_version = %s and l.sha256 = any(%s)
+    where l.status = 'published' and (l.sha256, l.code_version) in (select * from unnest(%s::text[], %s::text[]))
 """
 _MARK_UNCHANGED = """
     update {loads} set status = 'unchanged', mode = %(mode)s, run_date = %(run_date)s
@@ -92,28 +92,28 @@ def register_batch(
         RefusedError: Somebody was erased since the files were cleaned.
     """
     ordered = sorted(reports, key=lambda report: report.source)
-    digests = [report.sha256 for report in ordered]
+    contents = list(map(_content_of, ordered))
     marks: dict[str, Any] = {"mode": delivery.mode, "run_date": delivery.run_date}
     with connection.transaction():
         require_known(connection, tables, (report.erased_known for report in reports))
         visible = connection.execute(tables.fill("select generation from {published}")).fetchone()
         merges = visible is not None and delivery.mode == "merge"
         if merges:
-            seen = find_merged(connection, tables, digests, delivery.version)
+            seen = find_merged(connection, tables, contents)
         else:
-            seen = set(digests if are_visible(connection, tables, digests, delivery.version) else ())
+            seen = set(contents if are_visible(connection, tables, contents) else ())
             if seen:
                 connection.execute(tables.fill(_CONFIRM), (delivery.run_date,))
-        left_out = tuple(digest for digest in digests if digest in seen)
+        left_out = tuple(content for content in contents if content in seen)
         loads = [
-            Load(_enter_load(connection, tables, report, delivery, is_new=report.sha256 not in seen), report)
+            Load(_enter_load(connection, tables, report, delivery, is_new=_content_of(report) not in seen), report)
             for report in ordered
         ]
-        new = [load for load in loads if load.report.sha256 not in seen]
-        old = [load.load_id for load in loads if load.report.sha256 in seen]
+        new = [load for load in loads if _content_of(load.report) not in seen]
+        old = [load.load_id for load in loads if _content_of(load.report) in seen]
         connection.execute(tables.fill(_MARK_UNCHANGED), marks | {"load_ids": old})
-        close_replayed_again(connection, tables, left_out)
-        batch = Batch(delivery.run_id, None, False, tuple(new), delivery.mode, delivery.version, left_out)
+        close_replayed_again(connection, tables, [sha256 for sha256, _ in left_out])
+        batch = Batch(delivery.run_id, None, False, tuple(new), delivery.mode, left_out)
         if not new:
             return batch
         connection.execute(tables.fill(_MARK_LOADING), marks | {"load_ids": batch.load_ids})
@@ -125,29 +125,34 @@ def register_batch(
     return replace(batch, generation=generation)
 
 
-def are_visible(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str], version: str) -> bool:
+def are_visible(connection: psycopg.Connection, tables: Tables, contents: Sequence[Content]) -> bool:
     """Return whether what readers see was made by these files, in order of their names, and by nothing else."""
-    delivered = find_delivered(connection, tables, sha256)
-    contents = [f"{delivered[digest]} {version}" for digest in sha256]
-    return connection.execute(tables.fill(_IS_VISIBLE), (contents,)).fetchone() is not None
+    delivered = find_delivered(connection, tables, [sha256 for sha256, _ in contents])
+    words = [f"{delivered[sha256]} {version}" for sha256, version in contents]
+    return connection.execute(tables.fill(_IS_VISIBLE), (words,)).fetchone() is not None
 
 
-def find_merged(connection: psycopg.Connection, tables: Tables, sha256: Sequence[str], version: str) -> set[str]:
-    """Find out which files went into what readers see now, under the same code and rules.
+def find_merged(connection: psycopg.Connection, tables: Tables, contents: Sequence[Content]) -> set[Content]:
+    """Find out which files went into what readers see now, under the same code, rules and contract.
 
     Args:
         connection: Any.
         tables: Where the ledger lies.
-        sha256: Of the files.
-        version: Of code and rules.
+        contents: Of the files.
 
     Returns:
-        Those of `sha256` that did.
+        Those of `contents` that did.
     """
-    delivered = find_delivered(connection, tables, sha256)
-    names = [*delivered, *delivered.values()]
-    found = {row[0] for row in connection.execute(tables.fill(_FIND_MERGED), (version, names))}
-    return {now for now, before in delivered.items() if now in found or before in found}
+    delivered = find_delivered(connection, tables, [sha256 for sha256, _ in contents])
+    sought = {(name, version) for sha256, version in contents for name in (sha256, delivered[sha256])}
+    columns = ([sha256 for sha256, _ in sought], [version for _, version in sought])
+    found = set(connection.execute(tables.fill(_FIND_MERGED), columns).fetchall())
+    return {(sha256, version) for sha256, version in contents
+            if not found.isdisjoint({(sha256, version), (delivered[sha256], version)})}  # fmt: skip
+
+
+def _content_of(report: CleanReport) -> Content:
+    return report.sha256, report.code_version
 
 
 def _enter_load(
@@ -163,9 +168,12 @@ def _enter_load(
         "rule_counts": json.dumps(report.rules),
         "reason_counts": json.dumps(report.reasons),
         "header": json.dumps(report.header),
-        "code_version": delivery.version,
+        "code_version": report.code_version,
+        "columns": json.dumps([*report.columns]),
+        "drift": json.dumps(report.drift),
     }
     row |= {name: getattr(report, name) for name in _COPIED_TO_LEDGER}
+    row |= {f"contract_{name}": value for name, value in report.contract.items()}
     names = sql.SQL(", ").join(map(sql.Identifier, row))
     values = sql.SQL(", ").join(map(sql.Placeholder, row))
     # Not `on conflict`, which would use up a number at each retry.

@@ -232,7 +232,7 @@ def _merge(connection: psycopg.Connection, tables: Tables, batch: Batch, *, forc
 
 def _parts(tables: Tables, batch: Batch) -> dict[str, sql.Composable]:
     """Compose what the statements have in common."""
-    names, provenance = [sql.Identifier(name) for name in tables.feed.names], (*PROVENANCE, CONFIRMED_BY)
+    names, provenance = [sql.Identifier(name) for name in tables.names], (*PROVENANCE, CONFIRMED_BY)
     return {
         **visible_parts(batch),
         "partition": sql.Identifier(tables.schema, f"{tables.feed.name}_g{batch.generation}"),

@@ -16,6 +16,7 @@ from audited_load.loading.ledger import are_visible, find_merged
 from audited_load.loading.merge import MAKE_VISIBLE, Visible, find_visible, merge_incoming, visible_parts
 from audited_load.loading.replays import close_replayed
 from audited_load.warehouse.connection import exclusive, wait_for_planned
+from audited_load.warehouse.create import with_further
 from audited_load.warehouse.lease import require_lease
 from audited_load.warehouse.retirement import IN_USE, bounded, drop_partition, oldest_transaction
 from audited_load.warehouse.tables import Tables
@@ -107,6 +108,7 @@ def audit_and_publish(
             incoming table is another load's.
         UnavailableError: The run has lost its lease.
     """
+    tables = with_further(connection, tables)
     with exclusive(connection, tables):
         published = _audit_and_publish(connection, tables, batch, min_row_ratio, force=force)
     if published.changed:
@@ -153,9 +155,9 @@ def _require_unchanged(connection: psycopg.Connection, tables: Tables, batch: Ba
     if not batch.left_out:
         return
     if batch.mode == "merge":
-        is_so = find_merged(connection, tables, batch.left_out, batch.version) >= set(batch.left_out)
+        is_so = find_merged(connection, tables, batch.left_out) >= set(batch.left_out)
     else:
-        is_so = are_visible(connection, tables, batch.left_out, batch.version)
+        is_so = are_visible(connection, tables, batch.left_out)
     if not is_so:
         raise _overtaken(
             f"Files of run {batch.run_id} were taken for visible, but readers see nothing of them now."

@@ -43,7 +43,7 @@ _KEEP_REJECTS = (
 _FIND = """
     select q.reject_id, q.status, r.reasons, r.raw_record, q.first_seen, q.last_seen, q.times_seen, q.is_visible,
         r.load_id, r.source_record, r.source_line, r.byte_offset, q.closed_by, q.closed_at,
-        l.source_name, l.delimiter, l.header
+        l.source_name, l.delimiter, l.header, l.contract_id, l.contract_sha256
     from {quarantine} as q
     inner join {chosen} as r on r.reject_id = q.reject_id and {same_place}
     inner join {loads} as l on l.load_id = r.load_id
@@ -65,6 +65,10 @@ _LOADS = """
     order by l.load_id
 """
 _CHOOSE = "select distinct reject_id from {rejects} where load_id = any(%s) and reject_id = any(%s)"
+_CONTRACTS = """
+    select distinct l.contract_id, l.contract_sha256
+    from {rejects} as r inner join {loads} as l using (load_id) where r.reject_id = any(%s)
+"""
 _HOLDERS = "select distinct load_id from {rejects} where reject_id = any(%s)"
 _COUNT_CLOSED = "select count(*) from {quarantine} where reject_id = any(%s) and status = 'closed'"
 # Of a record that still comes, the first sight stays: it says for how long it has been wrong.
@@ -109,6 +113,8 @@ class Quarantined:
         source_name: The file.
         delimiter: Between the file's fields.
         header: The file's columns.
+        contract_id: The contract by which it was read; None if nobody knows.
+        contract_sha256: Of what that declared then.
     """
 
     reject_id: UUID
@@ -128,6 +134,8 @@ class Quarantined:
     source_name: str
     delimiter: str
     header: list[str]
+    contract_id: str | None
+    contract_sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -230,6 +238,13 @@ def choose_refused(
 ) -> set[UUID]:
     """Choose those records that some loads refused."""
     return {row[0] for row in connection.execute(tables.fill(_CHOOSE), (list(load_ids), list(reject_ids)))}
+
+
+def find_contracts(
+    connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID]
+) -> list[tuple[str | None, str | None]]:
+    """Find id and sha256 of the contracts by which some records were read; None for those of which nobody knows."""
+    return connection.execute(tables.fill(_CONTRACTS), (list(reject_ids),)).fetchall()
 
 
 def find_holders(connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID]) -> list[int]:

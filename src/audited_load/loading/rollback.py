@@ -10,6 +10,7 @@ from psycopg import sql
 
 from audited_load.command import command
 from audited_load.errors import BadDataError, RefusedError
+from audited_load.warehouse.create import with_further
 from audited_load.warehouse.tables import CONFIRMED_BY, PROVENANCE, Tables
 
 _FIND = """
@@ -85,7 +86,8 @@ def roll_back(connection: psycopg.Connection, tables: Tables) -> RolledBack:
         RefusedError: Nothing is published, or the load before is no longer kept.
         BadDataError: What is kept differs from the ledger; readers see what they saw before.
     """
-    names = (*tables.feed.names, *PROVENANCE, CONFIRMED_BY, "generation")
+    tables = with_further(connection, tables)
+    names = (*tables.names, *PROVENANCE, CONFIRMED_BY, "generation")
     totals = [sql.SQL("before.{}").format(sql.Identifier(f"visible_{total.name}")) for total in tables.feed.totals]
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")

@@ -68,18 +68,31 @@ class Source:
         Raises:
             UnusableFileError: A column is missing or there twice.
         """
+        places = self.find(names)
+        found = [place for place in places if place is not None]
+        if len(found) < len(names):
+            missing = [name for name, place in zip(names, places, strict=True) if place is None]
+            raise self._unlike(names, f"column {', '.join(missing)} missing")
+        return found
+
+    def find(self, names: Sequence[str]) -> list[int | None]:
+        """Where the named columns are in the header; None for one that is missing.
+
+        Raises:
+            UnusableFileError: A column is there twice.
+        """
         found = self.names
-        missing = [name for name in names if name not in found]
-        twice = [name for name in names if found.count(name) > 1]
-        if missing or twice:
-            raise UnusableFileError(
-                f"{show_text(self.path.name)}: "
-                + (f"column {', '.join(missing)} missing" if missing else f"column {', '.join(twice)} twice")
-                + f" in the header. Found: {', '.join(map(show_name, self.dialect.header[:50]))}.",
-                "Ask the supplier for the file with the header "
-                f"{','.join(names)}, or rename its columns. Nothing was loaded.",
-            )
-        return [found.index(name) for name in names]
+        if twice := [name for name in names if found.count(name) > 1]:
+            raise self._unlike(names, f"column {', '.join(twice)} twice")
+        return [found.index(name) if name in found else None for name in names]
+
+    def _unlike(self, names: Sequence[str], problem: str) -> UnusableFileError:
+        return UnusableFileError(
+            f"{show_text(self.path.name)}: {problem} in the header."
+            f" Found: {', '.join(map(show_name, self.dialect.header[:50]))}.",
+            "Ask the supplier for the file with the header "
+            f"{','.join(names)}, or rename its columns. Nothing was loaded.",
+        )
 
 
 def inspect_file(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psycopg
 from psycopg import sql
@@ -23,6 +24,7 @@ from audited_load.warehouse.refusal import name_refusal
 from audited_load.warehouse.schemas import create_alone
 
 WAIT_SECONDS = 60
+_Result = TypeVar("_Result")
 
 _MAKE = """
     create table if not exists {migrations} (
@@ -117,15 +119,31 @@ def migrate(
         psycopg.errors.LockNotAvailable: A reader's transaction was in the way for a minute.
     """
     done: list[str] = []
-    deadline = time.monotonic() + WAIT_SECONDS
     while not is_migrated(connection, migrations):
+        done += while_locked(lambda: _run_next(connection, migrations, fill))
+    return done
+
+
+def while_locked(change: Callable[[], _Result]) -> _Result:
+    """Try a change of a table again while a reader's transaction is in its way, for at most a minute.
+
+    Args:
+        change: Gives up soon, so that all who come meanwhile wait no longer.
+
+    Returns:
+        What it gave.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: It still is in the way.
+    """
+    deadline = time.monotonic() + WAIT_SECONDS
+    while True:
         try:
-            done += _run_next(connection, migrations, fill)
+            return change()
         except psycopg.errors.LockNotAvailable:
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
-    return done
 
 
 def _run_next(

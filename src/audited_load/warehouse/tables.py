@@ -43,11 +43,18 @@ class Tables:
         feed: The columns.
         schema: Name of the schema.
         folder: Of the feed's own migrations, such as a column more; None if it has none.
+        further: Columns that the tables have beside the feed's: those of other contracts.
     """
 
     feed: Feed
     schema: str
     folder: Path | None = None
+    further: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of a record in the tables."""
+        return [*self.feed.names, *self.further]
 
     @property
     def migrations(self) -> tuple[Migrations, ...]:
@@ -82,8 +89,8 @@ class Tables:
         return sql.SQL(", ").join(totals)
 
     def columns(self, row: str) -> sql.Composed:
-        """Compose the feed's columns of rows, by an alias of theirs, as a list."""
-        names = [sql.SQL("({}).{}").format(sql.Identifier(row), sql.Identifier(name)) for name in self.feed.names]
+        """Compose a record's columns of rows, by an alias of theirs, as a list."""
+        names = [sql.SQL("({}).{}").format(sql.Identifier(row), sql.Identifier(name)) for name in self.names]
         return sql.SQL(", ").join(names)
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:

@@ -14,6 +14,7 @@ from rich.table import Table
 from audited_load.command import command
 from audited_load.reading.encoding import is_guessed
 from audited_load.shown import DECLARE_ENCODING, most_frequent, show_text
+from customer_pipeline.feed import FEED
 from customer_pipeline.runtime.installation import Runtime
 
 _LOADS = "select * from cleaned_data.loads where run_id = %s order by source_name, load_id"
@@ -69,11 +70,21 @@ def print_accounting(runtime: Runtime, run_id: str, console: Console) -> None:
 
 def _print_file(load: dict[str, Any], console: Console) -> None:
     again = "; readers see it already, so it was not loaded again" if load["status"] == "unchanged" else ""
+    named = load.get("contract_id") or FEED.contract.id
+    contract = f", contract {show_text(named)}" if named != FEED.contract.id else ""
     console.print(
         f"{show_text(load['source_name'], 4096)}: read {load['read']} = accepted {load['accepted']}"
-        f" + quarantined {load['quarantined']} + duplicates {load['duplicates']} ({load['encoding']}){again}",
+        f" + quarantined {load['quarantined']} + duplicates {load['duplicates']}"
+        f" ({load['encoding']}{contract}){again}",
         markup=False,
     )
+    drift = load.get("drift") or {}
+    for what, names in (
+        ("not kept, unknown to the contract", "unknown"),
+        ("gone since the load before", "vanished"),
+    ):
+        if drift.get(names):
+            console.print(f"  Columns {what}: {', '.join(map(show_text, drift[names]))}", markup=False)
     if is_guessed(load["encoding"]):
         console.print(f"  If names look wrong, declare the encoding: {DECLARE_ENCODING}", markup=False)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,13 +15,15 @@ from audited_load.cleaning.limits import check_limits, read_limits
 from audited_load.cleaning.outputs import cleaned_and_rejected, refuse_existing, refuse_own_input
 from audited_load.columns import Feed
 from audited_load.errors import UnavailableError
-from audited_load.form import declared_form, read_form
+from audited_load.form import declared_form
+from audited_load.loading.drift import Drift, check_drift
 from audited_load.progress import measured
 from audited_load.shown import DECLARE_ENCODING, escape_text, most_frequent, show_json, show_text
 from audited_load.warehouse.rights import readable
 from customer_pipeline.commands.run_progress import Display, describe_cleaning
-from customer_pipeline.contract_of_run import feed_by_contract
+from customer_pipeline.contract_of_run import feed_by_contract, in_declared_form
 from customer_pipeline.feed import FEED
+from customer_pipeline.runtime.installation import read_runtime
 
 SHOWN = 4
 """Reasons, and rules, that fit a screen with all the rest."""
@@ -75,6 +76,8 @@ def clean(
         sys.stderr.write(escape_text(f"Replaced: {names} in {out}, of an earlier cleaning.\n"))
     sys.stdout.write(text + "\n" if as_json else describe(report))
     sys.stdout.flush()
+    missing, unknown = tuple(report.missing_columns), tuple(report.unknown_columns)
+    check_drift(report, Drift(unknown, missing), feed)  # what the load before had, only a run knows
     check_limits(report, limits, feed.key)
     return 0
 
@@ -82,16 +85,19 @@ def clean(
 def _feed(words: Mapping[str, str], contract: Path | None) -> Feed:
     if contract is None:
         return FEED.in_form(declared_form(words, os.environ))
-    feed = feed_by_contract(contract)
-    form = read_form(feed.form.words() | dict(words))
-    return feed.in_form(replace(form, delimiter=feed.form.delimiter))
+    return in_declared_form(feed_by_contract(contract), words)
 
 
 def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
     """Clean the file, and show on standard error how far it is."""
     with Display(Console(stderr=True, highlight=False, soft_wrap=True)).shown() as display:
         progress = measured(_size(file), lambda cleaned: display.show([describe_cleaning("cleaning", cleaned)]))
-        return clean_file(file, feed, out, progress)
+        return clean_file(file, feed, out, progress, masking_key=_masking_key(feed))
+
+
+def _masking_key(feed: Feed) -> str:
+    """Return the installation's key; only what needs one makes it."""
+    return os.environ.get("ERASURE_KEY") or read_runtime().secrets["erasure"] if feed.needs_key else ""
 
 
 def _size(file: Path) -> int:

@@ -29,6 +29,7 @@ from audited_load.reading.dialect import normalise_name
 from audited_load.shown import escape_text, show_json, show_text
 from customer_pipeline.commands.refused_loads import choose_loads, describe_load, opened_quarantine
 from customer_pipeline.commands.replay import REJECT_ID
+from customer_pipeline.contract_of_run import feed_of_contracts
 from customer_pipeline.feed import TABLES
 from customer_pipeline.runtime.installation import read_runtime
 
@@ -79,12 +80,16 @@ def export_refused(
         0.
 
     Raises:
-        RefusedError: The file is there, nothing was loaded yet, or there is no such load.
+        RefusedError: The file is there, nothing was loaded yet, there is no such load, or the records were read by
+            several contracts.
         UnusableFileError: It can't be written.
     """
     refuse_existing([out], force=force)
     found, _, _ = _find(load_ids, reason, STATUSES if of_all else TO_REPAIR, of_all=of_all)
-    export(found, TABLES.feed, out, force=force)
+    feed = feed_of_contracts(
+        {(record.contract_id, record.contract_sha256) for record in found}, read_runtime().data
+    )
+    export(found, feed, out, force=force)
     sys.stdout.write(f"{len(found)} records to {escape_text(str(out))}. It may hold personal data.\n")
     _say_unseen(found)
     return 0
@@ -175,7 +180,8 @@ def _split(record: Quarantined, feed: Feed) -> list[str]:
     if "record:" in record.reasons:
         return [""] * len(feed.names)
     rows = list(csv.reader(io.StringIO(record.raw_record, newline=""), delimiter=record.delimiter))
-    names = [normalise_name(name) for name in record.header]
+    aliases = dict(feed.aliases)
+    names = [aliases.get(name, name) for name in map(normalise_name, record.header)]
     if len(rows) != 1 or len(rows[0]) != len(names):
         return [""] * len(feed.names)
     fields = dict(zip(names, rows[0], strict=True))

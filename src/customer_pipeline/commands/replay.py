@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
+import re
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
@@ -17,48 +19,60 @@ from rich.console import Console
 
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.cleaning.limits import DECLARE_FORM
+from audited_load.cleaning.masking import HASHED
 from audited_load.cleaning.outputs import write_whole
 from audited_load.cleaning.rejects import read_rejects, unguard_formula
 from audited_load.columns import Column, Feed, Refusal, Text
 from audited_load.errors import BadDataError, UnavailableError, UnusableFileError
-from audited_load.form import Form
-from audited_load.loading.quarantine import choose_refused, count_closed, find_holders, find_loads
+from audited_load.form import Form, form_of_all
+from audited_load.loading.quarantine import (
+    choose_refused,
+    count_closed,
+    find_contracts,
+    find_holders,
+    find_loads,
+)
 from audited_load.loading.replays import enter_replay
 from audited_load.reading.source import inspect_file
 from audited_load.shown import escape_text
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.tables import Tables
 from customer_pipeline.commands.refused_loads import choose_loads, describe_loads, opened_quarantine
-from customer_pipeline.commands.run import REPLAYED, run_pipeline
+from customer_pipeline.commands.run import run_pipeline
+from customer_pipeline.contract_of_run import CANONICAL, REPLAYED, feed_of_contracts, in_form_of_run, word_of
 from customer_pipeline.feed import TABLES
 from customer_pipeline.names import ExitCode
-from customer_pipeline.runtime.installation import read_runtime
+from customer_pipeline.runtime.installation import Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
 
 REJECT_ID = "reject_id"
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def replay(file: Path, form: Form, load_ids: Sequence[int] = ()) -> int:
+def replay(file: Path, words: Mapping[str, str], load_ids: Sequence[int] = ()) -> int:
     """Load the good records of a repaired export in mode `merge`; the load closes them.
 
     Killed at any point, it can be run again: what was loaded is not loaded twice.
 
     Args:
         file: The export.
-        form: How the repaired values are written.
+        words: How the repaired values are written; what they don't say, the contract does, or the settings.
         load_ids: Only what these loads refused; none: those that readers see.
 
     Returns:
         0 if all of them are in, 2 if some are still refused or left out, else what the run ended with.
 
     Raises:
-        RefusedError: Nothing was loaded yet, or there is no such load.
+        RefusedError: Nothing was loaded yet, there is no such load, or the records were read by several contracts.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     runtime, tables = start_services(read_runtime()), TABLES
     if not file.is_file():
         raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
-    all_good, refused = clean_export(file, tables.feed.in_form(replace(form, encoding=None)))
+    feed = _feed_of(file, runtime, tables)
+    form = in_form_of_run(feed, words, form_of_all(os.environ).words()).form
+    form = Form(decimal=form.decimal, date_order=form.date_order)  # of its values; the file is a spreadsheet's
+    all_good, refused = clean_export(file, feed.in_form(form), runtime.secrets["erasure"])
     for line, _, reasons in refused:
         console.print(f"line {line}: {escape_text(reasons)}")
     console.print(f"{len(all_good)} records are good now, {len(refused)} are still refused.")
@@ -70,7 +84,7 @@ def replay(file: Path, form: Form, load_ids: Sequence[int] = ()) -> int:
         if not good:
             return ExitCode.BAD_DATA
         content, repaired = (
-            format_records((values for _, values in good), tables.feed),
+            format_records((values for _, values in good), feed),
             find_repaired(good, refused),
         )
         digest = hashlib.sha256(content).hexdigest()
@@ -80,9 +94,9 @@ def replay(file: Path, form: Form, load_ids: Sequence[int] = ()) -> int:
             write_whole(source, content, force=True)
         except OSError as error:
             raise UnavailableError(f"{source}: {error.strerror}.", "Check the disk, then replay again.") from error
-        enter_replay(connection, tables, digest, find_copies(good, repaired, tables.feed))
+        enter_replay(connection, tables, digest, find_copies(good, repaired, feed))
         before = count_closed(connection, tables, repaired)
-    code = run_pipeline(source, mode="merge", form=Form("utf-8", "point", "day_first").words())
+    code = run_pipeline(source, mode="merge", contract=word_of(feed, runtime.data), form=CANONICAL.words())
     if code:
         return code
     with connect(runtime.dsn("loader")) as connection:
@@ -119,12 +133,15 @@ def find_copies(
     return [(reject_id, values[key]) for reject_id, values in good if reject_id in wanted]
 
 
-def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], list[tuple[int, str, str]]]:
+def clean_export(
+    file: Path, feed: Feed, masking_key: str = ""
+) -> tuple[list[tuple[UUID, list[str]]], list[tuple[int, str, str]]]:
     """Clean a repaired export by the feed's rules.
 
     Args:
         file: The export; a spreadsheet may have written it anew.
         feed: Its columns and rules.
+        masking_key: What masked values are hashed with.
 
     Returns:
         Id and values of the good lines; line, id and reasons of the others.
@@ -136,7 +153,7 @@ def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], 
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "export.csv"
         _remove_guards(file, plain, feed)
-        report = clean_file(plain, with_reject_id(feed), Path(folder) / "out")
+        report = clean_file(plain, with_reject_id(feed), Path(folder) / "out", masking_key=masking_key)
         if report.doubts:
             raise BadDataError(f"{file}: {' '.join(report.doubts)}", f"{DECLARE_FORM} Nothing was loaded.")
         refused = [
@@ -153,22 +170,33 @@ def clean_export(file: Path, feed: Feed) -> tuple[list[tuple[UUID, list[str]]], 
     return good, refused
 
 
+def _feed_of(file: Path, runtime: Runtime, tables: Tables) -> Feed:
+    """Return the feed by which the records of an export were read."""
+    place, rows = _rows(file, [REJECT_ID], REJECT_ID)
+    ids = [UUID(row[place]) for row in rows if row[place:] and _UUID.fullmatch(row[place])]
+    with opened_quarantine(runtime, tables) as connection:
+        return feed_of_contracts(find_contracts(connection, tables, ids), runtime.data)
+
+
+def _rows(file: Path, names: Sequence[str], key: str) -> tuple[int, list[list[str]]]:
+    """Read an export, without the guards against formulas; give also where the id is."""
+    source = inspect_file(file, names, key)
+    csv.field_size_limit(sys.maxsize)
+    encoding = "utf-8-sig" if source.encoding.is_utf8 else source.encoding.name
+    with file.open(newline="", encoding=encoding) as lines:
+        rows = csv.reader(lines, delimiter=source.dialect.delimiter)
+        return source.positions([REJECT_ID])[0], [list(map(unguard_formula, row)) for row in rows]
+
+
 def _remove_guards(file: Path, plain: Path, feed: Feed) -> None:
     """Write an export anew, in plain CSV: the id first, and without the guards against formulas.
 
     All fields stand in quotes, so that a raw record of several lines can't be taken for some that lost theirs.
     """
-    names = [REJECT_ID, *feed.names]
-    source = inspect_file(file, names, feed.key)
-    place = source.positions(names)[0]
-    csv.field_size_limit(sys.maxsize)
-    with (
-        file.open(newline="", encoding="utf-8-sig" if source.encoding.is_utf8 else source.encoding.name) as before,
-        plain.open("w", newline="", encoding="utf-8") as after,
-    ):
-        rows = csv.reader(before, delimiter=source.dialect.delimiter)
+    place, rows = _rows(file, [REJECT_ID, *feed.names], feed.key)
+    with plain.open("w", newline="", encoding="utf-8") as after:
         csv.writer(after, quoting=csv.QUOTE_ALL).writerows(
-            map(unguard_formula, [*row[place : place + 1], *row[:place], *row[place + 1 :]]) for row in rows
+            [*row[place : place + 1], *row[:place], *row[place + 1 :]] for row in rows
         )
 
 
@@ -183,5 +211,8 @@ def format_records(records: Iterable[list[str]], feed: Feed) -> bytes:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(feed.names)
-    writer.writerows(records)
+    masked = [bool(column.masking) for column in feed.columns]
+    for record in records:
+        writer.writerow([f"{HASHED}{value}" if value and is_masked else value
+                         for value, is_masked in zip(record, masked, strict=True)])  # fmt: skip
     return text.getvalue().encode()

@@ -22,14 +22,13 @@ from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
 from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run, where_time_went
+from customer_pipeline.contract_of_run import REPLAYED, bring_contract
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
 
 POLL_SECONDS = 0.5
-REPLAYED = "replayed"
-"""Where repaired records lie in the data folder; as `GIVEN`, apart from where deliveries arrive."""
 _VISIBLE = """
     select l.sha256 from cleaned_data.loads as l inner join cleaned_data.published_load as p using (generation)
     where l.status = 'published'
@@ -44,6 +43,7 @@ def run_pipeline(
     *,
     source: str | None = None,
     mode: str = MODES[0],
+    contract: str | None = None,
     force: bool = False,
     full_refresh: bool = False,
     form: Mapping[str, str] | None = None,
@@ -54,6 +54,7 @@ def run_pipeline(
         file: What to load; one from outside the data folder is copied in.
         source: In its place, a file, folder or pattern inside the data folder. With neither, it is the sample.
         mode: One of `MODES`.
+        contract: By which the file is read: a contract's file, or its id; None: by the pattern that the file fits.
         force: Publish even if the guards object.
         full_refresh: Build all marts anew.
         form: Params that say how the file is written; those left out are as the settings of the services say.
@@ -62,13 +63,15 @@ def run_pipeline(
         0 if the run succeeded, 2 if bad data failed it, 3 if the file is unusable, else 1.
 
     Raises:
-        RefusedError: A word of the form is unknown.
+        RefusedError: A word of the form is unknown, or the contract can't be obeyed.
     """
     read_form(form or {})
     runtime, console = read_runtime(), Console(highlight=False, soft_wrap=True)
     conf: dict[str, Any] = {"mode": mode}
     conf |= {name: True for name, is_set in (("force", force), ("full_refresh", full_refresh)) if is_set}
     conf |= form or {}
+    if contract:
+        conf["contract"] = bring_contract(contract, runtime.data)
     if source:
         conf["source"] = source
     if file:

@@ -18,8 +18,10 @@ from airflow.sdk.definitions.callback import AsyncCallback
 from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 
 from audited_load.clean_report import CleanReport
+from audited_load.columns import Feed
 from audited_load.command import command
 from audited_load.errors import PipelineError
+from audited_load.loading.drift import Drift
 from audited_load.shown import most_frequent, show_text
 from customer_pipeline.settings import AlertSettings, read_alert_settings
 from customer_pipeline.tasks.freshness import StaleLoad
@@ -70,6 +72,31 @@ def alert_of_rejects(report: CleanReport, context: Context) -> None:
     log.warning("%s", " | ".join(lines[1:]))
     if not settings.is_silent:
         send(f"{context['ti'].dag_id}: many records were refused", lines, settings, context)
+
+
+def alert_of_drift(report: CleanReport, drift: Drift, feed: Feed, context: Context) -> None:
+    """Say that a file has columns that the load before didn't have, or lacks some that it had.
+
+    Args:
+        report: The accounting of the file.
+        drift: What differs.
+        feed: Which of it is to be ignored.
+        context: Of the task.
+    """
+    settings = read_alert_settings()
+    new = drift.new if feed.unknown != "ignore" else ()
+    vanished = drift.vanished if feed.vanished != "ignore" else ()
+    if settings.is_silent or not (new or vanished):
+        return
+    lines = [
+        f"Run: {context['dag_run'].run_id}",
+        f"File: {show_text(report.source, 200)}, contract {show_text(feed.contract.id, 200)}",
+        *([f"New columns, which were not kept: {', '.join(map(show_text, new))}"] if new else []),
+        *([f"Columns that the load before had: {', '.join(map(show_text, vanished))}"] if vanished else []),
+        "What to do: ask the supplier; then declare the columns in the contract, or leave them out there"
+        " (docs/contracts.md). The run goes on.",
+    ]
+    send(f"{context['ti'].dag_id}: the columns of the file have changed", lines, settings, context)
 
 
 def alert_of_stale_source(stale: StaleLoad, context: Context) -> None:

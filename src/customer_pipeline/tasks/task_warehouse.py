@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,30 +16,35 @@ from psycopg.conninfo import make_conninfo
 from audited_load import code_version as sources
 from audited_load.columns import Feed
 from audited_load.errors import PipelineError
-from audited_load.form import read_form
+from audited_load.form import form_of_all
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
+from customer_pipeline.contract_of_run import choose_feed
 from customer_pipeline.feed import READER_TRANSACTION_SECONDS, TABLES
 from customer_pipeline.names import CONNECTION_ID, DAG_ID
 from customer_pipeline.settings import read_settings
 from customer_pipeline.tasks.task_errors import reported_errors
 from steps import data_cleaners
-from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 log = logging.getLogger(__name__)
 
 
 def code_version(feed: Feed) -> str:
     """Name the code, rules and contract, in the form of the run's files: under others, a file is another load."""
-    return sources.code_version(feed.form, Path(data_cleaners.__file__), feed.contract.sha256)
+    name = feed.contract
+    return sources.code_version(feed.form, Path(data_cleaners.__file__), name.sha256 + name.base)
 
 
-def feed_of(context: Context) -> Feed:
-    """Return the feed in the form that the run's files were declared to have."""
-    return CUSTOMER_TRANSACTIONS.in_form(read_form(context["params"]))
+def feed_of(context: Context, source: str) -> Feed:
+    """Return the feed by which a file of the run is read: its contract, in the form that it was declared to have.
+
+    Raises:
+        RefusedError: There is no such contract, or it can't be obeyed.
+    """
+    return choose_feed(read_settings().data, source, context["params"], form_of_all(os.environ).words())
 
 
 def run_date(context: Context) -> datetime:
@@ -97,13 +103,17 @@ def give_lease_back(context: Context) -> None:
         log.warning("The lease ends by itself: %s", error)
 
 
-def make_tables(parent_group: str) -> None:
+def make_tables(parent_group: str, brought: Mapping[str, str] | None = None) -> None:
     """Bring tables and views to where the code is; what the code doesn't fit is refused.
 
     No lease is held yet: what waits here for a reader keeps no other run waiting.
+
+    Args:
+        parent_group: The task group, for the log.
+        brought: Columns that the files of the run bring, each with its type.
     """
     with reported_errors(parent_group), connect(warehouse_dsn()) as connection:
         end_old_readers(connection, READER_TRANSACTION_SECONDS)
         settings = read_settings()
-        create_tables(connection, TABLES, settings.readers)
+        create_tables(connection, TABLES, settings.readers, brought)
         create_operations(connection, TABLES, settings.readers, settings.readers[:1])

@@ -17,10 +17,11 @@ _COLUMNS = """
     load_id, run_id, run_date, generation, mode, source_name, bytes, encoding, read, accepted, quarantined,
     duplicates, superseded, inserted, updated, unchanged, outdated, visible_rows, visible_quantity, visible_gross,
     visible_tax, total_quantity, total_gross, total_tax, rule_counts, reason_counts, started_at, published_at,
-    status, previous_load
+    status, previous_load, to_jsonb(l) ->> 'contract_id' as contract, to_jsonb(l) -> 'drift' as drift
 """
-_NEWEST = f"select {_COLUMNS} from cleaned_data.loads order by load_id desc limit %(limit)s"  # noqa: S608
-_ONE = f"select {_COLUMNS} from cleaned_data.loads where load_id = %(load_id)s"  # noqa: S608
+# The last two are there from the first load on that this code brings.
+_NEWEST = f"select {_COLUMNS} from cleaned_data.loads as l order by load_id desc limit %(limit)s"  # noqa: S608
+_ONE = f"select {_COLUMNS} from cleaned_data.loads as l where load_id = %(load_id)s"  # noqa: S608
 _VISIBLE = "select load_id from cleaned_data.published_load"
 KEY = "transaction_id"
 """By which a later record replaces an earlier one."""
@@ -80,6 +81,18 @@ class Load:
     published_at: datetime | None
     status: str
     previous_load: int | None
+    contract: str | None = None
+    drift: dict[str, list[str]] | None = None
+
+    @property
+    def unknown_columns(self) -> list[str]:
+        """Columns of the file that its contract neither has nor leaves out; they were not kept."""
+        return (self.drift or {}).get("unknown", [])
+
+    @property
+    def vanished_columns(self) -> list[str]:
+        """Optional columns that the load before had, and the file lacks."""
+        return (self.drift or {}).get("vanished", [])
 
     @property
     def file_totals(self) -> Totals:
