@@ -173,6 +173,7 @@ class Feed:
         form: How the file is written; all columns follow it.
         contract: The contract that it was built from, if there is one.
         aliases: Other names for columns in a header, normalised, each with the column's.
+        left_out: Names in a header, normalised, that are known and mean no column; others are unknown.
     """
 
     name: str
@@ -183,6 +184,7 @@ class Feed:
     form: Form = UNDECLARED
     contract: ContractName = NO_CONTRACT
     aliases: tuple[tuple[str, str], ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Let the columns follow the form, whoever put them in."""

@@ -16,6 +16,7 @@ from audited_load.cleaning.blocks import PLACE, Layout, Reject, scrub_rejects, s
 from audited_load.cleaning.parts import PartFiles
 from audited_load.cleaning.rejects import HEADER, format_rejects
 from audited_load.columns import SOURCE_RECORD
+from audited_load.reading.odd_records import restore_record
 from audited_load.reading.source import Source, read_chunks
 
 BATCH = 1_000
@@ -122,6 +123,6 @@ def _superseded_rejects(
         while start + len(window) < offset + length and (chunk := next(chunks, None)) is not None:
             keep = max(0, min(len(window), offset - start))
             window, start = window[keep:] + chunk, start + keep
-        raw = window[offset - start : offset - start + length].rstrip(b"\r\n")
+        raw = restore_record(window[offset - start : offset - start + length].rstrip(b"\r\n"), source.dialect)
         reason = f"record:superseded: line {winner} has the same key and came later"
         yield Reject(record, line, offset, (reason,), raw)

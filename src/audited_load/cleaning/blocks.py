@@ -24,7 +24,8 @@ from audited_load.erasing.splitting import RawLayout, to_bytes, to_text
 from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.form import UNDECLARED
 from audited_load.reading.dialect import Dialect
-from audited_load.reading.odd_records import split_record
+from audited_load.reading.encoding import swap_quotes
+from audited_load.reading.odd_records import restore_record, split_record
 from audited_load.reading.records import Block, Records, describe_fault, find_records
 
 PLACE = np.dtype([("record", "u8"), ("line", "u8"), ("offset", "u8"), ("length", "u4"), ("csv_end", "u4")])
@@ -128,7 +129,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
     if reasons:
         is_good = ~np.isin(good, list(reasons))
         accepted, values = good[is_good], values.filter(pl.Series(is_good))
-    rejects = _rejects(block, records, reasons)
+    rejects = _rejects(block, records, reasons, layout.dialect)
     if layout.erased is not None:
         values, blanked = _blank_erased(values, layout.feed.subject, layout.erased)
         doubts = Doubts()
@@ -219,7 +220,10 @@ def read_texts(block: Block, records: Records, good: NDArray[np.int64], layout: 
     if texts is None or texts.height != len(good):
         spans = zip(records.starts[good], records.ends[good], strict=True)
         texts = _parse_one_by_one([block.data[start:end] for start, end in spans], dialect)
-    return texts
+    if dialect.quote == '"':
+        return texts
+    swapped = ['"', swap_quotes(b'"', dialect.quote).decode()]
+    return texts.with_columns(pl.all().str.replace_many(swapped, swapped[::-1]))
 
 
 def _write_plainly(raw: bytes, dialect: Dialect) -> bytes:
@@ -270,7 +274,7 @@ def _places(block: Block, records: Records, rows: NDArray[np.int64], data: bytes
     return places
 
 
-def _rejects(block: Block, records: Records, reasons: dict[int, list[str]]) -> list[Reject]:
+def _rejects(block: Block, records: Records, reasons: dict[int, list[str]], dialect: Dialect) -> list[Reject]:
     rows = np.array(sorted(reasons), np.int64)
     places = zip(
         rows.tolist(),
@@ -285,7 +289,7 @@ def _rejects(block: Block, records: Records, reasons: dict[int, list[str]]) -> l
             line,
             block.offset + start,
             tuple(reasons[row]),
-            block.data[start:end].rstrip(b"\r\n"),
+            restore_record(block.data[start:end].rstrip(b"\r\n"), dialect),
         )
         for row, line, start, end in places
     ]

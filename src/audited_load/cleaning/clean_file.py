@@ -61,7 +61,7 @@ def clean_file(
     """
     cleaned, rejected = cleaned_and_rejected(out, feed.name)
     refuse_own_input(path, (cleaned, rejected))
-    source = inspect_file(path, feed.names, feed.key, None, feed.form.encoding, feed.form.delimiter, feed.aliases)
+    source = inspect_file(path, feed.names, feed.key, None, feed.form, feed.aliases)
     positions = tuple(source.positions(feed.names))
     layout = Layout(feed, source.dialect, positions, source.encoding.origin == GUESSED, erased)
     with _work_folder(out, source.bytes) as work:

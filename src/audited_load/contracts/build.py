@@ -14,6 +14,7 @@ from audited_load.contracts.shapes import Reading, nearest
 from audited_load.errors import RefusedError
 from audited_load.form import AUTO, UNDECLARED, Form
 from audited_load.reading.dialect import normalise_name
+from audited_load.rules.currencies import CURRENCIES, NO_CURRENCY, Currency
 
 _INTEGERS = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
 _NUMERIC = re.compile(r"numeric\(([0-9]+), ?([0-9]+)\)")
@@ -31,6 +32,7 @@ class Declared:
         required: Whether a record without a value is refused.
         null_tokens: Texts, in lower case, that mean "no value".
         id_prefix: What may stand before an id; blank if nothing.
+        currency: What may stand beside an amount: the table's one currency, if it has any.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Declared:
     required: bool
     null_tokens: frozenset[str]
     id_prefix: str
+    currency: Currency = NO_CURRENCY
 
 
 Rules: TypeAlias = Callable[[Declared], Column]
@@ -68,10 +71,11 @@ def build_feed(contract: Contract, rules: Mapping[str, Rules]) -> Feed:
 def _build(contract: Contract, table: Mapping[str, Any], rules: Mapping[str, Rules]) -> Feed:
     reading = contract.reading
     given = table.get("customProperties", {})
+    currency = currency_of(given, reading)
     columns: list[Column] = []
     for number, declared in enumerate(table["properties"]):
         path = f"schema[0].properties[{number}]"
-        column = _build_column(declared, path, rules, given.get("nullTokens", []), reading)
+        column = _build_column(declared, path, rules, given.get("nullTokens", []), currency, reading)
         if column and column.name in {other.name for other in columns}:
             reading.fault(f"{path}.name", f"is {column.name!r} for a second time")
         elif column:
@@ -89,6 +93,7 @@ def _build(contract: Contract, table: Mapping[str, Any], rules: Mapping[str, Rul
         reading.fault("schema[0].name", "must be a name of lower-case letters, digits and _")
     refuse_faults(contract.path, reading.faults)
     form, aliases = _form_of(contract, given), _aliases_of(table["properties"], names, reading)
+    left_out = _left_out_of(given.get("leftOut", []), {*names, *dict(aliases)}, reading)
     refuse_faults(contract.path, reading.faults)
     return Feed(
         table["name"],
@@ -99,18 +104,59 @@ def _build(contract: Contract, table: Mapping[str, Any], rules: Mapping[str, Rul
         form,
         contract=contract.name,
         aliases=aliases,
+        left_out=left_out,
     )
+
+
+def currency_of(given: Mapping[str, Any], reading: Reading) -> Currency:
+    """Return the currency that a table's custom properties declare, by its code or its sign."""
+    word = given.get("currency")
+    if word is None:
+        return NO_CURRENCY
+    if word.lower() not in CURRENCIES:
+        known = sorted({spelling for currency in CURRENCIES.values() for spelling in currency.spellings})
+        reading.fault("schema[0].customProperties.currency", f"is {word!r}: {nearest(word, known)}")
+    return CURRENCIES.get(word.lower(), NO_CURRENCY)
 
 
 def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
     """Return the form that files of the contract are declared to have."""
     server: dict[str, Any] = next(iter(contract.data.get("servers", [])), {})
-    delimiter = server.get("customProperties", {}).get("delimiter")
-    try:
-        return Form(server.get("encoding"), given.get("decimal", AUTO), given.get("dateOrder", AUTO), delimiter)
-    except RefusedError as error:
-        contract.reading.fault("servers[0]", f"can't be: {error.message}")
-        return UNDECLARED
+    custom, table = server.get("customProperties", {}), "schema[0].customProperties"
+    decimal, group = given.get("decimal", AUTO), given.get("groupCharacter", AUTO)
+    parts: dict[str, dict[str, Any]] = {
+        f"{table}.groupCharacter": {"decimal": decimal, "group": group},
+        "servers[0].encoding": {"encoding": server.get("encoding")},
+        "servers[0].customProperties.delimiter": {"delimiter": custom.get("delimiter")},
+        "servers[0].customProperties.skipLines": {"skip_lines": custom.get("skipLines", 0)},
+    }
+    for path, words in parts.items():
+        try:
+            Form(**words)
+        except RefusedError as error:
+            contract.reading.fault(path, f"can't be: {error.message}")
+            return UNDECLARED
+    return Form(
+        server.get("encoding"),
+        decimal,
+        given.get("dateOrder", AUTO),
+        custom.get("delimiter"),
+        custom.get("quote", '"'),
+        custom.get("skipLines", 0),
+        group,
+    )
+
+
+def _left_out_of(names: list[str], known: set[str], reading: Reading) -> tuple[str, ...]:
+    """Return the names in a header that are known, and mean no column."""
+    found: list[str] = []
+    for place, written in enumerate(names):
+        name = normalise_name(written)
+        if not name or name in found or name in known:
+            why = "which means a column" if name in known else "which is blank, or there twice"
+            reading.fault(f"schema[0].customProperties.leftOut[{place}]", f"is {written!r}, {why}")
+        found.append(name)
+    return tuple(found)
 
 
 def _aliases_of(
@@ -129,7 +175,12 @@ def _aliases_of(
 
 
 def _build_column(
-    declared: Mapping[str, Any], path: str, rules: Mapping[str, Rules], null_tokens: list[str], reading: Reading
+    declared: Mapping[str, Any],
+    path: str,
+    rules: Mapping[str, Rules],
+    null_tokens: list[str],
+    currency: Currency,
+    reading: Reading,
 ) -> Column | None:
     custom, key = declared["customProperties"], declared.get("primaryKey", False)
     sort, kind = custom.get("rules"), _kind_of(declared, path, reading)
@@ -152,6 +203,7 @@ def _build_column(
                 declared.get("required", False),
                 frozenset(token.lower() for token in tokens),
                 custom.get("idPrefix", ""),
+                currency,
             )
         )
     except ValueError as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audited_load.columns import Feed
-from audited_load.contracts.build import Rules, build_feed
+from audited_load.contracts.build import Rules, build_feed, currency_of
 from audited_load.contracts.contract import Contract, refuse_faults
 from audited_load.contracts.shapes import nearest
 
@@ -35,6 +35,11 @@ def build_other_feed(contract: Contract, default: Contract, rules: Mapping[str, 
     for word in ("subject", "controlTotals"):
         if word in table.get("customProperties", {}):
             reading.fault(f"schema[0].customProperties.{word}", "is the table's, and not the file's: leave it out")
+    own, tables = (currency_of(one.get("customProperties", {}), reading) for one in (table, base))
+    if own.code and own != tables:
+        reading.fault(
+            "schema[0].customProperties.currency", f"is {tables.code or 'none'} in the table, and one table has one"
+        )
     given: dict[str, dict[str, Any]] = {}
     for number, column in enumerate(table["properties"]):
         path = f"schema[0].properties[{number}]"

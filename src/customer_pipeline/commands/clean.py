@@ -84,7 +84,9 @@ def _feed(words: Mapping[str, str], contract: Path | None) -> Feed:
         return FEED.in_form(declared_form(words, os.environ))
     feed = feed_by_contract(contract)
     form = read_form(feed.form.words() | dict(words))
-    return feed.in_form(replace(form, delimiter=feed.form.delimiter))
+    return feed.in_form(
+        replace(feed.form, encoding=form.encoding, decimal=form.decimal, date_order=form.date_order)
+    )
 
 
 def _clean(file: Path, feed: Feed, out: Path) -> CleanReport:
