@@ -14,6 +14,9 @@ DECIMALS = (AUTO, "point", "comma")
 SETTINGS = {"encoding": "SOURCE_ENCODING", "decimal": "SOURCE_DECIMAL", "date_order": "SOURCE_DATE_ORDER"}
 DELIMITERS = (",", ";", "\t", "|")
 DATE_ORDERS = (AUTO, "day_first", "month_first")
+QUOTES = ('"', "'", "none")
+GROUPS = (AUTO, "point", "comma", "space", "apostrophe", "none")
+_OTHER_MARK = {"point": "comma", "comma": "point"}
 
 
 @dataclass(frozen=True)
@@ -25,21 +28,30 @@ class Form:
         decimal: What stands before the decimals; "auto" is a point, where a comma that could be one is refused.
         date_order: What comes first in a date that ends with its year; "auto" is the day.
         delimiter: Between fields; None to find out.
+        quote: Around fields; with "none", a quote is a character like any other.
+        skip_lines: Lines at the beginning of the file that are not read, whatever they hold.
+        group: The only thing that may stand between thousands, spaces of any width being one; "auto" is each that
+            the decimal mark leaves. A point or a comma also says that the other one is the decimal mark.
 
     Raises:
-        RefusedError: A word that is none of these.
+        RefusedError: A word that is none of these, or two that contradict each other.
     """
 
     encoding: str | None = None
     decimal: str = AUTO
     date_order: str = AUTO
     delimiter: str | None = None
+    quote: str = '"'
+    skip_lines: int = 0
+    group: str = AUTO
 
     def __post_init__(self) -> None:
         """Refuse what is no form."""
         for name, word, words in (
             ("decimal", self.decimal, DECIMALS),
             ("date_order", self.date_order, DATE_ORDERS),
+            ("quote", self.quote, QUOTES),
+            ("group", self.group, GROUPS),
         ):
             if word not in words:
                 raise RefusedError(
@@ -51,12 +63,28 @@ class Form:
                 f"delimiter is {show_text(self.delimiter)!r}, which is none that is read.",
                 "Give a comma, a semicolon, a tab or a vertical bar.",
             )
+        if self.skip_lines < 0:
+            raise RefusedError("skip_lines is below 0.", "Give the number of lines above the header.")
+        if self.group in _OTHER_MARK:
+            if self.group == self.decimal:
+                raise RefusedError(
+                    f"a {self.group} can't stand both before decimals and between thousands.",
+                    "Declare one of the two otherwise.",
+                )
+            object.__setattr__(self, "decimal", _OTHER_MARK[self.group])
         if self.encoding is not None:
             object.__setattr__(self, "encoding", known_encoding(self.encoding))
 
     def holds(self, when: tuple[str, ...]) -> bool:
-        """Return whether one of some forms, written as `decimal=comma`, is this one; no form at all is any."""
-        return not when or not {f"decimal={self.decimal}", f"date_order={self.date_order}"}.isdisjoint(when)
+        """Return whether this is one of some forms; no form at all is any.
+
+        Args:
+            when: Such as `decimal=comma` or `group=mark`, which is a point or a comma. Of those about one
+                thing, one must hold.
+        """
+        group = "mark" if self.group in _OTHER_MARK else self.group
+        facts = {"decimal": self.decimal, "date_order": self.date_order, "group": group}
+        return all(f"{fact.partition('=')[0]}={facts[fact.partition('=')[0]]}" in when for fact in when)
 
     def words(self) -> dict[str, str]:
         """Return the form as the params of a run."""

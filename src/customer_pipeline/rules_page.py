@@ -25,14 +25,16 @@ one (`superseded`). Equal records collapse to one, and count as `duplicates`.
 ## Declared forms
 
 What a value means can hang on its file. `encoding`, `decimal` and `date_order` can be declared for a run; how,
-and what a file may look like at all, says [files.md](files.md). A rule or a refusal that stands with a form below
-holds in files of that form only; all others hold in every file.
+and what a file may look like at all, says [files.md](files.md); a [contract](contracts.md) may declare more. A rule
+or a refusal that stands with a form below holds in files of that form only; all others hold in every file.
 
 | declared | so that |
 |---|---|
 | `decimal=auto`, or nothing | decimals follow a point; a comma that could be one is refused |
 | `decimal=point` | decimals follow a point, and `1,234` is certainly 1234 |
 | `decimal=comma` | decimals follow a comma, and `1.234` is certainly 1234 |
+| `group=auto`, or nothing | spaces, apostrophes, and a comma or a point may stand between thousands |
+| `group=mark` | only the point, or only the comma, may; so with `space`, `apostrophe` and `none` |
 | `date_order=auto`, or nothing | the day comes first in `07/11/2023` |
 | `date_order=day_first` | the day comes first in `07/11/2023` |
 | `date_order=month_first` | the month comes first in `07/11/2023` |

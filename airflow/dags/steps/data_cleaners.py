@@ -19,7 +19,6 @@ from audited_load.rules.date_rules import DATE_REFUSALS, DATE_RULES, outside
 from audited_load.rules.number_rules import (
     BARE_POINT,
     BARE_POINT_AFTER,
-    CURRENCY_RULES,
     DECIMAL_REFUSALS,
     EXPONENT,
     IN_WORDS,
@@ -27,13 +26,14 @@ from audited_load.rules.number_rules import (
     MARK_REFUSALS,
     NEGATIVE_ZERO,
     NOT_FINITE,
-    OTHER_CURRENCY,
     SIGN_RULES,
     THOUSANDS_RULES,
     TRAILING_ZEROS,
-    TYPOGRAPHIC_MINUS,
     WHOLE_FLOAT,
     WHOLE_ID,
+    currency_rules,
+    minus_sign,
+    other_currency,
 )
 from audited_load.rules.value_rules import NAME_FORMULA, ODD_CHARACTERS, wrappers
 
@@ -114,7 +114,7 @@ def identifier(declared: Declared) -> Column:
 
 
 def amount(declared: Declared) -> Column:
-    """Build the column of an amount of money: numeric(18,4), in the feed's one currency.
+    """Build the column of an amount of money: numeric(18,4), in the table's one currency.
 
     Raises:
         ValueError: It is declared to be something else.
@@ -127,8 +127,8 @@ def amount(declared: Declared) -> Column:
         declared.null_tokens,
         wrappers=wrappers("-76"),
         rules=(
-            TYPOGRAPHIC_MINUS,
-            *CURRENCY_RULES,
+            minus_sign(declared.currency),
+            *currency_rules(declared.currency),
             replace(IN_WORDS, examples=(("Two Hundred", "200"), ("one hundred and five point two five", "105.25"))),
             *SIGN_RULES,
             *THOUSANDS_RULES,
@@ -141,7 +141,7 @@ def amount(declared: Declared) -> Column:
             *ODD_CHARACTERS,
             NOT_FINITE,
             EXPONENT,
-            OTHER_CURRENCY,
+            other_currency(declared.currency),
             Refusal(
                 "too_many_decimals",
                 r"^-?[0-9]+\.[0-9]{4}[0-9]*[1-9][0-9]*$",
@@ -223,7 +223,7 @@ def count(declared: Declared) -> Column:
         wrappers=wrappers("5"),
         rules=(
             IN_WORDS,
-            TYPOGRAPHIC_MINUS,
+            minus_sign(),
             *SIGN_RULES,
             *THOUSANDS_RULES,
             BARE_POINT,

@@ -25,6 +25,7 @@ from audited_load.erasing.splitting import RawLayout, to_bytes, to_text
 from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.form import UNDECLARED
 from audited_load.reading.dialect import Dialect
+from audited_load.reading.encoding import swap_quotes
 from audited_load.reading.odd_records import split_record
 from audited_load.reading.records import Block, Records, describe_fault, find_records
 
@@ -198,7 +199,10 @@ def read_texts(block: Block, records: Records, good: NDArray[np.int64], layout: 
     if texts is None or texts.height != len(good):
         spans = zip(records.starts[good], records.ends[good], strict=True)
         texts = _parse_one_by_one([block.data[start:end] for start, end in spans], dialect)
-    return texts
+    if dialect.quote == '"':
+        return texts
+    swapped = ['"', swap_quotes(b'"', dialect.quote).decode()]
+    return texts.with_columns(pl.all().str.replace_many(swapped, swapped[::-1]))
 
 
 def _write_plainly(raw: bytes, dialect: Dialect) -> bytes:

@@ -74,7 +74,7 @@ def clean_file(
         )
     required = [name for name in feed.names if name not in feed.optional]
     expected = [*feed.names, *feed.dropped]
-    source = inspect_file(path, expected, feed.key, required, feed.form.encoding, feed.form.delimiter, feed.aliases)
+    source = inspect_file(path, expected, feed.key, required, feed.form, feed.aliases)
     source.positions(required)
     positions = source.find(expected)
     layout = Layout(

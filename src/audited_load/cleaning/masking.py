@@ -13,13 +13,15 @@ from dataclasses import replace
 
 import polars as pl
 
+from audited_load.clean_report import SUPERSEDED
 from audited_load.cleaning.layout import Layout, Reject
 from audited_load.cleaning.values import CleanedColumn, clean_column, require_values
 from audited_load.columns import HASH_CHARACTERS, Column
 from audited_load.erasing.splitting import find_fields, put_in, read_field
 from audited_load.erasing.subjects import keyed_hash
 from audited_load.reading.dialect import Dialect
-from audited_load.reading.odd_records import split_record
+from audited_load.reading.encoding import swap_quotes
+from audited_load.reading.odd_records import restore_record, split_record
 from audited_load.shown import MASKED
 
 HASHED = "masked:"
@@ -57,33 +59,35 @@ def clean_masked(texts: pl.Series, column: Column, key: str) -> CleanedColumn:
 
 
 def mask_rejects(rejects: list[Reject], layout: Layout) -> list[Reject]:
-    """Mask the values of refused records that must not be written.
+    """Write refused records as they are kept: in double quotes, and without the values that must not be written.
 
     Of a record that can't be split into fields nobody can tell where they are: of it only a hash is kept.
 
     Args:
-        rejects: Refused records, as they stand in the file.
+        rejects: Refused records, as they were read.
         layout: The columns, and which of them are masked or dropped.
 
     Returns:
         The same records, to be written.
     """
-    masked = {place: column for column, place in _placed(layout) if column.masking}
-    if not rejects or not (masked or layout.dropped):
-        return rejects
     dialect = layout.dialect
-    split = [_split(reject.raw, dialect) for reject in rejects]
+    masked = {place: column for column, place in _placed(layout) if column.masking}
+    if not (masked or layout.dropped):
+        return [reject._replace(raw=restore_record(reject.raw, dialect)) for reject in rejects]
+    split = [_split(reject, dialect) for reject in rejects]
     shown: dict[int, list[str]] = {}
     for place, column in masked.items():
-        cells = [fields[place].decode(errors="backslashreplace") if fields else "" for fields in split]
-        shown[place] = _show(cells, column, layout.masking_key)
+        cells = [swap_quotes(fields[place], dialect.quote) if fields else b"" for fields in split]
+        texts = [cell.decode(errors="backslashreplace") for cell in cells]
+        shown[place] = _show(texts, column, layout.masking_key)
     for place in layout.dropped:
         shown[place] = [MASKED if fields and fields[place].strip() else "" for fields in split]
     fresh = []
     for row, (reject, fields) in enumerate(zip(rejects, split, strict=True)):
-        texts = {place: of_all[row] for place, of_all in shown.items()}
-        raw = _write(reject.raw, fields, texts, dialect) if fields else None
-        if raw is None:
+        if fields:
+            texts_of_row = {place: of_all[row] for place, of_all in shown.items()}
+            raw = restore_record(_write(reject.raw, fields, texts_of_row, dialect), dialect)
+        else:
             raw = f"{MASKED} {keyed_hash(reject.raw, layout.masking_key)}".encode()
         fresh.append(reject._replace(raw=raw))
     return fresh
@@ -94,9 +98,10 @@ def _placed(layout: Layout) -> list[tuple[Column, int]]:
     return [(column, place) for column, place in pairs if place is not None]
 
 
-def _split(raw: bytes, dialect: Dialect) -> list[bytes]:
-    """Split a record into its fields, without quotes; empty if it hasn't as many as the header."""
-    fields = split_record(raw, dialect)
+def _split(reject: Reject, dialect: Dialect) -> list[bytes]:
+    """Split a record into its fields, without quotes; empty if it could not be read as a record."""
+    is_broken = any(reason.startswith("record:") and not reason.startswith(SUPERSEDED) for reason in reject.reasons)
+    fields = [] if is_broken else split_record(reject.raw, dialect)
     return fields if len(fields) == dialect.fields else []
 
 

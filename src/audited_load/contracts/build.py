@@ -26,6 +26,7 @@ from audited_load.contracts.shapes import Reading, nearest
 from audited_load.errors import RefusedError
 from audited_load.form import AUTO, UNDECLARED, Form
 from audited_load.reading.dialect import normalise_name
+from audited_load.rules.currencies import CURRENCIES, NO_CURRENCY, Currency
 
 _INTEGERS = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
 _NUMERIC = re.compile(r"numeric\(([0-9]+), ?([0-9]+)\)")
@@ -44,6 +45,7 @@ class Declared:
         required: Whether a record without a value is refused.
         null_tokens: Texts, in lower case, that mean "no value".
         id_prefix: What may stand before an id; blank if nothing.
+        currency: What may stand beside an amount: the table's one currency, if it has any.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Declared:
     required: bool
     null_tokens: frozenset[str]
     id_prefix: str
+    currency: Currency = NO_CURRENCY
 
 
 Rules: TypeAlias = Callable[[Declared], Column]
@@ -105,8 +108,8 @@ def build_feed(
             if name not in one.declared:
                 reading.fault(f"{one.path}.{name}", "is missing")
     refuse_faults(contract.path, reading.faults)
-    names = [one.declared["name"] for one in properties]
-    built = [_build_column(one, rules, given.get("nullTokens", []), reading) for one in properties]
+    names, currency = [one.declared["name"] for one in properties], currency_of(given, reading)
+    built = [_build_column(one, rules, given.get("nullTokens", []), currency, reading) for one in properties]
     columns = [column for column in built if column]
     _check_names(properties, names, taken, reading)
     keys = [one.declared["name"] for one in properties if one.declared.get("primaryKey")]
@@ -121,6 +124,7 @@ def build_feed(
         reading.fault("schema[0].name", "must be a name of lower-case letters, digits and _")
     refuse_faults(contract.path, reading.faults)
     form, aliases = _form_of(contract, given), _aliases_of(properties, names, reading)
+    left_out = _left_out_of(given.get("leftOut", []), {*names, *dict(aliases)}, reading)
     refuse_faults(contract.path, reading.faults)
     return Feed(
         contract.table["name"],
@@ -132,23 +136,64 @@ def build_feed(
         contract=contract.name,
         aliases=aliases,
         dropped=tuple(column.name for column in columns if column.masking == DROP),
+        left_out=left_out,
         patterns=tuple(server["path"] for server in contract.data.get("servers", [])),
         unknown=given.get("unknownColumns", Feed.unknown),
         vanished=given.get("vanishedColumns", Feed.vanished),
     )
 
 
+def currency_of(given: Mapping[str, Any], reading: Reading) -> Currency:
+    """Return the currency that a table's custom properties declare, by its code or its sign."""
+    word = given.get("currency")
+    if word is None:
+        return NO_CURRENCY
+    if word.lower() not in CURRENCIES:
+        known = sorted({spelling for currency in CURRENCIES.values() for spelling in currency.spellings})
+        reading.fault("schema[0].customProperties.currency", f"is {word!r}: {nearest(word, known)}")
+    return CURRENCIES.get(word.lower(), NO_CURRENCY)
+
+
 def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
     """Return the form that files of the contract are declared to have."""
     server: dict[str, Any] = next(iter(contract.data.get("servers", [])), {})
-    delimiter = server.get("customProperties", {}).get("delimiter")
-    try:
-        if any(part in {"..", "/"} for part in Path(server.get("path", "")).parts):
-            contract.reading.fault("servers[0].path", "must be a pattern inside the data folder")
-        return Form(server.get("encoding"), given.get("decimal", AUTO), given.get("dateOrder", AUTO), delimiter)
-    except RefusedError as error:
-        contract.reading.fault("servers[0]", f"can't be: {error.message}")
-        return UNDECLARED
+    if any(part in {"..", "/"} for part in Path(server.get("path", "")).parts):
+        contract.reading.fault("servers[0].path", "must be a pattern inside the data folder")
+    custom, table = server.get("customProperties", {}), "schema[0].customProperties"
+    decimal, group = given.get("decimal", AUTO), given.get("groupCharacter", AUTO)
+    parts: dict[str, dict[str, Any]] = {
+        f"{table}.groupCharacter": {"decimal": decimal, "group": group},
+        "servers[0].encoding": {"encoding": server.get("encoding")},
+        "servers[0].customProperties.delimiter": {"delimiter": custom.get("delimiter")},
+        "servers[0].customProperties.skipLines": {"skip_lines": custom.get("skipLines", 0)},
+    }
+    for path, words in parts.items():
+        try:
+            Form(**words)
+        except RefusedError as error:
+            contract.reading.fault(path, f"can't be: {error.message}")
+            return UNDECLARED
+    return Form(
+        server.get("encoding"),
+        decimal,
+        given.get("dateOrder", AUTO),
+        custom.get("delimiter"),
+        custom.get("quote", '"'),
+        custom.get("skipLines", 0),
+        group,
+    )
+
+
+def _left_out_of(names: list[str], known: set[str], reading: Reading) -> tuple[str, ...]:
+    """Return the names in a header that are known, and mean no column."""
+    found: list[str] = []
+    for place, written in enumerate(names):
+        name = normalise_name(written)
+        if not name or name in found or name in known:
+            why = "which means a column" if name in known else "which is blank, or there twice"
+            reading.fault(f"schema[0].customProperties.leftOut[{place}]", f"is {written!r}, {why}")
+        found.append(name)
+    return tuple(found)
 
 
 def _aliases_of(properties: Sequence[Property], names: list[str], reading: Reading) -> tuple[tuple[str, str], ...]:
@@ -165,7 +210,7 @@ def _aliases_of(properties: Sequence[Property], names: list[str], reading: Readi
 
 
 def _build_column(
-    one: Property, rules: Mapping[str, Rules], null_tokens: list[str], reading: Reading
+    one: Property, rules: Mapping[str, Rules], null_tokens: list[str], currency: Currency, reading: Reading
 ) -> Column | None:
     declared, path, custom = one.declared, one.path, one.declared["customProperties"]
     sort, kind = custom.get("rules"), _kind_of(declared, path, reading)
@@ -189,7 +234,8 @@ def _build_column(
         return None
     tokens = frozenset(token.lower() for token in custom.get("nullTokens", null_tokens))
     try:
-        column = rules[sort](Declared(declared["name"], kind, required, tokens, custom.get("idPrefix", "")))
+        id_prefix = custom.get("idPrefix", "")
+        column = rules[sort](Declared(declared["name"], kind, required, tokens, id_prefix, currency))
     except ValueError as error:
         reading.fault(f"{path}.customProperties.rules", f"is {sort!r}, {error}")
         return None

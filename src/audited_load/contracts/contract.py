@@ -18,7 +18,7 @@ from audited_load.columns import DRIFT_POLICIES, DROP, HASH, ContractName
 from audited_load.command import command
 from audited_load.contracts.shapes import Fields, Free, Items, Pairs, Reading, Scalar, read_node
 from audited_load.errors import RefusedError
-from audited_load.form import DATE_ORDERS, DECIMALS
+from audited_load.form import DATE_ORDERS, DECIMALS, GROUPS, QUOTES
 from audited_load.shown import show_text
 
 CLONE = Path(__file__).resolve().parents[3]
@@ -40,7 +40,7 @@ _SERVER = Fields(
         "format": Scalar(str, ("csv",)),
         "encoding": _TEXT,
         "description": Free(),
-        "customProperties": Pairs({"delimiter": _TEXT}),
+        "customProperties": Pairs({"delimiter": _TEXT, "quote": Scalar(str, QUOTES), "skipLines": Scalar(int)}),
     },
     ("server", "type", "path", "format"),
 )
@@ -83,6 +83,9 @@ _TABLE = Fields(
                 "nullTokens": _TEXTS,
                 "subject": _TEXT,
                 "decimal": Scalar(str, DECIMALS),
+                "groupCharacter": Scalar(str, GROUPS),
+                "currency": _TEXT,
+                "leftOut": _TEXTS,
                 "dateOrder": Scalar(str, DATE_ORDERS),
                 "unknownColumns": Scalar(str, DRIFT_POLICIES),
                 "vanishedColumns": Scalar(str, DRIFT_POLICIES),

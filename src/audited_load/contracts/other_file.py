@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from audited_load.columns import Feed
-from audited_load.contracts.build import Property, Rules, build_feed, properties_of
+from audited_load.contracts.build import Property, Rules, build_feed, currency_of, properties_of
 from audited_load.contracts.contract import Contract, refuse_faults
 from audited_load.contracts.shapes import nearest
 
@@ -47,6 +47,11 @@ def build_other_feed(
     for word in ("subject", "controlTotals"):
         if word in table.get("customProperties", {}):
             reading.fault(f"schema[0].customProperties.{word}", "is the table's, and not the file's: leave it out")
+    own, tables = (currency_of(one.get("customProperties", {}), reading) for one in (table, base))
+    if own.code and own != tables:
+        reading.fault(
+            "schema[0].customProperties.currency", f"is {tables.code or 'none'} in the table, and one table has one"
+        )
     names = [column["name"] for column in base["properties"]]
     given: dict[str, Property] = {}
     for one in properties_of(contract):

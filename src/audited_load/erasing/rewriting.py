@@ -22,6 +22,7 @@ from audited_load.erasing.quoting import rewrite_quoting
 from audited_load.erasing.raw_texts import Doubts, read_ids, scrub_texts
 from audited_load.erasing.splitting import RawLayout, to_bytes, to_text
 from audited_load.errors import UnusableFileError
+from audited_load.form import Form
 from audited_load.reading.compression import NoDigest, expand_file, find_compression
 from audited_load.reading.encoding import encode_text
 from audited_load.reading.formats import name_binary_format
@@ -131,7 +132,7 @@ def _inspect(path: Path, wanted: Wanted) -> Source:
     except UnusableFileError:
         for encoding in wanted.encodings:
             with suppress(UnusableFileError):
-                return inspect_file(path, feed.names, feed.key, required=[feed.subject], encoding=encoding)
+                return inspect_file(path, feed.names, feed.key, required=[feed.subject], form=Form(encoding))
         raise
 
 

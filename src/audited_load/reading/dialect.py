@@ -37,6 +37,7 @@ class Dialect:
         key: Which of them holds a record's key, from 0; None if that isn't known.
         spaced_quotes: Whether a quoted field may come after spaces: `1, "a, b"`.
         blank_last: Whether each record ends with a delimiter, and so with a blank field that has no name.
+        quote: Around the fields of the file. Below, all quotes are `"`: see `Encoding.quote`.
     """
 
     delimiter: str
@@ -44,6 +45,7 @@ class Dialect:
     key: int | None = None
     spaced_quotes: bool = False
     blank_last: bool = False
+    quote: str = '"'
 
     @property
     def fields(self) -> int:

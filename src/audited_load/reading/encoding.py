@@ -33,6 +33,9 @@ _ASCII = bytes(range(128))
 MAX_INVALID = 4
 """Bytes that are no UTF-8 for each of its characters, in a text that is still taken for it."""
 
+_STAND_IN = b"\x1f"
+_SWAPPED = {"'": b"'", "none": _STAND_IN}
+
 
 GUESSED = "guessed"
 
@@ -45,10 +48,14 @@ class Encoding:
         name: A codec of Python's; "utf-8-sig" if a byte order mark comes first.
         origin: How it is known: "declared"; `GUESSED` where the file is not UTF-8 and nothing says what it is; or
             "found".
+        quote: What is around fields; "none" if nothing is. Where it is no `"`, `decode_chunks` lets the two change
+            places (or a `"` and a control character that no text has), and `encode_text` lets them change back: so
+            what reads the text in between, knows but one quote, and offsets stay.
     """
 
     name: str
     origin: str = "found"
+    quote: str = '"'
 
     @property
     def is_utf8(self) -> bool:
@@ -149,9 +156,31 @@ def decode_chunks(chunks: Iterator[bytes], encoding: Encoding, name: str) -> Ite
     Raises:
         UnusableFileError: Bytes are not of that encoding.
     """
-    if encoding.is_utf8:
-        yield from chunks
+    decoded = chunks if encoding.is_utf8 else _decode_chunks(chunks, encoding, name)
+    if encoding.quote == '"':
+        yield from decoded
         return
+    for chunk in decoded:
+        if encoding.quote == "none" and _STAND_IN in chunk:
+            raise UnusableFileError(
+                f"{name}: it holds the control character 0x1f, so it can't be read as a file without quotes.",
+                "Ask the supplier for the file without it. Nothing was loaded.",
+            )
+        yield swap_quotes(chunk, encoding.quote)
+
+
+def swap_quotes(text: bytes, quote: str) -> bytes:
+    """Let a file's quote and the `"` change places in a text, or back again.
+
+    Args:
+        text: As UTF-8.
+        quote: As in `Encoding.quote`.
+    """
+    other = _SWAPPED.get(quote)
+    return text if other is None else text.translate(bytes.maketrans(b'"' + other, other + b'"'))
+
+
+def _decode_chunks(chunks: Iterator[bytes], encoding: Encoding, name: str) -> Iterator[bytes]:
     # Windows-1252 leaves five bytes undefined; they pass as control characters, which a rule refuses.
     errors = "as_control_characters" if encoding.origin == GUESSED else "strict"
     decoder = codecs.getincrementaldecoder(encoding.name)(errors)
@@ -169,6 +198,7 @@ def decode_chunks(chunks: Iterator[bytes], encoding: Encoding, name: str) -> Ite
 
 def encode_text(text: bytes, encoding: Encoding) -> bytes:
     """Turn whole characters of UTF-8 back into the bytes that `decode_chunks` read."""
+    text = swap_quotes(text, encoding.quote)
     if encoding.is_utf8:
         return text
     return text.decode().encode(encoding.name, "as_control_characters" if encoding.origin == GUESSED else "strict")

@@ -13,7 +13,7 @@ from audited_load.form import DELIMITERS
 from audited_load.reading.dialect import Dialect, grammar_of, normalise_name, split_names
 from audited_load.reading.odd_records import looks_like_key
 from audited_load.reading.refused_header import explain_missing_header
-from audited_load.shown import INVISIBLE
+from audited_load.shown import INVISIBLE, count_of
 
 HEADER_BYTES = 2**20
 SAMPLED_LINES, SAMPLED_BYTES = 200, 2**16
@@ -76,7 +76,12 @@ class Line:
 
 
 def find_header(
-    name: str, head: bytes, newline: bytes, names: Names, delimiters: Sequence[str] = DELIMITERS
+    name: str,
+    head: bytes,
+    newline: bytes,
+    names: Names,
+    delimiters: Sequence[str] = DELIMITERS,
+    skip_lines: int = 0,
 ) -> Header:
     r"""Find the header: the first line that has all required names, between delimiters of one kind.
 
@@ -86,6 +91,7 @@ def find_header(
         newline: b"\n" or b"\r".
         names: What its columns may be called.
         delimiters: What may be between its fields.
+        skip_lines: Lines at the beginning that are not looked at.
 
     Returns:
         What it says.
@@ -95,7 +101,7 @@ def find_header(
     """
     above: list[Line] = []
     sep_line = False
-    for line in _lines(head, newline):
+    for line in islice(_lines(head, newline), skip_lines, None):
         if not line.text.strip(_BLANK):
             continue
         said = _SEP_LINE.fullmatch(line.text.strip()) if not above else None
@@ -122,7 +128,27 @@ def find_header(
             _require_no_records(name, above, dialect)
             return Header(_look_at_records(dialect, head[line.end :], newline), line.end, len(above), sep_line)
         above.append(line)
+    if skip_lines:
+        _refuse_skipping(name, head, newline, names, delimiters, skip_lines)
     raise explain_missing_header(name, head, [line.text for line in above], delimiters, names.in_header())
+
+
+def _refuse_skipping(
+    name: str, head: bytes, newline: bytes, names: Names, delimiters: Sequence[str], skip_lines: int
+) -> None:
+    """Refuse to skip the header itself, or all there is."""
+    skipped = [line.text for line in islice(_lines(head, newline), skip_lines + 1)]
+    for number, text in enumerate(skipped[:skip_lines], start=1):
+        if any({*map(names.column_of, split_names(text, mark))}.issuperset(names.required) for mark in delimiters):
+            raise UnusableFileError(
+                f"{name}: the header is line {number}, among the {skip_lines} that are declared to be skipped.",
+                f"Declare skipLines: {number - 1}. Nothing was loaded.",
+            )
+    if len(skipped) <= skip_lines:
+        raise UnusableFileError(
+            f"{name}: nothing is below the {count_of(skip_lines, 'line')} that are declared to be skipped.",
+            "Correct skipLines, or check the supplier's delivery. Nothing was loaded.",
+        )
 
 
 def _lines(head: bytes, newline: bytes) -> Iterator[Line]:

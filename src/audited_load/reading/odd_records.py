@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audited_load.reading.dialect import QUOTED, Dialect, Grammar, grammar_of
+from audited_load.reading.encoding import swap_quotes
 from audited_load.reading.lines import NEWLINE, QUOTE, RETURN, Lines
 from audited_load.shown import INVISIBLE
 
@@ -120,6 +121,26 @@ def split_record(raw: bytes, dialect: Dialect) -> list[bytes]:
         is_quoted = bare.startswith(b'"')
         fields.append(bare[1:-1].replace(b'""', b'"') if is_quoted else field)
     return fields
+
+
+def restore_record(raw: bytes, dialect: Dialect) -> bytes:
+    """Write a record as it is kept: with double quotes, whatever its file has; as it was, if it can't be split.
+
+    Args:
+        raw: The record without its line end, as it is read.
+        dialect: How it splits into fields.
+    """
+    if dialect.quote == '"':
+        return raw
+    grammar = grammar_of(dialect.delimiter, spaced_quotes=dialect.spaced_quotes)
+    if not grammar.record.fullmatch(raw):
+        return swap_quotes(raw, dialect.quote)
+    special = b'"\r\n' + dialect.mark
+    fields = [swap_quotes(field, dialect.quote) for field in split_record(raw, dialect)]
+    return dialect.mark.join(
+        b'"' + field.replace(b'"', b'""') + b'"' if any(byte in field for byte in special) else field
+        for field in fields
+    )
 
 
 def _whole_line(text: bytes, start: int, end: int, grammar: Grammar) -> OddRecord | None:

@@ -127,8 +127,10 @@ def _other_quote(lines: Sequence[str], delimiters: Sequence[str], required: list
         for mark in delimiters:
             if _is_complete([field.strip().strip("'`\u00b4") for field in split_names(line, mark)], required):
                 return (
-                    "the header's names stand in single quotes; fields are quoted by double quotes only.",
-                    'Ask the supplier for double quotes (") around fields, or for none.',
+                    "the header's names stand in single quotes; fields are quoted by double quotes, if nothing else"
+                    " is declared.",
+                    "Declare the quote in a contract (docs/contracts.md), or ask the supplier for double quotes"
+                    ' (") around fields, or for none.',
                 )
     return None
 

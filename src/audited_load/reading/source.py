@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 from audited_load.content import hash_file
 from audited_load.errors import UnusableFileError
-from audited_load.form import DELIMITERS
+from audited_load.form import DELIMITERS, UNDECLARED, Form
 from audited_load.reading.compression import Digest, NoDigest, expand_file, find_compression
 from audited_load.reading.dialect import Dialect, normalise_name
-from audited_load.reading.encoding import Encoding, decode_chunks, find_encoding
+from audited_load.reading.encoding import Encoding, decode_chunks, find_encoding, swap_quotes
 from audited_load.reading.formats import name_binary_format
 from audited_load.reading.header import HEADER_BYTES, Names, find_header
 from audited_load.shown import show_name, show_text
@@ -60,7 +60,8 @@ class Source:
     def names(self) -> list[str]:
         """The names of the header's columns, as the feed has them where it knows them."""
         aliases = dict(self.aliases)
-        return [aliases.get(name, name) for name in map(normalise_name, self.dialect.header)]
+        written = [_swap(name, self.dialect.quote) for name in self.dialect.header]
+        return [aliases.get(name, name) for name in map(normalise_name, written)]
 
     def positions(self, names: Sequence[str]) -> list[int]:
         """Where the named columns are in the header; case and spaces don't matter.
@@ -100,8 +101,7 @@ def inspect_file(
     expected: Sequence[str],
     key: str,
     required: Sequence[str] | None = None,
-    encoding: str | None = None,
-    delimiter: str | None = None,
+    form: Form = UNDECLARED,
     aliases: tuple[tuple[str, str], ...] = (),
     *,
     is_for_people: bool = True,
@@ -113,8 +113,7 @@ def inspect_file(
         expected: Names of columns.
         key: The column that identifies a record; a line that begins a record has a key in it.
         required: The columns that its header must have; by default those that are expected.
-        encoding: Of its text, where it is declared.
-        delimiter: Between its fields, where it is declared.
+        form: How it is written, as far as that is declared.
         aliases: Other names for columns in its header, normalised, each with the column's.
         is_for_people: Whether its words will be shown, so that a guessed encoding has to make sense.
 
@@ -130,26 +129,29 @@ def inspect_file(
     compression = find_compression(_first_bytes(path))
     raw = expand_file(path, compression, size, NoDigest())
     start = next(raw, b"")
-    if found := name_binary_format(start):
-        what = f"{name}: this is no CSV: it is {found.name}."
-        raise UnusableFileError(what, f"{found.remedy} Nothing was loaded.")
-    found_encoding = find_encoding(chain([start], raw), encoding, name, is_for_people=is_for_people)
+    if other := name_binary_format(start):
+        what = f"{name}: this is no CSV: it is {other.name}."
+        raise UnusableFileError(what, f"{other.remedy} Nothing was loaded.")
+    found = find_encoding(chain([start], raw), form.encoding, name, is_for_people=is_for_people)
+    encoding = replace(found, quote=form.quote)
     head = b""
-    for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), found_encoding, name):
+    for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), encoding, name):
         head += chunk
         if len(head) >= HEADER_BYTES:
             break
     newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
-    names = Names(tuple(expected), key, tuple(expected if required is None else required), dict(aliases))
-    header = find_header(name, head, newline.encode(), names, (delimiter,) if delimiter else DELIMITERS)
+    others = {_swap(alias, form.quote): column for alias, column in aliases}
+    names = Names(tuple(expected), key, tuple(expected if required is None else required), others)
+    delimiters = (form.delimiter,) if form.delimiter else DELIMITERS
+    header = find_header(name, head, newline.encode(), names, delimiters, form.skip_lines)
     lines = head[: header.end].count(newline.encode())
     return Source(
         path,
         size,
         identity,
         compression,
-        found_encoding,
-        header.dialect,
+        encoding,
+        replace(header.dialect, quote=form.quote),
         newline,
         header.end,
         lines + 1,
@@ -157,6 +159,10 @@ def inspect_file(
         header.sep_line,
         aliases,
     )
+
+
+def _swap(name: str, quote: str) -> str:
+    return swap_quotes(name.encode(), quote).decode()
 
 
 def read_chunks(source: Source, digest: Digest | None = None) -> Iterator[bytes]:

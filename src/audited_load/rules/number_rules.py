@@ -6,18 +6,17 @@ the engine lets them change places first.
 
 from __future__ import annotations
 
+import re
+
 from audited_load.columns import Refusal, Rule
+from audited_load.rules.currencies import NO_CURRENCY, Currency, other_currencies
 from audited_load.rules.number_words import NUMBER_WORDS, read_number_words
 
 DECLARED = ("decimal=point", "decimal=comma")
+BY_MARK, BY_SPACE, BY_APOSTROPHE = (("group=auto", f"group={one}") for one in ("mark", "space", "apostrophe"))
 COMMA, POINT, UNDECLARED = ("decimal=comma",), ("decimal=point",), ("decimal=auto",)
-_DOLLARS = r"(?:\$|US\$|[Uu][Ss][Dd])"
 _MINUS = "\u2010\u2011\u2013\u2212\ufe63\uff0d"
 _SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
-_CURRENCIES = (
-    r"(?:[\p{Sc}--\$\x{A2}]|(?i-u:AED|AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|"
-    r"RON|RUB|SEK|SGD|THB|TRY|UAH|ZAR))"
-)
 EXACT_FLOATS = 2**53
 """From here on a float can't hold every whole number."""
 
@@ -79,23 +78,50 @@ IN_WORDS = Rule(
         ("minus three", "-3"),
     ),
 )
-CURRENCY_RULES = (
-    Rule(
-        "currency",
-        rf"^(\(?[+-]?)\s*{_DOLLARS}\s*([+(-]?)",
-        "${1}${2}",
-        (("$1,234.50", "1,234.50"), ("USD 5", "5"), ("-$5", "-5")),
-        needs="$Ss",
-    ),
-    Rule("currency_after", rf"\s*{_DOLLARS}(\)?)$", "${1}", (("5 USD", "5"),), needs="$Dd"),
-)
-TYPOGRAPHIC_MINUS = Rule(
-    "minus_sign",
-    rf"^(\(?\s*{_DOLLARS}?\s*)[{_MINUS}]|([0-9])\u2212$",
-    "${1}${2}-",
-    (("\u221276", "-76"), ("\u20135", "-5")),
-    needs=_MINUS,
-)
+
+
+def currency_rules(currency: Currency) -> tuple[Rule, ...]:
+    """Build the rules for what may stand beside an amount in a currency; none if there is no currency."""
+    if not currency.code:
+        return ()
+    sign, code = next(one for one in currency.spellings if "." not in one), currency.code
+    forms = ((".", (*UNDECLARED, *POINT)), (",", COMMA)) if currency.has_points else ((".", ()),)
+    return tuple(
+        rule
+        for point, when in forms
+        for rule in (
+            Rule(
+                "currency",
+                rf"^(\(?[+-]?)\s*{currency.pattern(point)}\s*([+(-]?)",
+                "${1}${2}",
+                ((f"{sign}1,234.50", "1,234.50"), (f"{code} 5", "5"), (f"-{sign}5", "-5")),
+                when,
+                needs=currency.starts,
+            ),
+            Rule(
+                "currency_after",
+                rf"\s*{currency.pattern(point)}(\)?)$",
+                "${1}",
+                ((f"5 {code}", "5"),),
+                when,
+                needs=currency.starts,
+            ),
+        )
+    )
+
+
+def minus_sign(currency: Currency = NO_CURRENCY) -> Rule:
+    """Build the rule for a minus as typesetters write it, which a currency may stand before."""
+    sign = rf"{currency.pattern()}?\s*" if currency.code else ""
+    return Rule(
+        "minus_sign",
+        rf"^(\(?\s*{sign})[{_MINUS}]|([0-9])\u2212$",
+        "${1}${2}-",
+        (("\u221276", "-76"), ("\u20135", "-5")),
+        needs=_MINUS,
+    )
+
+
 SIGN_RULES = (
     Rule(
         "parentheses",
@@ -121,14 +147,23 @@ THOUSANDS_RULES = (
         r"^-?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]*$|^-?[0-9]{1,3}(?:,[0-9]{3}){2,}$",
         remove_commas,
         (("1,234.00", "1234.00"), ("1,234,567", "1234567")),
+        BY_MARK,
         needs=",",
     ),
-    Rule("one_group", r"^-?[1-9][0-9]{0,2},[0-9]{3}$", remove_commas, (("1,234", "1234"),), DECLARED, needs=","),
+    Rule(
+        "one_group",
+        r"^-?[1-9][0-9]{0,2},[0-9]{3}$",
+        remove_commas,
+        (("1,234", "1234"),),
+        (*DECLARED, *BY_MARK),
+        needs=",",
+    ),
     Rule(
         "thousands_space",
         r"^-?[1-9][0-9]{0,2}(?:\p{Zs}[0-9]{3})+(?:\.[0-9]*)?$",
         remove_spaces,
         (("1 234", "1234"), ("1\u202f234\u202f567.00", "1234567.00")),
+        BY_SPACE,
         needs=_SPACES,
     ),
     Rule(
@@ -136,6 +171,7 @@ THOUSANDS_RULES = (
         r"^-?[1-9][0-9]{0,2}(?:['\x{2019}][0-9]{3})+(?:\.[0-9]*)?$",
         remove_apostrophes,
         (("1'234.00", "1234.00"), ("1\u2019234", "1234")),
+        BY_APOSTROPHE,
         needs="'\u2019",
     ),
 )
@@ -188,6 +224,34 @@ DECIMAL_REFUSALS = (
     ),
 )
 MARK_REFUSALS = (
+    Refusal(
+        "other_group",
+        r"^-?[1-9][0-9]{0,2}(?:[,'\x{2019}\p{Zs}][0-9]{3})+(?:\.[0-9]*)?$",
+        "has thousands by another mark than the file was declared to have",
+        ("1,234,567.00", "1 234"),
+        ("group=none",),
+    ),
+    Refusal(
+        "other_group",
+        r"^-?[1-9][0-9]{0,2}(?:['\x{2019}\p{Zs}][0-9]{3})+(?:\.[0-9]*)?$",
+        "has thousands by another mark than the file was declared to have",
+        ("1'234", "1 234.00"),
+        ("group=mark",),
+    ),
+    Refusal(
+        "other_group",
+        r"^-?[1-9][0-9]{0,2}(?:[,'\x{2019}][0-9]{3})+(?:\.[0-9]*)?$",
+        "has thousands by another mark than the file was declared to have",
+        ("1,234,567.00", "1'234"),
+        ("group=space",),
+    ),
+    Refusal(
+        "other_group",
+        r"^-?[1-9][0-9]{0,2}(?:[,\p{Zs}][0-9]{3})+(?:\.[0-9]*)?$",
+        "has thousands by another mark than the file was declared to have",
+        ("1,234,567.00", "1 234"),
+        ("group=apostrophe",),
+    ),
     *DECIMAL_REFUSALS,
     Refusal(
         "ambiguous_comma",
@@ -235,9 +299,16 @@ MARK_REFUSALS = (
         needs=",",
     ),
 )
-OTHER_CURRENCY = Refusal(
-    "other_currency",
-    rf"^[-+(\s]*{_CURRENCIES}\s*[-+]?\s*[0-9.].*$|^.*[0-9.][\s-]*{_CURRENCIES}[\s)]*$",
-    "is in another currency than US dollars",
-    ("5 EUR", "\u20ac5", "GBP 12.50"),
-)
+
+
+def other_currency(own: Currency) -> Refusal:
+    """Build the refusal of amounts in another currency than the table's."""
+    others = other_currencies(own)
+    return Refusal(
+        "other_currency",
+        rf"^[-+(\s]*{others}\s*[-+]?\s*[0-9.].*$|^.*[0-9.][\s-]*{others}[\s)]*$",
+        f"is in another currency than {own}" if own.code else "is in a currency, and the contract declares none",
+        tuple(text for text in ("5 EUR", "\u20ac5", "GBP 12.50", "$5") if not re.search(own.pattern(), text))
+        if own.code
+        else ("5 EUR", "$5"),
+    )
