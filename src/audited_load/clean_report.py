@@ -45,6 +45,7 @@ class CleanReport:
         drift: How its columns differ from what was expected: see `loading.drift`.
         contract: The contract by which it was read: its `id`, `version` and `sha256`; empty if there was none.
         code_version: Of code, rules and contract: under another, the same file is another load.
+        read_as: What each name of the header was taken for: a column of the feed, or itself, normalised.
     """
 
     source: str
@@ -74,6 +75,7 @@ class CleanReport:
     drift: dict[str, list[str]] = field(default_factory=dict)
     contract: dict[str, str] = field(default_factory=dict)
     code_version: str = ""
+    read_as: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check that every record is accounted for.

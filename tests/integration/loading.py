@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audited_load.cleaning.clean_file import clean_file
+from audited_load.columns import Feed
 from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.loading.batch import Batch, Delivery
 from audited_load.loading.copy import copy_cleaned
@@ -47,19 +48,28 @@ def write_csv(path: Path, rows: range, price: str = "1.10") -> Path:
 
 
 def prepare(
-    dsn: str, files: Path | list[Path], run_id: str, *, version: str = "v1", mode: str = "replace", day: int = 1
+    dsn: str,
+    files: Path | list[Path],
+    run_id: str,
+    *,
+    version: str = "v1",
+    mode: str = "replace",
+    day: int = 1,
+    feed: Feed = CUSTOMER_TRANSACTIONS,
 ) -> Batch:
     paths = files if isinstance(files, list) else [files]
     reports = [
         replace(
-            clean_file(file, CUSTOMER_TRANSACTIONS, file.parent / f"out-{run_id}-{file.name}"), code_version=version
+            clean_file(file, feed, file.parent / f"out-{run_id}-{file.name}", masking_key="a key"),
+            code_version=version,
         )
         for file in paths
     ]
     for report in reports:
         write_layout_beside(report)
     with connect(dsn) as connection:
-        create_tables(connection, TABLES, ("transformer", "reader"))
+        brought = {name: kind for report in reports for name, kind in report.columns.items()}
+        create_tables(connection, TABLES, ("transformer", "reader"), brought)
         with held_lease(connection, TABLES, run_id, 1):
             delivery = Delivery(run_id, datetime(2025, 12, day, tzinfo=UTC), mode)
             return register_batch(connection, TABLES, reports, delivery)
@@ -80,8 +90,15 @@ def publish(dsn: str, batch: Batch, *, force: bool = False, min_row_ratio: float
 
 
 def load_file(
-    dsn: str, files: Path | list[Path], run_id: str, *, force: bool = False, mode: str = "replace", day: int = 1
+    dsn: str,
+    files: Path | list[Path],
+    run_id: str,
+    *,
+    force: bool = False,
+    mode: str = "replace",
+    day: int = 1,
+    feed: Feed = CUSTOMER_TRANSACTIONS,
 ) -> Published:
-    batch = prepare(dsn, files, run_id, mode=mode, day=day)
+    batch = prepare(dsn, files, run_id, mode=mode, day=day, feed=feed)
     fill(dsn, batch)
     return publish(dsn, batch, force=force)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 
 from customer_pipeline.runtime.installation import Runtime
 from integration.loading import HEADER, load_file, write_csv
@@ -38,6 +39,11 @@ REQUIRED = (
     "        physicalType: text\n        description: Where",
     "        physicalType: text\n        required: true\n        description: Where",
 )
+TYPES = """
+    select attname, replace(format_type(atttypid, atttypmod), ',', ', ') from pg_attribute
+    where attrelid = 'analytics_dbt_staging.stg_customer_transactions'::regclass and attnum > 0
+"""
+LONG = {"timestamptz": "timestamp with time zone"}
 LOAD = """
 import sys
 from pathlib import Path
@@ -98,6 +104,9 @@ def test_a_ninth_column_takes_a_word_in_the_contract(
     assert built.returncode == 0, built.stdout
     staged = shown.replace("cleaned_data.customer", "analytics_dbt_staging.stg_customer")
     assert query(dsn("transformer"), staged) == query(dsn("reader"), shown)
+    yml = yaml.safe_load((project / "dbt/models/staging/stg_customer_transactions.yml").read_text())
+    promised = {column["name"]: column["data_type"] for column in yml["models"][0]["columns"]}
+    assert dict(query(dsn("transformer"), TYPES)) == {name: LONG.get(kind, kind) for name, kind in promised.items()}
 
 
 def test_a_required_column_takes_a_migration(dsn: Dsn, project: Path, tmp_path: Path) -> None:

@@ -15,9 +15,8 @@ import pytest
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.cleaning.rejects import HEADER as REJECTED_HEADER
 from audited_load.erasing import data_files
-from audited_load.erasing.cleaned_tables import Layouts
 from audited_load.erasing.data_files import Folder, ScrubbedFile, look_into_folder, scrub_folder
-from audited_load.erasing.layout_files import write_layout_beside
+from audited_load.erasing.layout_files import Layouts, write_layout_beside
 from audited_load.erasing.rewriting import Wanted
 from audited_load.erasing.splitting import RawLayout
 from audited_load.erasing.traces import find_traces
@@ -25,7 +24,7 @@ from audited_load.form import Form
 from customer_pipeline.feed import FEED
 
 HEADER = "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax\n"
-WANTED = Wanted(FEED, frozenset({501}))
+WANTED = Wanted((FEED,), frozenset({501}))
 
 
 def line(number: int, customer: object) -> str:
@@ -336,7 +335,7 @@ def test_an_encoding_that_was_declared_is_tried_and_another_is_named(tmp_path: P
     file.write_bytes((HEADER + line(1, 501) + line(2, 7)).encode("cp037"))
     done, _ = scrub(tmp_path)
     assert done.unread == [file]
-    wanted = Wanted(FEED, frozenset({501}), ("cp500", "cp037"))
+    wanted = Wanted((FEED,), frozenset({501}), ("cp500", "cp037"))
     scrub_folder(tmp_path, wanted, lambda _: [], lambda _: None, 0)
     assert file.read_bytes().decode("cp037") == HEADER + line(1, "") + line(2, 7)
     report = clean_file(file, FEED.in_form(Form(encoding="cp037")), tmp_path / "out")

@@ -21,7 +21,7 @@ from audited_load.cleaning.masking import clean_masked, mask_rejects
 from audited_load.cleaning.values import CleanedColumn, clean_column
 from audited_load.columns import SOURCE_RECORD, Column, ControlTotal, Feed
 from audited_load.erasing.raw_texts import Doubts, scrub_refused
-from audited_load.erasing.splitting import RawLayout, to_bytes, to_text
+from audited_load.erasing.splitting import RawLayout, masked_columns, to_bytes, to_text
 from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.form import UNDECLARED
 from audited_load.reading.dialect import Dialect
@@ -103,7 +103,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         accepted, values = good[is_good], values.filter(pl.Series(is_good))
     rejects = mask_rejects(_rejects(block, records, reasons), layout)
     if layout.erased is not None:
-        values, blanked = _blank_erased(values, layout.feed.subject, layout.erased)
+        values, blanked = _blank_erased(values, layout.feed, layout.erased)
         doubts = Doubts()
         rejects, scrubbed = scrub_rejects(rejects, layout, doubts)
         found = {"erased": blanked + scrubbed, "may_be_erased": doubts.lookalikes}
@@ -135,13 +135,14 @@ def _clean(texts: pl.DataFrame, column: Column, position: int | None, key: str) 
     return clean_masked(found, column, key) if column.masking else clean_column(found, column)
 
 
-def _blank_erased(values: pl.DataFrame, subject: str, erased: ErasedSubjects) -> tuple[pl.DataFrame, int]:
-    """Blank the ids of those who were erased, before anything is written; give how many."""
+def _blank_erased(values: pl.DataFrame, feed: Feed, erased: ErasedSubjects) -> tuple[pl.DataFrame, int]:
+    """Blank the ids of those who were erased, and hashes of theirs, before anything is written; give how many."""
+    subject, masked = feed.subject, masked_columns([feed])
     ids = erased.choose(values[subject].unique().drop_nulls().to_list())
     if not ids:
         return values, 0
     is_erased = values[subject].is_in(list(ids)).fill_null(False)
-    blanked = pl.when(is_erased).then(None).otherwise(pl.col(subject)).alias(subject)
+    blanked = pl.when(is_erased).then(None).otherwise(pl.col(subject, *masked)).name.keep()
     return values.with_columns(blanked), int(is_erased.sum())
 
 
@@ -151,7 +152,7 @@ def scrub_rejects(rejects: list[Reject], layout: Layout, doubts: Doubts | None =
         return rejects, 0
     raws, reasons = [to_text(reject.raw) for reject in rejects], [reject.reasons for reject in rejects]
     own = [RawLayout(layout.dialect.header, layout.dialect.delimiter)]
-    scrubbed = scrub_refused(raws, reasons, own, layout.feed, layout.erased.choose, doubts)
+    scrubbed = scrub_refused(raws, reasons, own, [layout.feed], layout.erased.choose, doubts)
     fresh = [
         reject if new is None else reject._replace(raw=to_bytes(new[0]), reasons=new[1])
         for reject, new in zip(rejects, scrubbed, strict=True)

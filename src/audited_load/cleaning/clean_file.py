@@ -25,6 +25,7 @@ from audited_load.columns import Feed
 from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.errors import RefusedError, UnavailableError
 from audited_load.progress import Progress
+from audited_load.reading.dialect import normalise_name
 from audited_load.reading.encoding import GUESSED
 from audited_load.reading.records import Block, cut_blocks
 from audited_load.reading.source import Source, has_changed, inspect_file, read_chunks
@@ -171,6 +172,10 @@ def _report(
         unknown_columns=_shorten([shown for shown, is_known in names if shown and is_known is None]),
         missing_columns=[name for name in feed.optional if name not in source.names],
         contract={"id": feed.contract.id, "version": feed.contract.version, "sha256": feed.contract.sha256},
+        read_as=[
+            name if is_known else normalise_name(shown)
+            for (shown, is_known), name in zip(names, source.names, strict=True)
+        ],
     )
 
 

@@ -5,17 +5,13 @@ Totals stay: a row loses the id, and nothing else. Each function can be killed a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 
-from audited_load.erasing.layout_files import read_layout_beside
 from audited_load.erasing.raw_texts import BATCH, Doubts, scrub_refused, split_reasons
 from audited_load.erasing.register import exists
 from audited_load.erasing.rewriting import Wanted
@@ -24,12 +20,11 @@ from audited_load.loading.replays import forget_gone
 from audited_load.warehouse.catalogue import count_holders, find_tables
 from audited_load.warehouse.tables import Tables
 
-_LAYOUTS = "select distinct run_id, header, delimiter from {loads}"
-_ENCODINGS = "select distinct encoding from {loads} where encoding like '% (declared)'"
-_NULL = "update {table} set {subject} = null where {subject} = any(%s)"
+_NULL = "update {table} set {nulls} where {subject} = any(%s)"
 # Whatever the spelling, the digits of the id are in it: with marks between them, or in another script.
 _SUSPECTS = r"""
-    select r.load_id, r.source_record, r.reject_id, r.raw_record, r.reasons, l.header, l.delimiter
+    select r.load_id, r.source_record, r.reject_id, r.raw_record, r.reasons,
+        l.header, l.delimiter, to_jsonb(l) ->> 'contract_sha256'
     from {rejects} as r inner join {loads} as l using (load_id)
     where r.raw_record ~ '[^\x01-\x7f]' or exists (
         select 1 from unnest(%s::text[]) as digits
@@ -49,56 +44,7 @@ _RENAME = """
 """
 
 
-class Layouts:
-    """How the fields lay in the files that were loaded: of those of a run, and of all."""
-
-    def __init__(self, by_run: dict[str, list[RawLayout]], plain: RawLayout) -> None:
-        self._by_run = by_run
-        known = dict.fromkeys([*(one for of_run in by_run.values() for one in of_run), plain])
-        self._guesses = [replace(layout, is_guess=True) for layout in known]
-
-    def of(self, data: Path, paths: Sequence[Path]) -> list[RawLayout]:
-        """Return those that a rejected file may have.
-
-        What lies beside the file counts first, then what the ledger says of its run. A file of another run, or of
-        none, may have had another header than all that the ledger knows: these are guesses.
-
-        Args:
-            data: The data folder.
-            paths: The file's names, below it.
-        """
-        for path in paths:
-            if (own := read_layout_beside(path)) is not None:
-                return [own]
-        folders = {part for path in paths for part in path.relative_to(data).parent.parts}
-        for folder in folders & self._by_run.keys():
-            return self._by_run[folder]
-        return self._guesses
-
-
-def read_layouts(connection: psycopg.Connection, tables: Tables) -> Layouts:
-    """Read from the ledger how the fields lay in the files that were loaded, by the names of runs' folders."""
-    by_run: dict[str, list[RawLayout]] = {}
-    if exists(connection, tables, "loads"):
-        for run_id, header, mark in connection.execute(tables.fill(_LAYOUTS)).fetchall():
-            by_run.setdefault(name_run_folder(run_id), []).append(RawLayout.of_ledger(header, mark))
-    return Layouts(by_run, RawLayout(tuple(tables.feed.names), ","))
-
-
-def read_encodings(connection: psycopg.Connection, tables: Tables) -> tuple[str, ...]:
-    """Read from the ledger which encodings files were declared to have, that of all files included."""
-    found = {tables.feed.form.encoding} if tables.feed.form.encoding else set()
-    if exists(connection, tables, "loads"):
-        found |= {row[0].partition(" ")[0] for row in connection.execute(tables.fill(_ENCODINGS)).fetchall()}
-    return tuple(sorted(found))
-
-
-def name_run_folder(run_id: str) -> str:
-    """Name the folder of a run's files."""
-    return re.sub(r"[^\w.+-]", "_", run_id)
-
-
-def erase_from_tables(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
+def erase_from_tables(connection: psycopg.Connection, tables: Tables, wanted: Wanted) -> dict[str, int]:
     """Take the id out of every table of the schema that has the subject's column, and out of the quarantine.
 
     Readers see all of it or nothing, and wait for nothing.
@@ -106,7 +52,7 @@ def erase_from_tables(connection: psycopg.Connection, tables: Tables, ids: froze
     Args:
         connection: In autocommit mode, as the role that owns the tables, with the lease held.
         tables: Their names.
-        ids: Who is to be erased.
+        wanted: Who is to be erased.
 
     Returns:
         Rows by table.
@@ -114,24 +60,29 @@ def erase_from_tables(connection: psycopg.Connection, tables: Tables, ids: froze
     counts: dict[str, int] = {}
     with connection.transaction():
         for name in find_tables(connection, [tables.schema], tables.feed.subject):
+            # A hash of what is the person's would still tell their rows from others'.
+            masked = [one for one in wanted.masked if name in find_tables(connection, [name[0]], one)]
+            nulls = [sql.SQL("{} = null").format(sql.Identifier(one)) for one in (tables.feed.subject, *masked)]
             statement = sql.SQL(_NULL).format(
-                table=sql.Identifier(*name), subject=sql.Identifier(tables.feed.subject)
+                table=sql.Identifier(*name),
+                subject=sql.Identifier(tables.feed.subject),
+                nulls=sql.SQL(", ").join(nulls),
             )
-            counts[".".join(name)] = connection.execute(statement, (list(ids),)).rowcount
+            counts[".".join(name)] = connection.execute(statement, (list(wanted.ids),)).rowcount
         if exists(connection, tables, _rejects(tables)):
-            counts[f"{tables.schema}.{_rejects(tables)}"] = _erase_raw(connection, tables, ids)
+            counts[f"{tables.schema}.{_rejects(tables)}"] = _erase_raw(connection, tables, wanted)
         if exists(connection, tables, "published"):
             # What changed since the load before can't be told any more: marts are to be built from all rows.
             connection.execute(tables.fill("update {published} set changes_since = null"))
     return {name: count for name, count in counts.items() if count}
 
 
-def count_in_tables(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> dict[str, int]:
+def count_in_tables(connection: psycopg.Connection, tables: Tables, wanted: Wanted) -> dict[str, int]:
     """Count what `erase_from_tables` would erase, and change nothing."""
-    counts = count_holders(connection, [tables.schema], tables.feed.subject, ids)
+    counts = count_holders(connection, [tables.schema], tables.feed.subject, wanted.ids)
     if exists(connection, tables, _rejects(tables)):
         with connection.transaction():
-            counts[f"{tables.schema}.{_rejects(tables)}"] = sum(1 for _ in _find_raw(connection, tables, ids))
+            counts[f"{tables.schema}.{_rejects(tables)}"] = sum(1 for _ in _find_raw(connection, tables, wanted))
     return {name: count for name, count in counts.items() if count}
 
 
@@ -149,31 +100,31 @@ class _Found(NamedTuple):
     reasons: str
 
 
-def count_lookalikes(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> int:
-    """Count the refused records that hold the digits of the id in a spelling that may be another's."""
+def count_lookalikes(connection: psycopg.Connection, tables: Tables, wanted: Wanted) -> int:
+    """Count the refused records that stay, though they hold the digits of the id: they may be another's."""
     doubts = Doubts()
     if exists(connection, tables, _rejects(tables)):
         with connection.transaction():
-            for _ in _find_raw(connection, tables, ids, doubts):
+            for _ in _find_raw(connection, tables, wanted, doubts):
                 pass
-    return doubts.lookalikes
+    return doubts.lookalikes + doubts.unsure
 
 
 def _find_raw(
-    connection: psycopg.Connection, tables: Tables, ids: frozenset[int], doubts: Doubts | None = None
+    connection: psycopg.Connection, tables: Tables, wanted: Wanted, doubts: Doubts | None = None
 ) -> Iterator[_Found]:
     with connection.cursor(name="suspects") as cursor:
-        cursor.execute(tables.fill(_SUSPECTS), ([str(number) for number in ids],))
+        cursor.execute(tables.fill(_SUSPECTS), ([str(number) for number in wanted.ids],))
         while rows := cursor.fetchmany(BATCH):
-            scrubbed = _scrub_rows(rows, Wanted(tables.feed, ids), doubts or Doubts())
+            scrubbed = _scrub_rows(rows, wanted, doubts or Doubts())
             for row, fresh in zip(rows, scrubbed, strict=True):
                 if fresh is not None:
                     yield _Found(row[0], row[1], row[2], *fresh)
 
 
-def _erase_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[int]) -> int:
+def _erase_raw(connection: psycopg.Connection, tables: Tables, wanted: Wanted) -> int:
     scrubbed = 0
-    for found in _find_raw(connection, tables, ids):
+    for found in _find_raw(connection, tables, wanted):
         values: dict[str, Any] = {**found._asdict(), "old": found.reject_id}
         (values["new"],) = connection.execute(tables.fill(_SCRUB), values).fetchone() or (found.reject_id,)
         connection.execute(tables.fill(_RENAME), values)
@@ -184,15 +135,14 @@ def _erase_raw(connection: psycopg.Connection, tables: Tables, ids: frozenset[in
 
 def _scrub_rows(rows: Sequence[tuple[Any, ...]], wanted: Wanted, doubts: Doubts) -> list[tuple[str, str] | None]:
     """Scrub rows of the quarantine, each as the file of its load was laid out."""
-    feed = wanted.feed
     by_layout: dict[RawLayout, list[int]] = {}
-    for place, (*_, header, mark) in enumerate(rows):
-        by_layout.setdefault(RawLayout.of_ledger(header, mark), []).append(place)
+    for place, row in enumerate(rows):
+        by_layout.setdefault(RawLayout.of_ledger(*row[5:]), []).append(place)
     fresh: list[tuple[str, str] | None] = [None] * len(rows)
     for layout, places in by_layout.items():
         raws = [rows[place][3] for place in places]
-        reasons = [split_reasons(rows[place][4], feed) for place in places]
-        scrubbed = scrub_refused(raws, reasons, [layout], feed, wanted.ids.intersection, doubts)
+        reasons = [split_reasons(rows[place][4], wanted.feeds[0]) for place in places]
+        scrubbed = scrub_refused(raws, reasons, [layout], wanted.feeds, wanted.ids.intersection, doubts)
         for place, one in zip(places, scrubbed, strict=True):
             if one is not None:
                 fresh[place] = one[0], "; ".join(one[1])

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import psycopg
 
+from audited_load.columns import Feed
 from audited_load.command import command
 from audited_load.erasing.cleaned_tables import (
     clean_up,
     count_in_tables,
     count_lookalikes,
     erase_from_tables,
-    read_encodings,
-    read_layouts,
 )
 from audited_load.erasing.data_files import Folder, ScrubbedFile, look_into_folder, scrub_folder
+from audited_load.erasing.layout_files import read_encodings, read_layouts
 from audited_load.erasing.register import enter_erasure, enter_scrubbed, finish_erasure, read_erased
 from audited_load.erasing.rewriting import Wanted
 from audited_load.erasing.settled import SETTLING_SECONDS
@@ -69,6 +69,7 @@ class Places:
         readers: The roles that may read the cleaned view; the last of them is the one that people use.
         settling_seconds: For how long a file must stay as it is, so that it counts as whole.
         refuse_beside_runs: Asked once more under the lease: ends with an error if a run is going on.
+        others: The feeds of other suppliers' files for the same tables.
     """
 
     dsn: Callable[[str], str]
@@ -83,6 +84,7 @@ class Places:
     readers: tuple[str, ...] = ("transformer", "reader")
     settling_seconds: float = SETTLING_SECONDS
     refuse_beside_runs: Callable[[], object] = lambda: None
+    others: tuple[Feed, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -123,23 +125,23 @@ def look_everywhere(places: Places, number: int) -> Found:
     Raises:
         UnavailableError: The database is away.
     """
-    ids = frozenset({number})
+    wanted = _wanted(places, number)
     found = Found(is_registered=_is_registered(places, number))
-    found.counts = _count_rows(places, ids)
-    files = look_into_folder(places.data, _wanted(places, ids), _layouts(places))
+    found.counts = _count_rows(places, wanted)
+    files = look_into_folder(places.data, wanted, _layouts(places))
     found.counts |= _count_files(files)
     found.held, found.unread, found.failed, found.named = files.held, files.unread, files.failed, files.named
-    found.lookalikes = _count_lookalikes(places, ids)
-    found.traces = find_traces(places.artifacts, ids, places.subject)
+    found.lookalikes = _count_lookalikes(places, wanted)
+    found.traces = find_traces(places.artifacts, wanted.ids, places.subject)
     return found
 
 
 def is_known(places: Places, number: int) -> bool:
     """Return whether a table or a file holds an id, or whether it was erased before."""
-    ids = frozenset({number})
-    if _is_registered(places, number) or _count_rows(places, ids):
+    wanted = _wanted(places, number)
+    if _is_registered(places, number) or _count_rows(places, wanted):
         return True
-    return look_into_folder(places.data, _wanted(places, ids), _layouts(places), is_one_enough=True).files > 0
+    return look_into_folder(places.data, wanted, _layouts(places), is_one_enough=True).files > 0
 
 
 def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
@@ -158,7 +160,7 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
         UnavailableError: A run is going on, the database is away, or a file is still being written.
         BadDataError: A table still holds the id, or a file could not be dealt with; all else is done.
     """
-    ids, loader, tables = frozenset({number}), places.dsn("loader"), places.tables
+    wanted, loader, tables = _wanted(places, number), places.dsn("loader"), places.tables
     with connect(loader) as connection:
         create_tables(connection, tables, places.readers)
     with connect(loader) as connection, locked(connection, _LOCK):
@@ -168,8 +170,8 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
                 subject = hash_subject(number, places.key)
                 places.refuse_beside_runs()
                 erasure_id = enter_erasure(connection, tables, subject, requested_by)
-                files = _scrub_files(places, connection, ids)
-                counts, given_up = _erase_rows(places, connection, ids)
+                files = _scrub_files(places, connection, wanted)
+                counts, given_up = _erase_rows(places, connection, wanted)
             finally:
                 release_lease(connection, tables, HOLDER)
         # Readers may take their time: no load waits for them meanwhile.
@@ -179,7 +181,7 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
             with connect(places.dsn("transformer")) as transformer:
                 counts["kept sets of marts dropped"] = drop_given_up(transformer, places.marts, given_up)
         clean_up(connection, tables)
-        left = _look_again(places, ids)
+        left = _look_again(places, wanted)
         left.unsettled, left.named = files.unsettled, files.named | left.named
         left.failed |= files.failed
         left.held = [path for path in left.held if path not in {*files.unsettled, *left.failed}]
@@ -201,17 +203,17 @@ def erase_everywhere(places: Places, number: int, requested_by: str) -> Found:
     return left
 
 
-def _scrub_files(places: Places, connection: psycopg.Connection, ids: frozenset[int]) -> Folder:
+def _scrub_files(places: Places, connection: psycopg.Connection, wanted: Wanted) -> Folder:
     def note(file: ScrubbedFile) -> None:
         """Note it before it takes the place of the other: a kill between must leave no unknown file."""
         name = file.paths[0].relative_to(places.data).as_posix()
         enter_scrubbed(connection, places.tables, name, file.records, before=file.before, after=file.after)
 
-    return scrub_folder(places.data, _wanted(places, ids), _layouts(places), note, places.settling_seconds)
+    return scrub_folder(places.data, wanted, _layouts(places), note, places.settling_seconds)
 
 
 def _erase_rows(
-    places: Places, connection: psycopg.Connection, ids: frozenset[int]
+    places: Places, connection: psycopg.Connection, wanted: Wanted
 ) -> tuple[dict[str, int], int | None]:
     """Erase from all tables; give rows by table, and before which set of marts all are given up."""
     marts, subject = places.marts, places.subject
@@ -221,15 +223,15 @@ def _erase_rows(
         return places.build()
 
     with connect(places.dsn("transformer")) as transformer:
-        in_marts = count_in_marts(transformer, marts, subject, ids)
-        make_marts_unfit(transformer, marts, subject, ids)
-        counts = erase_from_tables(connection, places.tables, ids)
-        given_up = erase_from_marts(transformer, marts, subject, ids, build)
-        erase_history(transformer, marts, subject, ids)
+        in_marts = count_in_marts(transformer, marts, subject, wanted.ids)
+        make_marts_unfit(transformer, marts, subject, wanted.ids)
+        counts = erase_from_tables(connection, places.tables, wanted)
+        given_up = erase_from_marts(transformer, marts, subject, wanted.ids, build)
+        erase_history(transformer, marts, subject, wanted.ids)
     return counts | in_marts, given_up
 
 
-def _look_again(places: Places, ids: frozenset[int]) -> Found:
+def _look_again(places: Places, wanted: Wanted) -> Found:
     """Look everywhere again, also where nobody knows of.
 
     Raises:
@@ -241,32 +243,32 @@ def _look_again(places: Places, ids: frozenset[int]) -> Found:
         foreign = sorted(set(find_tables(admin, None, places.subject)) - set(ours))
     for owner in OWNERS:
         with connect(places.dsn(owner)) as connection:
-            held = find_holders(connection, None, places.subject, ids, [owner])
+            held = find_holders(connection, None, places.subject, wanted.ids, [owner])
             names += [".".join(name) for name in held]
     with connect(places.dsn("loader")) as connection:
-        names += sorted(count_in_tables(connection, places.tables, ids).keys() - set(names))
+        names += sorted(count_in_tables(connection, places.tables, wanted).keys() - set(names))
     if names:
         raise BadDataError(
             f"The customer is still in {', '.join(names)}.",
             "Drop the tables that are yours, then give the same command again.",
         )
-    files = look_into_folder(places.data, _wanted(places, ids), _layouts(places))
+    files = look_into_folder(places.data, wanted, _layouts(places))
     return Found(
         held=files.held,
         unread=[*files.unread, *(Path(f"the table {'.'.join(name)}") for name in foreign)],
         failed=files.failed,
         named=files.named,
-        lookalikes=_count_lookalikes(places, ids),
-        traces=find_traces(places.artifacts, ids, places.subject),
+        lookalikes=_count_lookalikes(places, wanted),
+        traces=find_traces(places.artifacts, wanted.ids, places.subject),
         is_registered=True,
     )
 
 
-def _count_rows(places: Places, ids: frozenset[int]) -> dict[str, int]:
+def _count_rows(places: Places, wanted: Wanted) -> dict[str, int]:
     with connect(places.dsn("loader")) as connection:
-        counts = count_in_tables(connection, places.tables, ids)
+        counts = count_in_tables(connection, places.tables, wanted)
     with connect(places.dsn("transformer")) as connection:
-        return counts | count_in_marts(connection, places.marts, places.subject, ids)
+        return counts | count_in_marts(connection, places.marts, places.subject, wanted.ids)
 
 
 def _count_files(files: Folder) -> dict[str, int]:
@@ -285,14 +287,17 @@ def _layouts(places: Places) -> Callable[[Sequence[Path]], Sequence[RawLayout]]:
     return lambda paths: layouts.of(places.data, paths)
 
 
-def _wanted(places: Places, ids: frozenset[int]) -> Wanted:
+def _wanted(places: Places, number: int) -> Wanted:
+    feeds = (places.tables.feed, *places.others)
     with connect(places.dsn("loader")) as connection:
-        return Wanted(places.tables.feed, ids, read_encodings(connection, places.tables))
+        encodings = read_encodings(connection, places.tables)
+    encodings |= {feed.form.encoding for feed in feeds if feed.form.encoding}
+    return Wanted(feeds, frozenset({number}), tuple(sorted(encodings)))
 
 
-def _count_lookalikes(places: Places, ids: frozenset[int]) -> int:
+def _count_lookalikes(places: Places, wanted: Wanted) -> int:
     with connect(places.dsn("loader")) as connection:
-        return count_lookalikes(connection, places.tables, ids)
+        return count_lookalikes(connection, places.tables, wanted)
 
 
 def _reasons(failed: dict[Path, str]) -> str:

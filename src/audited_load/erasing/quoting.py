@@ -6,12 +6,14 @@ These files are written by our own writer, so quotes in them close; a raw record
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from audited_load.cleaning.rejects import HEADER, guard_formula, unguard_formula
 from audited_load.columns import Feed
 from audited_load.erasing.raw_texts import BATCH, Doubts, scrub_refused, scrub_texts, split_reasons
 from audited_load.erasing.splitting import RawLayout, find_fields, put_in, read_field, to_bytes, to_text
+from audited_load.reading.dialect import normalise_name
 
 REASONS, RAW = HEADER[-2:]
 
@@ -33,7 +35,7 @@ class _Row(NamedTuple):
 def rewrite_quoting(
     chunks: Iterable[bytes],
     own: RawLayout,
-    feed: Feed,
+    feeds: Sequence[Feed],
     ids: Collection[int],
     layouts: Sequence[RawLayout],
     doubts: Doubts,
@@ -44,7 +46,7 @@ def rewrite_quoting(
     Args:
         chunks: Its bytes behind the header, as UTF-8.
         own: How its own fields lie.
-        feed: The columns, and which of them is the subject.
+        feeds: Whose the raw records may be, and which of their columns is the subject.
         ids: Who is to be erased.
         layouts: How the fields of the raw records may lie.
         doubts: Counts the records that stay, though they may be the person's.
@@ -58,7 +60,7 @@ def rewrite_quoting(
 
     def finish() -> int:
         found = 0
-        for row, data in zip(batch, _scrub_rows(batch, own, feed, choose, layouts, doubts), strict=True):
+        for row, data in zip(batch, _scrub_rows(batch, own, feeds, choose, layouts, doubts), strict=True):
             found += data is not None
             write((row.data if data is None else data) + row.ending)
         batch.clear()
@@ -74,7 +76,7 @@ def rewrite_quoting(
 def _scrub_rows(
     rows: Sequence[_Row],
     own: RawLayout,
-    feed: Feed,
+    feeds: Sequence[Feed],
     choose: Callable[[Iterable[int]], frozenset[int]],
     layouts: Sequence[RawLayout],
     doubts: Doubts,
@@ -82,13 +84,15 @@ def _scrub_rows(
     raw_place, why_place = own.place_of(RAW), own.place_of(REASONS)
     fresh: list[bytes | None] = [None] * len(rows)
     broken = [to_text(row.data) for row in rows if row.spans is None]
-    seen = Doubts()
-    doubts.unsure += sum(text is not None for text in scrub_texts(broken, [], feed, choose, seen))
+    seen, feed = Doubts(), feeds[0]
+    doubts.unsure += sum(text is not None for text in scrub_texts(broken, [], feeds, choose, seen))
     doubts.unsure += seen.lookalikes
     if own.place_of(feed.subject) is not None:
+        # Its own columns are called as the table's, whatever a supplier calls so.
+        shown = replace(own, read_as=tuple(map(normalise_name, own.header)))
         whole = [row if row.spans is not None else _Row(b"", b"", None) for row in rows]
         for place, text in enumerate(
-            scrub_texts([to_text(row.data) for row in whole], [own], feed, choose, doubts)
+            scrub_texts([to_text(row.data) for row in whole], [shown], feeds, choose, doubts)
         ):
             fresh[place] = None if text is None or rows[place].spans is None else to_bytes(text)
     # A row with values of its own shows itself whose it is.
@@ -100,7 +104,7 @@ def _scrub_rows(
     ]
     raws = [unguard_formula(rows[place].cell(raw_place)) for place in places]
     reasons = [split_reasons(rows[place].cell(why_place), feed) for place in places]
-    scrubbed = scrub_refused(raws, reasons, layouts, feed, choose, doubts)
+    scrubbed = scrub_refused(raws, reasons, layouts, feeds, choose, doubts)
     for place, new in zip(places, scrubbed, strict=True):
         if new is not None:
             fields = [(raw_place, guard_formula(new[0])), (why_place, "; ".join(new[1]))]

@@ -7,7 +7,7 @@ import gzip
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -19,8 +19,9 @@ from audited_load.cleaning.layout import Layout
 from audited_load.cleaning.rejects import HEADER
 from audited_load.columns import Feed
 from audited_load.erasing.quoting import rewrite_quoting
-from audited_load.erasing.raw_texts import Doubts, read_ids, scrub_texts
-from audited_load.erasing.splitting import RawLayout, to_bytes, to_text
+from audited_load.erasing.raw_texts import Doubts, scrub_texts
+from audited_load.erasing.spellings import Meaning, shows_digits
+from audited_load.erasing.splitting import RawLayout, Reading, find_readings, masked_columns, to_bytes, to_text
 from audited_load.errors import UnusableFileError
 from audited_load.form import Form
 from audited_load.reading.compression import NoDigest, expand_file, find_compression
@@ -47,14 +48,19 @@ class Wanted:
     """Who is to be erased.
 
     Attributes:
-        feed: The columns, and which of them is the subject.
+        feeds: The table's own feed, and those of other suppliers' files for it: whose files these may be.
         ids: Whose.
-        encodings: Those that files were declared to have, when they were loaded.
+        encodings: Those that files were declared to have, by a contract or when they were loaded.
     """
 
-    feed: Feed
+    feeds: tuple[Feed, ...]
     ids: frozenset[int]
     encodings: tuple[str, ...] = ()
+
+    @property
+    def masked(self) -> list[str]:
+        """The columns of which only hashes are kept: they go with the id."""
+        return masked_columns(self.feeds)
 
     @property
     def digits(self) -> re.Pattern[bytes]:
@@ -112,7 +118,7 @@ def rewrite(path: Path, wanted: Wanted, layouts: Sequence[RawLayout], out: Out) 
         write(head)
         doubts = Doubts()
         if own.place_of(RAW) is not None:
-            changed = rewrite_quoting(read_chunks(source), own, wanted.feed, wanted.ids, layouts, doubts, write)
+            changed = rewrite_quoting(read_chunks(source), own, wanted.feeds, wanted.ids, layouts, doubts, write)
         else:
             changed = _rewrite_delivery(source, own, wanted, doubts, write)
     if doubts.unsure:
@@ -121,19 +127,29 @@ def rewrite(path: Path, wanted: Wanted, layouts: Sequence[RawLayout], out: Out) 
 
 
 def _inspect(path: Path, wanted: Wanted) -> Source:
-    """Find out how to read a file; as it was declared, if it can't be read otherwise."""
-    feed = wanted.feed
-    try:
+    """Find out how to read a file: as one of the feeds does; else as any that knows its subject."""
+    with suppress(UnusableFileError):
         return inspect_file(path, HEADER, HEADER[0], is_for_people=False)
-    except UnusableFileError:
-        pass
-    try:
-        return inspect_file(path, feed.names, feed.key, required=[feed.subject], is_for_people=False)
-    except UnusableFileError:
-        for encoding in wanted.encodings:
+    feed, failed = wanted.feeds[0], list[UnusableFileError]()
+    aliases = [alias for one in wanted.feeds for alias in one.aliases]
+    # Where a word means two columns, the last one counts.
+    aliases.sort(key=lambda alias: alias[1] == feed.subject)
+    encodings = (None, *wanted.encodings)
+    for encoding in encodings:
+        for one in wanted.feeds:
+            form = one.form if encoding is None else replace(one.form, encoding=encoding)
+            required = [name for name in one.names if name not in one.optional]
             with suppress(UnusableFileError):
-                return inspect_file(path, feed.names, feed.key, required=[feed.subject], form=Form(encoding))
-        raise
+                return inspect_file(path, one.names, one.key, required, form, one.aliases, is_for_people=False)
+    for encoding in encodings:
+        form = Form(encoding)
+        try:
+            return inspect_file(
+                path, feed.names, feed.key, [feed.subject], form, tuple(aliases), is_for_people=False
+            )
+        except UnusableFileError as error:
+            failed.append(error)
+    raise failed[0]
 
 
 def compressed(path: Path, compression: str | None) -> IO[bytes]:
@@ -181,16 +197,16 @@ def _rewrite_delivery(
     source: Source, own: RawLayout, wanted: Wanted, doubts: Doubts, write: Callable[[bytes], object]
 ) -> int:
     """Write a file of records anew; give the number of those that changed."""
-    subject = source.positions([wanted.feed.subject])[0]
-    layout = Layout(wanted.feed, source.dialect, ())
+    readings = find_readings(own, wanted.feeds)
+    layout = Layout(wanted.feeds[0], source.dialect, ())
     changed = 0
     for block in cut_blocks(
         read_chunks(source), source.dialect, offset=source.body_offset, first_line=source.body_line
     ):
-        position, spans = 0, _suspects(block, layout, subject, wanted)
+        position, spans = 0, _suspects(block, layout, readings, wanted)
         lines = [block.data[start:end] for start, end in spans]
         raws = [to_text(line.rstrip(b"\r\n")) for line in lines]
-        texts = scrub_texts(raws, [own], wanted.feed, wanted.ids.intersection, doubts)
+        texts = scrub_texts(raws, [own], wanted.feeds, wanted.ids.intersection, doubts)
         for (start, end), line, text in zip(spans, lines, texts, strict=True):
             if text is not None:
                 write(block.data[position:start] + to_bytes(text) + line[len(line.rstrip(b"\r\n")) :])
@@ -199,14 +215,21 @@ def _rewrite_delivery(
     return changed
 
 
-def _suspects(block: Block, layout: Layout, subject: int, wanted: Wanted) -> list[tuple[int, int]]:
+def _suspects(block: Block, layout: Layout, readings: Sequence[Reading], wanted: Wanted) -> list[tuple[int, int]]:
     """Find the records that are the subject's, and all of which that can't be told yet."""
     records = find_records(block, layout.dialect)
     good = np.flatnonzero(records.faults == 0)
-    texts = read_texts(block, records, good, layout).to_series(subject).fill_null("")
-    distinct = texts.unique()
-    found = zip(distinct.to_list(), read_ids(distinct.to_list(), wanted.feed), strict=True)
-    suspect = [text for text, number in found if number in wanted.ids or (number is None and text)]
-    chosen = texts.is_in(suspect).to_numpy()
+    columns, meaning = read_texts(block, records, good, layout), Meaning(wanted.feeds, wanted.ids.intersection)
+    chosen = np.zeros(len(good), bool)
+    for place, by in {(place, reading.feeds) for reading in readings for place in reading.persons}:
+        texts = columns.to_series(place).fill_null("")
+        distinct = texts.unique().to_list()
+        meaning.read(distinct)
+        suspect = [
+            text
+            for text in distinct
+            if meaning.is_chosen(text, by) or (meaning.number(text, by) is None and shows_digits(text))
+        ]
+        chosen |= texts.is_in(suspect).to_numpy()
     rows = sorted([*good[chosen].tolist(), *np.flatnonzero(records.faults).tolist()])
     return [(int(records.starts[row]), int(records.ends[row])) for row in rows]

@@ -1,6 +1,6 @@
-"""A text → the words in it that may be an id, however it is spelled, and where they stand.
+"""A text → the words in it that may be an id, however it is spelled, where they stand, and what they mean.
 
-What a word means, the feed's rules decide. Here is only how a number may stand among other text: with a letter
+What a word means, a feed's rules decide. Here is only how a number may stand among other text: with letters
 before it, with thousands marks, in digits of another script, with bytes beside or between its digits that show
 nothing.
 """
@@ -9,12 +9,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
+import polars as pl
+
+from audited_load.cleaning.values import clean_column
+from audited_load.columns import Column, Feed
+from audited_load.form import AUTO, UNDECLARED, Form
 from audited_load.shown import INVISIBLE
+
+Choose = Callable[[Iterable[int]], frozenset[int]]
+"""Chooses among ids those that are to be erased."""
+_COMMA = Form(decimal="comma")
 
 _HIDDEN = "\0"
 """Stands for what shows nothing or is no text."""
@@ -22,7 +32,7 @@ _SHOWN_BYTE = re.compile(r"\\x[0-9a-f]{2}")
 _DATE = re.compile(r"(?<![0-9])[0-9]{1,4}([-/.])[0-9]{1,2}\1[0-9]{1,4}(?![0-9])")
 _LETTERS_BEFORE = re.compile(r"[A-Za-z]{2,}[ _:#-]?([0-9]+)")
 _JOINED = re.compile(r"[A-Za-z]?([1-9][0-9]{0,2}([-_])[0-9]{3}(?:\2[0-9]{3})*)")
-_AMBIGUOUS = re.compile(r"[A-Za-z]?[0-9]{1,3}[.,]000")
+_AMBIGUOUS = re.compile(r"(?:[A-Za-z]{1,10}[-_/]?)?[0-9]{1,3}[.,]000")
 _MAX_DIGITS = 18
 
 
@@ -32,6 +42,96 @@ class Word(NamedTuple):
     start: int
     end: int
     plain: str
+
+
+class Meaning:
+    """What words mean as ids of the subject, to each of some feeds, and whether one of those to be erased.
+
+    Args:
+        feeds: Those of one table.
+        choose: Chooses who is to be erased.
+    """
+
+    def __init__(self, feeds: Sequence[Feed], choose: Choose) -> None:
+        self._feeds, self._choose = feeds, choose
+        self._columns = [_subject_column(feed) for feed in feeds]
+        self._numbers: dict[str, list[int | None]] = {}
+        self._chosen: frozenset[int] = frozenset()
+        self.all = tuple(range(len(feeds)))
+
+    def read(self, words: Iterable[str]) -> None:
+        """Read words, once for all the questions below."""
+        new = sorted(set(words) - self._numbers.keys())
+        if new:
+            # Most feeds have the same ids.
+            read = {column: _read_column(new, column) for column in dict.fromkeys(self._columns)}
+            for place, word in enumerate(new):
+                self._numbers[word] = [read[column][place] for column in self._columns]
+            numbers = {number for word in new for number in self._numbers[word]}
+            self._chosen |= self._choose(number for number in numbers if number is not None)
+
+    def number(self, word: str, by: Collection[int]) -> int | None:
+        """Return the id that a word is to the first of some feeds that reads it; None if it is none."""
+        return next((number for one in by if (number := self._numbers[word][one]) is not None), None)
+
+    def is_chosen(self, word: str, by: Collection[int]) -> bool:
+        """Return whether a word is to be erased, to any of some feeds."""
+        return any(self._numbers[word][one] in self._chosen for one in by)
+
+    def is_chosen_cell(self, cell: str, by: Collection[int]) -> bool:
+        """Tell it of the subject's cell: where the rules refuse it, what it shows still names somebody."""
+        if self.number(cell, by) is not None:
+            return self.is_chosen(cell, by)
+        words = find_words_of_cell(cell)
+        self.read(words)
+        return any(self.is_chosen(word, by) for word in words)
+
+    def is_of_another_column(self, word: str, by: Collection[int]) -> bool:
+        """Return whether a word is an id of another column, such as a transaction's, and none of the subject."""
+        return self.number(word, by) is None and any(
+            _read_column([word], column) != [None]
+            for one in by
+            for column in self._feeds[one].columns
+            if column.kind == self._columns[one].kind and column.name != self._columns[one].name
+        )
+
+    def shows_chosen(self, text: str, *, is_cell: bool) -> bool:
+        """Return whether the digits of a text may be the id in any spelling."""
+        return bool(self._choose(read_digits(text, is_cell=is_cell)))
+
+    def choose(self, numbers: Iterable[int]) -> frozenset[int]:
+        """Choose those of some ids that are to be erased."""
+        return self._choose(numbers)
+
+
+def read_ids(texts: Sequence[str], feed: Feed) -> list[int | None]:
+    """Read texts as ids of the feed's subject, by its rules; None for what is no id.
+
+    `501,000` and `501.000` are none, unless the feed says what stands before decimals: they may be 501 with
+    decimals, and 501 thousand.
+    """
+    return _read_column(texts, _subject_column(feed))
+
+
+def _subject_column(feed: Feed) -> Column:
+    column = next(column for column in feed.columns if column.name == feed.subject)
+    return replace(column, form=Form(decimal=column.form.decimal))
+
+
+def _read_column(texts: Sequence[str], column: Column) -> list[int | None]:
+    # Bytes that are no text stand in it as lone surrogates, which no text may hold.
+    clean = [text.encode(errors="ignore").decode() for text in texts]
+    sure = ["" if _AMBIGUOUS.fullmatch(text.strip("\"'= ")) else text for text in clean]
+    # Where no contract says so, whether their file had decimal commas can't be told any more: `501,0` is 501, too.
+    tries = [(sure, UNDECLARED), (sure, _COMMA)]
+    if column.form.decimal != AUTO:
+        tries.insert(0, (clean, column.form))
+    first, *more = (
+        clean_column(pl.Series(some, dtype=pl.String), replace(column, form=form)).values for some, form in tries
+    )
+    for values in more:
+        first = first.zip_with(first.is_not_null(), values)
+    return first.to_list()
 
 
 def find_words(text: str, delimiters: Collection[str] = ()) -> list[Word]:
@@ -92,6 +192,11 @@ def read_digits(text: str, *, is_cell: bool) -> set[int]:
     if is_cell and not re.fullmatch(r"[^0-9]*[0-9]+[.,][0-9]*[1-9][0-9]*[^0-9]*", bare):
         found.append(re.sub("[^0-9]", "", bare))
     return {int(digits) for digits in found if digits and len(digits.lstrip("0")) <= _MAX_DIGITS}
+
+
+def shows_digits(text: str) -> bool:
+    """Return whether a text holds a digit, in whatever script: without one it is nobody's id."""
+    return any(char.isdigit() for char in text.translate(_FOLDED))
 
 
 def is_one_number(text: str) -> bool:
@@ -155,8 +260,11 @@ def _patterns(delimiters: frozenset[str]) -> tuple[tuple[re.Pattern[str], bool],
     fraction = rf"(?:[{marks}]0+(?![0-9]))?"
     group = rf"(?P<mark>[ '\u2019{marks}])[0-9]{{3}}(?:(?P=mark)[0-9]{{3}})*"
     quoted = r"|(?<=\")[A-Za-z]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?=\")"
+    # As long as a prefix of ids may be; whether it is one, a feed says.
+    prefixed = r"(?<![^\W_])[A-Za-z]{1,10}[-_/]?\0*[0-9]+(?:\0+[0-9]+)*"
     return (
         (re.compile(rf"{before}[0-9]+{fraction}{after}"), False),
+        (re.compile(rf"{prefixed}{fraction}{after}"), False),
         (re.compile(r"(?<![^\W_])[A-Za-z]?\0*[0-9]+(?:\0+[0-9]+)+(?![^\W_])"), False),
         (re.compile(rf"{before}[1-9][0-9]{{0,2}}{group}(?![^\W_])(?!(?P=mark)[0-9]){quoted}"), True),
     )

@@ -1,14 +1,19 @@
-"""A raw record → its fields, where each of them stands, and whose it is; split as the engine splits it."""
+"""A raw record → its fields, where each of them stands, and whose it is; split as the engine splits it.
+
+What a field is called, the header of its file says; what that means, the feeds do: the default one, and those of
+other suppliers' files, each with other names of its own.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from audited_load.columns import SOURCE_RECORD, Feed
 from audited_load.reading.dialect import grammar_of, normalise_name
 
 ERASED = "[erased]"
@@ -24,18 +29,23 @@ class RawLayout:
         header: The names of the fields.
         delimiter: What is between them.
         is_guess: Whether nothing says that the records' file had this header.
+        read_as: Which columns cleaning took them for, so that later contracts may call these otherwise; none if
+            that wasn't noted.
+        contract: The sha256 of the contract by which they were read; blank if that wasn't noted.
     """
 
     header: tuple[str, ...]
     delimiter: str
     is_guess: bool = False
+    read_as: tuple[str, ...] = ()
+    contract: str = ""
 
     @classmethod
-    def of_ledger(cls, header: Sequence[str], delimiter: str) -> RawLayout:
+    def of_ledger(cls, header: Sequence[str], delimiter: str, contract: str | None = None) -> RawLayout:
         """Read a layout from the ledger, which once named only the first of very many columns."""
         cut = _CUT_HEADER.fullmatch(header[-1]) if header else None
         names = [*header[:-1], *[""] * int(cut[1])] if cut else header
-        return cls(tuple(names), delimiter)
+        return cls(tuple(names), delimiter, contract=contract or "")
 
     def place_of(self, name: str) -> int | None:
         """Return which field has a name, from 0."""
@@ -49,19 +59,85 @@ def _plain_names(header: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What the fields of a layout mean to the feeds that read such files.
+
+    Attributes:
+        layout: The layout.
+        feeds: The numbers of these feeds.
+        persons: The fields that name a person; the first that shows a number says whose the record is.
+        kept: For each field whether it is a column that somebody asked for, and that isn't masked.
+    """
+
+    layout: RawLayout
+    feeds: tuple[int, ...]
+    persons: tuple[int, ...]
+    kept: tuple[bool, ...]
+
+
+def find_readings(layout: RawLayout, feeds: Sequence[Feed]) -> list[Reading]:
+    """Find out what the fields of a layout may mean: to those of the feeds whom its names suit best.
+
+    A name that nothing is to these feeds, and the subject to another, names a person, too.
+
+    Args:
+        layout: The layout.
+        feeds: Those of one table: of its own contract, and of other suppliers' files.
+
+    Returns:
+        What tells different fields from each other as the subject's; nothing if none is.
+    """
+    subject, plain = feeds[0].subject, _plain_names(layout.header)
+    called = [tuple(dict(feed.aliases).get(name, name) for name in plain) for feed in feeds]
+    anybody = {place for columns in called for place, name in enumerate(columns) if name == subject}
+    suits = [_suits(feed, columns, layout) for feed, columns in zip(feeds, called, strict=True)]
+    if len(layout.read_as) == len(plain):
+        called = [layout.read_as] * len(feeds)
+    found: dict[tuple[int, ...], Reading] = {}
+    for number, (feed, columns) in enumerate(zip(feeds, called, strict=True)):
+        own = [place for place, name in enumerate(columns) if name == subject]
+        if suits[number] < max(suits) or not own:
+            continue
+        own.sort(key=lambda place: plain[place] != subject)
+        further = sorted(place for place in anybody.difference(own) if columns[place] not in feed.names)
+        names = {column.name for column in feed.columns if not column.masking} | {SOURCE_RECORD}
+        kept = tuple(name in names for name in columns)
+        if (same := found.get(persons := (*own, *further))) is not None:
+            either = tuple(one or other for one, other in zip(kept, same.kept, strict=True))
+            found[persons] = replace(same, feeds=(*same.feeds, number), kept=either)
+        else:
+            found[persons] = Reading(layout, (number,), persons, kept)
+    return list(found.values())
+
+
+def masked_columns(feeds: Sequence[Feed]) -> list[str]:
+    """Return the columns of some feeds of which only hashes are kept."""
+    return sorted({column.name for feed in feeds for column in feed.columns if column.masking})
+
+
+def _suits(feed: Feed, columns: tuple[str, ...], layout: RawLayout) -> int:
+    """Return how well a header suits a feed: best, if its file was read by that, or would be taken by cleaning."""
+    if layout.contract and layout.contract == feed.contract.sha256:
+        return 4
+    if layout.read_as:
+        return int(columns == layout.read_as)
+    if any(columns.count(name) not in ({0, 1} if name in feed.optional else {1}) for name in feed.names):
+        return int(feed.subject in columns)
+    return 3 if feed.form.delimiter in {None, layout.delimiter} else 2
+
+
+@dataclass(frozen=True)
 class Fit:
     """A record split as a layout says.
 
     Attributes:
-        layout: The layout.
+        reading: The layout, and what its fields mean.
         cells: The texts of its fields, without quotes.
-        subject: That of the subject's.
         spans: Where the fields stand in its bytes, quotes included; empty if its quotes are not where they belong.
     """
 
-    layout: RawLayout
+    reading: Reading
     cells: list[str]
-    subject: str
     spans: list[tuple[int, int]]
 
     @property
@@ -69,29 +145,30 @@ class Fit:
         """Whether its quotes are where they belong."""
         return bool(self.spans)
 
+    @property
+    def persons(self) -> list[str]:
+        """The texts of the fields that name a person."""
+        return [self.cells[place] for place in self.reading.persons]
 
-def split_raw(raw: str, layouts: Sequence[RawLayout], subject: str) -> Iterator[Fit]:
+
+def split_raw(raw: str, readings: Sequence[Reading]) -> Iterator[Fit]:
     """Split a record as each layout says, if it can be.
 
     Args:
         raw: The record, without line end; bytes that are no text are lone surrogates.
-        layouts: How its fields may lie.
-        subject: The name of the field that says whose it is.
+        readings: How its fields may lie, and what they mean.
     """
-    for layout in layouts:
-        place = layout.place_of(subject)
-        if place is None:
-            continue
-        data, width = to_bytes(raw), len(layout.header)
-        spans = find_fields(data, layout.delimiter)
+    data = to_bytes(raw)
+    for reading in readings:
+        delimiter, width = reading.layout.delimiter, len(reading.layout.header)
+        spans = find_fields(data, delimiter)
         if spans is not None and len(spans) == width:
-            cells = [to_text(read_field(data[start:end])) for start, end in spans]
-            yield Fit(layout, cells, cells[place], spans)
+            yield Fit(reading, [to_text(read_field(data[start:end])) for start, end in spans], spans)
             continue
         for is_spaced in (True, False):
-            loose = _read_loosely(raw, layout.delimiter, is_spaced=is_spaced)
+            loose = _read_loosely(raw, delimiter, is_spaced=is_spaced)
             if loose is not None and len(loose) == width:
-                yield Fit(layout, loose, loose[place], [])
+                yield Fit(reading, loose, [])
                 break
 
 
@@ -133,21 +210,15 @@ def put_in(data: bytes, fields: Sequence[tuple[tuple[int, int], str]]) -> bytes:
     return b"".join([*pieces, data[position:]])
 
 
-def blank_fields(raw: str, fit: Fit, kept: Collection[str], subject: str, mark: str) -> str:
-    """Blank the subject's field of a record and those that nobody asked for.
+def write_fields(raw: str, fit: Fit, texts: Mapping[int, str]) -> str:
+    """Put other texts into some fields of a record that was split for certain.
 
     Args:
         raw: The record.
-        fit: How it was split, for certain.
-        kept: The names of the others.
-        subject: That of the subject's.
-        mark: What comes into the subject's field.
+        fit: How it was split.
+        texts: The new texts, by the places of their fields.
     """
-    fields = []
-    for span, name in zip(fit.spans, map(normalise_name, fit.layout.header), strict=True):
-        if name == subject or name not in kept:
-            fields.append((span, mark if name == subject else ""))
-    return to_text(put_in(to_bytes(raw), fields))
+    return to_text(put_in(to_bytes(raw), [(fit.spans[place], texts[place]) for place in sorted(texts)]))
 
 
 def to_bytes(text: str) -> bytes:

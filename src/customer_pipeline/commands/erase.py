@@ -15,14 +15,15 @@ from rich.console import Console
 from audited_load.columns import Feed
 from audited_load.command import command
 from audited_load.erasing.everywhere import Found, Places, erase_everywhere, is_known, look_everywhere
-from audited_load.erasing.raw_texts import read_ids
 from audited_load.erasing.register import list_erasures
+from audited_load.erasing.spellings import read_ids
 from audited_load.errors import RefusedError, UnavailableError
 from audited_load.marts.mart_manifest import Mart, read_marts
 from audited_load.shown import escape_text
 from audited_load.warehouse.connection import connect
 from customer_pipeline.airflow_api import AirflowApi
-from customer_pipeline.feed import FEED, MARTS, READER_TRANSACTION_SECONDS, TABLES
+from customer_pipeline.contract_of_run import known_feeds
+from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS, TABLES
 from customer_pipeline.runtime.compose import exec_command
 from customer_pipeline.runtime.environment import process_environment
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
@@ -46,7 +47,7 @@ def erase_customer(text: str, *, dry_run: bool = False, even_if_unknown: bool = 
     Killed at any point, it can be run again with the same id.
 
     Args:
-        text: The customer's id, as 501 or C501.
+        text: The customer's id, as 501 or C501, or as another supplier's contract has it.
         dry_run: Change nothing.
         even_if_unknown: Also if no table and no file holds the id.
 
@@ -54,16 +55,17 @@ def erase_customer(text: str, *, dry_run: bool = False, even_if_unknown: bool = 
         0.
 
     Raises:
-        RefusedError: The text is no id, or nothing holds it.
+        RefusedError: The text is no id, or nothing holds it; or a contract has faults, so that files may be missed.
         UnavailableError: A run is going on, the database is away, or a file is still being written.
         BadDataError: The id is still in a table, or a file could not be dealt with; the message says in which.
     """
     console = _console()
-    number = _read_id(text, FEED)
+    runtime = read_runtime()
+    number = _read_id(text, known_feeds(runtime.data))
     if dry_run:
-        _print_found(look_everywhere(find_places(read_runtime(), console), number), number, console)
+        _print_found(look_everywhere(find_places(runtime, console), number), number, console)
         return 0
-    runtime = start_services(read_runtime())
+    runtime = start_services(runtime)
     api = AirflowApi(runtime)
     _refuse_beside_runs(api)
     places = replace(find_places(runtime, console), refuse_beside_runs=lambda: _refuse_beside_runs(api))
@@ -105,6 +107,7 @@ def find_places(runtime: Runtime, console: Console) -> Places:
         build=lambda: _build(runtime),
         say=console.print,
         reader_seconds=READER_TRANSACTION_SECONDS,
+        others=known_feeds(runtime.data)[1:],
     )
 
 
@@ -120,14 +123,15 @@ def _who() -> str:
         return f"uid {os.getuid()}"
 
 
-def _read_id(text: str, feed: Feed) -> int:
-    (number,) = read_ids([text.strip()], feed)
-    if number is None:
+def _read_id(text: str, feeds: Sequence[Feed]) -> int:
+    """Read an id as any supplier writes it: `501`, `C501`, `K-501`."""
+    numbers = {number for feed in feeds for number in read_ids([text.strip()], feed)} - {None}
+    if len(numbers) != 1:
         raise RefusedError(
             f"{text!r} is no id of a customer.",
             f"Give it so: {command('erase-customer 501')}. Nothing was changed.",
         )
-    return number
+    return int(numbers.pop() or 0)
 
 
 def _refuse_beside_runs(api: AirflowApi) -> None:
