@@ -25,7 +25,7 @@ def write_contract(
     prefixes: Mapping[str, str],
     tokens: Mapping[str, list[str]] | None = None,
     further: Sequence[Mapping[str, Any]] = (),
-    **form: str,
+    **form: Any,
 ) -> Path:
     """Write a contract; JSON is YAML."""
     properties: list[Mapping[str, Any]] = list(further)
@@ -36,11 +36,12 @@ def write_contract(
         properties.append({"name": name, "logicalType": kind, "synonyms": others, "customProperties": custom})
     server = {"server": "in", "type": "local", "path": "incoming/*.csv", "format": "csv"}
     server["encoding"] = form.pop("encoding", "utf-8")
-    delimiter = [{"property": "delimiter", "value": form.pop("delimiter")}] if "delimiter" in form else []
+    own = [word for word in ("delimiter", "quote", "skipLines") if word in form]
+    of_server = [{"property": word, "value": form.pop(word)} for word in own]
     custom = [{"property": word, "value": value} for word, value in form.items()]
     said = {
         "apiVersion": "v3.2.0", "kind": "DataContract", "id": path.name.partition(".")[0], "version": "1.0.0",
-        "status": "active", "servers": [{**server, "customProperties": delimiter}],
+        "status": "active", "servers": [{**server, "customProperties": of_server}],
         "schema": [{"name": CUSTOMER_TRANSACTIONS.name, "customProperties": custom, "properties": properties}],
     }  # fmt: skip
     path.write_text(json.dumps(said), encoding="utf-8")

@@ -130,6 +130,39 @@ def test_a_delimiter_or_encoding_that_the_contract_does_not_say_hides_nobody(
     assert "501" not in odd.read_bytes().decode("cp037").replace("1.234,50", "")
 
 
+@pytest.mark.parametrize("quote", ["'", "none"])
+def test_in_other_quotes_and_below_lines_that_are_skipped_the_customer_is_found(tmp_path: Path, quote: str) -> None:
+    path, form = tmp_path / "x.odcs.yaml", {"quote": quote, "skipLines": 2, "delimiter": ";"}
+    supplier = feed_by_contract(write_contract(path, {"customer_id": "Kunde"}, {"customer_id": "K-"}, **form))
+    mark = "'" if quote == "'" else ""
+    head = (
+        "1;501;2;3\n2;501;2;3\n"
+        + ";".join(f"{mark}{name}{mark}" for name in ["Kunde", *FEED.names]).replace(
+            f"{mark}customer_id{mark};", ""
+        )
+        + ";mail\n"
+    )
+    others = [f'{mark}K-7{mark};2;2023-05-05;501;{mark}5" screw{mark};1;1;1;o@x', '8;501;2023-05-05;1;"x;1;1;1;o@x']
+    mine = [
+        f'{mark}K-501{mark};1;2023-05-05;9;{mark}5" screw{mark};1;1;1;j@x',
+        '"501";4;2023-05-05;9;x;one;1;1;j@x',
+    ]
+    file, text = tmp_path / "data" / "in.csv", head + "\n".join([*others, *mine]) + "\n"
+    file.parent.mkdir()
+    file.write_text(text)
+    before = clean_file(file, supplier, tmp_path / "before")
+    run = clean_file(file, supplier, file.parent / "runs" / "one" / "attempt-1")
+    write_layout_beside(run)
+    done = scrub(file.parent, supplier)
+    assert (done.failed, done.unread, done.records) == ({}, [], 4)
+    lines = file.read_text().removeprefix(head).splitlines()
+    assert lines[:2] == others
+    assert "501" not in "".join(lines[2:])
+    assert "j@x" not in "".join([*lines[2:], Path(run.rejected_file).read_text()])
+    after = clean_file(file, supplier, tmp_path / "after")
+    assert (after.accepted, after.reasons, after.totals) == (before.accepted, before.reasons, before.totals)
+
+
 def run_files(tmp_path: Path, supplier: Feed) -> tuple[Path, list[Path]]:
     """Clean a file of the supplier into a run's folder, as a run does; give its rejected and its cleaned file."""
     file = tmp_path / "in.csv"
@@ -257,6 +290,26 @@ def test_a_file_that_two_contracts_read_differently_is_touched_only_where_both_m
     file.write_text(before := lines(header, {"Eins": "5", "Zwei": "7"}))
     done = scrub(file.parent, first, second)
     assert (done.failed, done.records, file.read_text()) == ({}, 0, before)
+
+
+def test_what_was_read_by_a_contract_that_is_gone_is_not_read_by_another(tmp_path: Path) -> None:
+    """A word may have meant another column: the record stays, and is counted; so with one that was changed, not."""
+    gone = other(tmp_path, "a", {"customer_id": "Eins", "transaction_id": "Zwei"})
+    left = other(tmp_path, "b", {"customer_id": "Zwei", "transaction_id": "Eins"})
+    header, raw = ("Eins", "Zwei", *FEED.names[2:]), "7,501,2023-05-05,1,Item,x,1,1"
+    for name, feeds, text, unsure in (
+        ("a", [FEED, left], None, 1),
+        ("a", [FEED, gone, left], None, 0),
+        ("b", [FEED, gone, left], raw.replace("501", ""), 0),
+        ("", [FEED, left], raw.replace("501", ""), 0),
+        ("", [FEED, gone, left], None, 1),
+    ):
+        doubts, layout = Doubts(), RawLayout.of_ledger(header, ",", name, "of before")
+        assert scrub_texts([raw], [layout], feeds, ONE.intersection, doubts) == [text]
+        assert doubts.unsure == unsure
+    canonical = RawLayout.of_ledger(FEED.names, ",", "a", "of before")
+    assert scrub_texts([raw.replace("7,501", "501,7")], [canonical], [FEED, left], ONE.intersection) == [None]
+    assert scrub_texts([raw], [canonical], [FEED, left], ONE.intersection) == [raw.replace("501", "")]
 
 
 def test_two_columns_of_one_file_may_name_a_person(tmp_path: Path) -> None:

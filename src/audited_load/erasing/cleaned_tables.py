@@ -24,7 +24,7 @@ _NULL = "update {table} set {nulls} where {subject} = any(%s)"
 # Whatever the spelling, the digits of the id are in it: with marks between them, or in another script.
 _SUSPECTS = r"""
     select r.load_id, r.source_record, r.reject_id, r.raw_record, r.reasons,
-        l.header, l.delimiter, to_jsonb(l) ->> 'contract_sha256'
+        l.header, l.delimiter, to_jsonb(l) ->> 'contract_id', to_jsonb(l) ->> 'contract_sha256'
     from {rejects} as r inner join {loads} as l using (load_id)
     where r.raw_record ~ '[^\x01-\x7f]' or exists (
         select 1 from unnest(%s::text[]) as digits

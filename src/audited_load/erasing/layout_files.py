@@ -17,7 +17,10 @@ from audited_load.warehouse.tables import Tables
 
 NAMES = ("layout.json", "report.json")
 """What is written here, and what `clean` writes."""
-_LAYOUTS = "select distinct run_id, header, delimiter, to_jsonb(l) ->> 'contract_sha256' from {loads} as l"
+_LAYOUTS = """
+    select distinct run_id, header, delimiter, to_jsonb(l) ->> 'contract_id', to_jsonb(l) ->> 'contract_sha256'
+    from {loads} as l
+"""
 _ENCODINGS = "select distinct encoding from {loads} where encoding like '% (declared)'"
 
 
@@ -42,7 +45,8 @@ def read_layout_beside(path: Path) -> RawLayout | None:
             noted = json.loads((path.parent / name).read_text(encoding="utf-8"))
             if Path(noted["rejected_file"]).name == path.name:
                 layout = RawLayout.of_ledger([str(one) for one in noted["header"]], str(noted["delimiter"]))
-                contract = str(noted.get("contract", {}).get("sha256", ""))
+                said = dict(noted.get("contract", {}))
+                contract = str(said.get("id", "")), str(said.get("sha256", ""))
                 return replace(layout, read_as=tuple(map(str, noted.get("read_as", ()))), contract=contract)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue

@@ -25,7 +25,7 @@ from audited_load.erasing.splitting import RawLayout, Reading, find_readings, ma
 from audited_load.errors import UnusableFileError
 from audited_load.form import Form
 from audited_load.reading.compression import NoDigest, expand_file, find_compression
-from audited_load.reading.encoding import encode_text
+from audited_load.reading.encoding import encode_text, swap_quotes
 from audited_load.reading.formats import name_binary_format
 from audited_load.reading.records import Block, cut_blocks, find_records
 from audited_load.reading.source import Source, inspect_file, read_chunks, read_head
@@ -102,7 +102,9 @@ def rewrite(path: Path, wanted: Wanted, layouts: Sequence[RawLayout], out: Out) 
         UnsureError: Whose its records are, can't be told.
     """
     source = _inspect(path, wanted)
-    own = RawLayout(source.dialect.header, source.dialect.delimiter)
+    dialect = source.dialect
+    header = tuple(to_text(swap_quotes(to_bytes(name), dialect.quote)) for name in dialect.header)
+    own = RawLayout(header, dialect.delimiter, quote=dialect.quote)
     head = read_head(source)
     title = head.rstrip(b"\r\n").rpartition(source.newline.encode())[0]
 
@@ -130,23 +132,22 @@ def _inspect(path: Path, wanted: Wanted) -> Source:
     """Find out how to read a file: as one of the feeds does; else as any that knows its subject."""
     with suppress(UnusableFileError):
         return inspect_file(path, HEADER, HEADER[0], is_for_people=False)
-    feed, failed = wanted.feeds[0], list[UnusableFileError]()
-    aliases = [alias for one in wanted.feeds for alias in one.aliases]
+    encodings, own = (None, *wanted.encodings), wanted.feeds[0]
+    # How its fields are quoted, no header says, nor how many lines above are none of it.
+    forms = {feed: Form(quote=feed.form.quote, skip_lines=feed.form.skip_lines) for feed in wanted.feeds}
+    tries = [(own, forms[own]), *((feed, feed.form) for feed in wanted.feeds if feed.form.encoding)]
+    tries += [(feed, replace(form, encoding=one)) for one in encodings for feed, form in forms.items()]
+    for feed, form in tries:
+        required = [name for name in feed.names if name not in feed.optional]
+        with suppress(UnusableFileError):
+            return inspect_file(path, feed.names, feed.key, required, form, feed.aliases, is_for_people=False)
+    aliases = [alias for feed in wanted.feeds for alias in feed.aliases]
     # Where a word means two columns, the last one counts.
-    aliases.sort(key=lambda alias: alias[1] == feed.subject)
-    encodings = (None, *wanted.encodings)
-    for encoding in encodings:
-        for one in wanted.feeds:
-            form = one.form if encoding is None else replace(one.form, encoding=encoding)
-            required = [name for name in one.names if name not in one.optional]
-            with suppress(UnusableFileError):
-                return inspect_file(path, one.names, one.key, required, form, one.aliases, is_for_people=False)
-    for encoding in encodings:
-        form = Form(encoding)
+    aliases.sort(key=lambda alias: alias[1] == own.subject)
+    failed: list[UnusableFileError] = []
+    for form in dict.fromkeys(replace(form, encoding=one) for one in encodings for form in forms.values()):
         try:
-            return inspect_file(
-                path, feed.names, feed.key, [feed.subject], form, tuple(aliases), is_for_people=False
-            )
+            return inspect_file(path, own.names, own.key, [own.subject], form, tuple(aliases), is_for_people=False)
         except UnusableFileError as error:
             failed.append(error)
     raise failed[0]

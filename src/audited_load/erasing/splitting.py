@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from audited_load.columns import SOURCE_RECORD, Feed
 from audited_load.reading.dialect import grammar_of, normalise_name
+from audited_load.reading.encoding import swap_quotes
 
 ERASED = "[erased]"
 _CUT_HEADER = re.compile(r"and ([0-9]+) more")
@@ -31,21 +32,25 @@ class RawLayout:
         is_guess: Whether nothing says that the records' file had this header.
         read_as: Which columns cleaning took them for, so that later contracts may call these otherwise; none if
             that wasn't noted.
-        contract: The sha256 of the contract by which they were read; blank if that wasn't noted.
+        contract: Id and sha256 of the contract by which they were read; blank if that wasn't noted.
+        quote: Around the fields of their file; in the records here, a `"` has changed places with it.
     """
 
     header: tuple[str, ...]
     delimiter: str
     is_guess: bool = False
     read_as: tuple[str, ...] = ()
-    contract: str = ""
+    contract: tuple[str, str] = ("", "")
+    quote: str = '"'
 
     @classmethod
-    def of_ledger(cls, header: Sequence[str], delimiter: str, contract: str | None = None) -> RawLayout:
+    def of_ledger(
+        cls, header: Sequence[str], delimiter: str, contract_id: str | None = None, sha256: str | None = None
+    ) -> RawLayout:
         """Read a layout from the ledger, which once named only the first of very many columns."""
         cut = _CUT_HEADER.fullmatch(header[-1]) if header else None
         names = [*header[:-1], *[""] * int(cut[1])] if cut else header
-        return cls(tuple(names), delimiter, contract=contract or "")
+        return cls(tuple(names), delimiter, contract=(contract_id or "", sha256 or ""))
 
     def place_of(self, name: str) -> int | None:
         """Return which field has a name, from 0."""
@@ -93,14 +98,14 @@ def find_readings(layout: RawLayout, feeds: Sequence[Feed]) -> list[Reading]:
     suits = [_suits(feed, columns, layout) for feed, columns in zip(feeds, called, strict=True)]
     if len(layout.read_as) == len(plain):
         called = [layout.read_as] * len(feeds)
-    found: dict[tuple[int, ...], Reading] = {}
+    found, masked = dict[tuple[int, ...], Reading](), masked_columns(feeds)
     for number, (feed, columns) in enumerate(zip(feeds, called, strict=True)):
         own = [place for place, name in enumerate(columns) if name == subject]
-        if suits[number] < max(suits) or not own:
+        if suits[number] < max(0, *suits) or not own:
             continue
         own.sort(key=lambda place: plain[place] != subject)
         further = sorted(place for place in anybody.difference(own) if columns[place] not in feed.names)
-        names = {column.name for column in feed.columns if not column.masking} | {SOURCE_RECORD}
+        names = {*feed.names, SOURCE_RECORD}.difference(masked)
         kept = tuple(name in names for name in columns)
         if (same := found.get(persons := (*own, *further))) is not None:
             either = tuple(one or other for one, other in zip(kept, same.kept, strict=True))
@@ -116,11 +121,18 @@ def masked_columns(feeds: Sequence[Feed]) -> list[str]:
 
 
 def _suits(feed: Feed, columns: tuple[str, ...], layout: RawLayout) -> int:
-    """Return how well a header suits a feed: best, if its file was read by that, or would be taken by cleaning."""
-    if layout.contract and layout.contract == feed.contract.sha256:
+    """Return how well a header suits a feed: best, if its file was read by that, or would be taken by cleaning.
+
+    Below 0, it can't tell what a name means: the file was read by a contract that is gone, and to which it may have
+    meant something else.
+    """
+    known, (contract_id, sha256) = feed.contract, layout.contract
+    if contract_id and (known.id, known.sha256) == (contract_id, sha256) and feed.subject in columns:
         return 4
     if layout.read_as:
         return int(columns == layout.read_as)
+    if contract_id not in {"", known.id} and feed.subject not in _plain_names(layout.header):
+        return -1
     if any(columns.count(name) not in ({0, 1} if name in feed.optional else {1}) for name in feed.names):
         return int(feed.subject in columns)
     return 3 if feed.form.delimiter in {None, layout.delimiter} else 2
@@ -163,7 +175,8 @@ def split_raw(raw: str, readings: Sequence[Reading]) -> Iterator[Fit]:
         delimiter, width = reading.layout.delimiter, len(reading.layout.header)
         spans = find_fields(data, delimiter)
         if spans is not None and len(spans) == width:
-            yield Fit(reading, [to_text(read_field(data[start:end])) for start, end in spans], spans)
+            fields = [swap_quotes(read_field(data[start:end]), reading.layout.quote) for start, end in spans]
+            yield Fit(reading, list(map(to_text, fields)), spans)
             continue
         for is_spaced in (True, False):
             loose = _read_loosely(raw, delimiter, is_spaced=is_spaced)
