@@ -129,7 +129,7 @@ def choose_feed(data: Path, source: str, words: Mapping[str, str], usual: Mappin
         raise RefusedError(
             f"{show_text(source)} fits the patterns of {len(fits)} contracts:"
             f" {', '.join(show_text(one.word) for one in fits)}.",
-            "Name one with the param `contract`, or narrow `servers[0].path`. Nothing was loaded.",
+            "Name one with the param of that name, or narrow `servers[0].path`. Nothing was loaded.",
         )
     return in_form_of_run((fits or known)[0].feed, words, usual)
 

@@ -32,7 +32,7 @@ MIGRATIONS = {
     "cleaned/0004_erasures.sql": "31227d37de85b9a7",
     "cleaned/0005_published_loads_stay.sql": "b8b7ba1408fb92ed",
     "cleaned/0006_each_generation_has_its_key.sql": "5ad249f27e0c89d8",
-    "cleaned/0007_contract_of_a_load.sql": "936007512d69e97e",
+    "cleaned/0007_contract_of_a_load.sql": "c15fc03a15bdfe83",
     "operations/0001_shapes_and_test_results.sql": "3c81537025f0a343",
 }
 DATA = """

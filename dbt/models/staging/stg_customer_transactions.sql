@@ -9,7 +9,8 @@ transactions as (
 
 final as (
     select
-        {{ staged_columns() }} {{ further_columns(source("cleaned_data", "customer_transactions")) }}
+        {{ staged_columns() }}
+        {{- further_columns(source("cleaned_data", "customer_transactions")) }}
     from transactions
 )
 
