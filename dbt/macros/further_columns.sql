@@ -1,4 +1,4 @@
-{% macro further_columns(cleaned) %}
+{% macro further_columns(cleaned) -%}
     {#- Columns of the cleaned table that only some data contracts have: staging shows them as they are. -#}
     {%- set staged = ["transaction_id", "customer_id", "product_id", "product_name", "transaction_date", "quantity", "price",
         "tax", "load_id", "source_record", "loaded_at"] -%}
@@ -7,4 +7,4 @@
             , {{ adapter.quote(column.name) }}
         {%- endfor -%}
     {%- endif -%}
-{% endmacro %}
+{%- endmacro %}

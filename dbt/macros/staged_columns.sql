@@ -1,4 +1,4 @@
-{% macro staged_columns() %}
+{% macro staged_columns(cleaned=none) %}
     {#- What staging makes of a cleaned row. Also of the rows before and after a merge: see `changed_transactions`. -#}
     transaction_id,
     customer_id,
@@ -20,7 +20,7 @@
     coalesce(quantity <> 0 and price > 0, false) as is_valid_transaction,
     load_id,
     source_record,
-    loaded_at
+    loaded_at{{ further_columns(cleaned) if cleaned }}
 {% endmacro %}
 
 {% macro with_tax(sign) %}

@@ -9,8 +9,7 @@ transactions as (
 
 final as (
     select
-        {{ staged_columns() }}
-        {{- further_columns(source("cleaned_data", "customer_transactions")) }}
+        {{ staged_columns(source("cleaned_data", "customer_transactions")) }}
     from transactions
 )
 
