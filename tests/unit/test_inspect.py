@@ -246,8 +246,23 @@ def test_the_one_column_of_a_type_that_is_left_is_a_guess(tmp_path: Path) -> Non
 
 def test_a_file_without_the_tables_columns_gets_no_contract(tmp_path: Path) -> None:
     file = write(tmp_path / "file.csv", [["transaction_id", "customer_id"], [1, 2], [2, 3]])
-    with pytest.raises(BadDataError, match="are missing, and no column is left for them"):
+    with pytest.raises(BadDataError, match="nothing in it can be the table's transaction_date, product_id"):
         call("inspect", file, "--contract", tmp_path / "c.yaml")
+    assert not (tmp_path / "c.yaml").exists()
+
+
+def test_what_a_file_has_not_is_optional(tmp_path: Path) -> None:
+    rows = [[*CUSTOMER_TRANSACTIONS.names][:-1], *(record[:-1] for record in RECORDS)]
+    file, contract = write(tmp_path / "file.csv", rows), tmp_path / "c.yaml"
+    assert call("inspect", file, "--contract", contract) == 0
+    assert call("clean", file, "--out", tmp_path / "out", "--contract", contract) == 0
+    assert cleaned(tmp_path / "out") == {place: (*record[:-1], None) for place, record in enumerate(RECORDS, 1)}
+
+
+def test_the_path_of_a_proposal_is_that_file_and_no_pattern(tmp_path: Path) -> None:
+    file = american(tmp_path / "sales [2023]*.csv")
+    (server,) = yaml.safe_load(inspect(file, None, None).proposal)["servers"]
+    assert [path.name for path in tmp_path.glob(server["path"])] == [file.name]
 
 
 def facts_of(kinds: dict[str, int], days: dict[str, int] | None = None) -> ColumnFacts:

@@ -13,8 +13,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from audited_load.cleaning.blocks import Layout, read_texts
+from audited_load.cleaning.blocks import read_texts
 from audited_load.cleaning.evidence import COMMA_ONLY, POINT_ONLY, weigh_distinct
+from audited_load.cleaning.layout import Layout
 from audited_load.columns import CalendarDate, Column, Feed
 from audited_load.reading.records import cut_blocks, find_records, name_fault
 from audited_load.reading.source import Source, read_chunks

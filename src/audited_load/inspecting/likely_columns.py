@@ -95,6 +95,16 @@ def _match_by_values(facts: Sequence[ColumnFacts], feed: Feed, matches: dict[str
             taken.add(fitting[0])
 
 
+def find_candidates(facts: Sequence[ColumnFacts], column: Column, matches: Mapping[str, Match]) -> list[str]:
+    """Return the names of a file's columns that may be one of the table's that wasn't found."""
+    taken = {match.place for match in matches.values()}
+    return [
+        one.name
+        for place, one in enumerate(facts)
+        if place not in taken and one.name and (not one.filled or fits(one, column) >= _LEAST_VALUES)
+    ]
+
+
 def fits(facts: ColumnFacts, column: Column) -> float:
     """Return which share of a column's values may be of a type, from 0 to 1."""
     match column.kind:

@@ -61,7 +61,8 @@ def _decimal(found: Counter[str]) -> tuple[str, str]:
                 " ask the supplier."
             )
         return (mark if mark == "comma" or found[ONE_COMMA] else AUTO), (
-            f"{count_of(fewer, 'number')} can only have a {other} before decimals, {max(point, comma)} only a {mark}."
+            f"{count_of(fewer, 'number')} can only have a {other} before decimals, {max(point, comma)}"
+            f" only a {mark}."
         )
     if comma:
         return "comma", ""

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
+from glob import escape
 from typing import Any
 
+from audited_load.columns import Column, Feed
 from audited_load.contracts.contract import Contract
 from audited_load.form import AUTO
 from audited_load.inspecting.column_facts import ColumnFacts, FileFacts
 from audited_load.inspecting.first_look import FirstLook
-from audited_load.inspecting.likely_columns import SURE, Match
+from audited_load.inspecting.likely_columns import SURE, Match, find_candidates
 from audited_load.inspecting.likely_form import LikelyForm
 from audited_load.reading.dialect import normalise_name
 from audited_load.reading.encoding import GUESSED
 
 _PREFIX = re.compile("[A-Za-z]{1,10}[-_/]?")
 _SOME = 0.1
+SHOWN = 4
+"""Names that fit a line."""
 
 
 def propose(
@@ -26,6 +30,7 @@ def propose(
     form: LikelyForm,
     matches: Mapping[str, Match],
     default: Contract,
+    feed: Feed,
     personal: Collection[int],
 ) -> str:
     """Write a contract.
@@ -36,6 +41,7 @@ def propose(
         form: How its numbers and dates are written.
         matches: Which of its columns are the table's.
         default: The contract of the table.
+        feed: The table's feed.
         personal: Which of its columns, from 0, look personal.
 
     Returns:
@@ -60,14 +66,14 @@ def propose(
             "servers:",
             "  - server: incoming",
             "    type: local",
-            f"    path: {_quote(name)}",
+            f"    path: {_quote(escape(name))}  # which files of the data folder it is for",
             "    format: csv",
             *_encoding(look),
             *_pairs("    ", _of_server(look)),
             "schema:",
             f"  - name: {default.table['name']}",
             *_pairs("    ", _of_table(facts, form, rest, personal)),
-            *_properties(facts, matches, default),
+            *_properties(facts, matches, default, feed),
             "",
         ]
     )
@@ -119,14 +125,14 @@ def _of_table(
     return found
 
 
-def _properties(facts: FileFacts, matches: Mapping[str, Match], default: Contract) -> list[str]:
+def _properties(facts: FileFacts, matches: Mapping[str, Match], default: Contract, feed: Feed) -> list[str]:
     lines = []
     for base in default.table["properties"]:
         name, match = base["name"], matches.get(base["name"])
         entry: dict[str, Any] = {"name": name, "logicalType": base["logicalType"]}
         if match is None:
-            entry["synonyms"] = [{"synonym": "?"}]
-            lines.append(f"      # {_flow(entry)}  # not found: which column is it?")
+            (column,) = [one for one in feed.columns if one.name == name]
+            lines.append(_not_found(entry, column, find_candidates(facts.columns, column, matches)))
             continue
         one = facts.columns[match.place]
         if normalise_name(one.name) != name:
@@ -139,6 +145,15 @@ def _properties(facts: FileFacts, matches: Mapping[str, Match], default: Contrac
             lines.append(f"      - {_flow(entry)}{doubt}")
     is_blank = all(line.lstrip().startswith("#") for line in lines)
     return ["    properties: []" if is_blank else "    properties:", *lines]
+
+
+def _not_found(entry: dict[str, Any], column: Column, candidates: Sequence[str]) -> str:
+    """Write the entry of a column that wasn't found: to be filled in, or null if nothing in the file can be it."""
+    if not candidates and not column.required:
+        optional = {**entry, "customProperties": [{"property": "optional", "value": True}]}
+        return f"      - {_flow(optional)}  # the file has none"
+    names = f": {' or '.join(candidates[:SHOWN])}?" if candidates else ""
+    return f"      # {_flow({**entry, 'synonyms': [{'synonym': '?'}]})}  # not found{_plain(names)}"
 
 
 def _of_column(facts: ColumnFacts, base: Mapping[str, Any], default: Contract) -> dict[str, object]:

@@ -102,7 +102,7 @@ def inspect(file: Path, rows: int | None, encoding: str | None) -> Inspection:
         if place == places.get(FEED.subject)
         or (place not in places.values() and looks_personal(one, PERSONAL_WORDS))
     )
-    proposal = propose(look, facts, form, matches, read_contract(CONTRACT), personal)
+    proposal = propose(look, facts, form, matches, read_contract(CONTRACT), FEED, personal)
     return Inspection(
         look, facts, form, matches, frozenset(personal), proposal,
         try_feed(look.source, _feed_of(proposal), places, facts, rows),
@@ -126,8 +126,8 @@ def _require_workable(found: Inspection) -> None:
     name = show_text(found.look.source.path.name)
     if problem := find_key_problem(found):
         raise BadDataError(f"{name}: {problem}", f"{KEY_REMEDY} No contract was written.")
-    if found.missing and len(found.rest) < len(found.missing):
+    if found.impossible:
         raise BadDataError(
-            f"{name}: the table's columns {', '.join(found.missing)} are missing, and no column is left for them.",
+            f"{name}: nothing in it can be the table's {', '.join(found.impossible)}, which no row may lack.",
             "Ask the supplier for a file that has them. No contract was written.",
         )

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from audited_load.inspecting.column_facts import MAX_DISTINCT, ColumnFacts, FileFacts
 from audited_load.inspecting.first_look import FirstLook
-from audited_load.inspecting.likely_columns import SURE, Match
+from audited_load.inspecting.likely_columns import SURE, Match, find_candidates
 from audited_load.inspecting.likely_form import LikelyForm
 from audited_load.inspecting.proposal import find_prefixes
 from audited_load.inspecting.trial import MANY_AGAIN, ColumnTrial, Trial
@@ -47,10 +47,15 @@ class Inspection:
         return [name for name in FEED.names if name not in self.matches]
 
     @property
-    def rest(self) -> list[str]:
-        """The file's columns that are none of the table's."""
-        taken = {match.place for match in self.matches.values()}
-        return [one.name for place, one in enumerate(self.facts.columns) if place not in taken and one.name]
+    def impossible(self) -> list[str]:
+        """Those among them that no row may lack, and that no column of the file can be."""
+        return [
+            column.name
+            for column in FEED.columns
+            if column.name in self.missing
+            and column.required
+            and not find_candidates(self.facts.columns, column, self.matches)
+        ]
 
 
 KEY_REMEDY = (
