@@ -17,14 +17,14 @@ from audited_load.reading.encoding import swap_quotes
 from audited_load.reading.formats import name_text_format
 from audited_load.reading.header import BLANK, SEP_LINE, Line, read_lines
 from audited_load.reading.source import Source, Start, inspect_file, read_start
-from audited_load.shown import count_of, show_text
+from audited_load.shown import count_of, show_name, show_text
 
 SAMPLED = 200
 """Lines that are looked at."""
-TITLE_LINES = 20
+TITLE_LINES = 50
 """Lines among which the header is looked for."""
 _CONTROL = bytes({*range(32), 127} - {*b"\t\n\r\x1a"})
-_TEXT = 0.95
+_TEXT, _NEARLY = 0.95, 0.7
 _VALUE = re.compile(r"[^\w]*[0-9][0-9.,'\s:/\-]*[^\w]*|.*@.*\..*|[A-Za-z]{0,10}[-_/]?[0-9]{3,}")
 _SINGLE_QUOTED = r"(?:^|[,;\t|])'[^'\n]*'(?=[,;\t|\r]|$)"
 
@@ -86,16 +86,25 @@ def look_at(path: Path, form: Form) -> FirstLook:
     said = SEP_LINE.fullmatch(lines[filled[0]].text.strip())
     given = (said[1],) if said else (form.delimiter,) if form.delimiter else DELIMITERS
     texts = [lines[number].text for number in filled[bool(said) :]]
-    split = max((_split(texts, mark) for mark in given), key=lambda one: one.worth)
-    if split.fields < 2:  # noqa: PLR2004 - two columns at least
+    splits = [one for one in (_split(texts, mark) for mark in given) if one.fields > 1]
+    if not splits:
         raise _no_columns(name, start, texts)
-    number = _find_header(lines, filled[bool(said) :], split)
-    if number is None:
+    best = max(splits, key=lambda one: one.worth)
+    # Text may hold more semicolons than a line has commas; but then no line of names does.
+    headers = [
+        (number, -one.worth, one)
+        for one in splits
+        if one.worth >= _NEARLY * best.worth
+        and (number := _find_header(lines, filled[bool(said) :], one)) is not None
+    ]
+    if not headers:
+        tried = min(len(texts), TITLE_LINES)
         raise UnusableFileError(
-            f"{name}: no header found: none of the first {min(len(texts), TITLE_LINES)} lines holds names for"
-            f" {split.fields} columns between {show_text(split.delimiter)!r}; they look like records.",
+            f"{name}: no header found: none of the first {count_of(tried, 'line')} holds names for {best.fields}"
+            f" columns between {show_text(best.delimiter)!r}.",
             "Ask the supplier for a header, or put one on the first line.",
         )
+    number, _, split = min(headers, key=lambda one: one[:2])
     return _read_as(path, lines[number], number, split, replace(form, delimiter=None if said else split.delimiter))
 
 
@@ -114,7 +123,9 @@ def _read_as(path: Path, header: Line, number: int, split: _Split, form: Form) -
         doubts.append(f"{count_of(number, 'line')} above the header look like records: they are not read.")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        doubts.append(f"{count_of(len(twice), 'name')} in the header stand there twice.")
+        doubts.append(
+            f"{', '.join(map(show_name, twice))}: in the header several times, so none of them can be read."
+        )
     return FirstLook(source, form, tuple(doubts))
 
 

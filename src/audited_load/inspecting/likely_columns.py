@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -13,6 +14,7 @@ from audited_load.inspecting.column_facts import DAYS, NUMBERS, ColumnFacts
 from audited_load.reading.dialect import normalise_name
 
 SURE, LIKELY, GUESS = "sure", "likely", "a guess"
+BY_VALUES = "no other column holds such values"
 _KNOWN, _LIKE, _MOSTLY = 0.95, 0.8, 0.9
 _LEAST_VALUES = 0.5
 _LETTERS = str.maketrans({"\u00df": "ss", "\u00f8": "o", "\u0142": "l", "\u00b0": "o"})
@@ -50,6 +52,9 @@ def match_columns(
         By the table's columns; those that weren't found are left out.
     """
     found: list[tuple[float, int, Match]] = []
+    names = Counter(normalise_name(one.name) for one in facts)
+    # What has no name, or one that is there twice, can't be told from the others.
+    taken = {place for place, one in enumerate(facts) if names[normalise_name(one.name)] > 1 or not one.name}
     for place, one in enumerate(facts):
         for column in feed.columns:
             name, why = _judge_name(one.name, column.name, known.get(column.name, ()))
@@ -60,11 +65,12 @@ def match_columns(
                 worth = name if name == 1 else name * (0.4 + 0.6 * values)
                 found.append((worth, place, Match(place, column.name, sure, why + note)))
     matches: dict[str, Match] = {}
-    taken: set[int] = set()
     for _, place, match in sorted(found, key=lambda one: (-one[0], one[1])):
         if match.column not in matches and place not in taken:
             matches[match.column] = match
             taken.add(place)
+    # What is called like a column that was found, isn't another one.
+    taken |= {place for _, place, match in found if match.column in matches}
     _match_by_values(facts, feed, matches, taken)
     return matches
 
@@ -90,8 +96,7 @@ def _match_by_values(facts: Sequence[ColumnFacts], feed: Feed, matches: dict[str
             if place not in taken and not is_mail(one) and fits(one, column) >= _MOSTLY
         ]
         if len(fitting) == 1:
-            why = "no other column holds such values"
-            matches[column.name] = Match(fitting[0], column.name, GUESS, why)
+            matches[column.name] = Match(fitting[0], column.name, GUESS, BY_VALUES)
             taken.add(fitting[0])
 
 
@@ -109,7 +114,7 @@ def fits(facts: ColumnFacts, column: Column) -> float:
     """Return which share of a column's values may be of a type, from 0 to 1."""
     match column.kind:
         case CalendarDate():
-            eight_digits = facts.kinds["integer"] if all(set(mask) == {"9"} for mask in facts.masks) else 0
+            eight_digits = facts.kinds["integer"] if set(facts.masks) == {"9" * 8} else 0
             return min(1.0, facts.share(DAYS) + (eight_digits / facts.filled if facts.filled else 0))
         case Amount():
             return facts.share(NUMBERS)
@@ -123,6 +128,19 @@ def fits(facts: ColumnFacts, column: Column) -> float:
 def is_mail(facts: ColumnFacts) -> bool:
     """Return whether a column holds addresses of mail."""
     return facts.share((_MAIL,)) > _LEAST_VALUES
+
+
+def header_is_a_record(facts: Sequence[ColumnFacts], matches: Mapping[str, Match]) -> bool:
+    """Return whether the header looks like the records below it, and none of its names is known."""
+    known = [one for one in matches.values() if one.why != BY_VALUES]
+    alike = [_outline(one.name) in {_outline(mask) for mask in one.masks} for one in facts]
+    return not known and sum(alike) * 2 > len(alike)
+
+
+def _outline(text: str) -> str:
+    """Write how a text looks, whatever its length: `Max Mustermann` and `Xxxxx Xxx` are `Xx Xx`."""
+    masked = re.sub(r"[^\W\d_]", lambda letter: "X" if letter[0].isupper() else "x", re.sub(r"\d", "9", text))
+    return re.sub(r"(.)\1+", r"\1", masked)
 
 
 def looks_personal(facts: ColumnFacts, words: Collection[str]) -> bool:

@@ -49,12 +49,12 @@ def propose(
     """
     name = look.source.path.name
     taken = {match.place for match in matches.values()}
-    own = {"", *(column["name"] for column in default.table["properties"])}
-    rest = [
-        place
-        for place, one in enumerate(facts.columns)
-        if place not in taken and normalise_name(one.name) not in own
-    ]
+    names = {"", *(column["name"] for column in default.table["properties"])}
+    rest: list[int] = []
+    for place, one in enumerate(facts.columns):
+        if place not in taken and normalise_name(one.name) not in names:
+            names.add(normalise_name(one.name))
+            rest.append(place)
     return "\n".join(
         [
             f"# Proposed by inspect for {_quote(name)}: look at it, then check it (contract check), then use it.",
@@ -119,7 +119,7 @@ def _of_table(
         order = "day_first" if form.date_order == AUTO else form.date_order
         found.append(("dateOrder", order, "not certain" * ("date_order" in form.unsure)))
     if rest:
-        names = list(dict.fromkeys(facts.columns[place].name for place in rest))
+        names = [facts.columns[place].name for place in rest]
         shown = [facts.columns[place].name for place in rest if place in personal]
         found.append(("leftOut", names, f"personal, it seems: {', '.join(shown)}" if shown else ""))
     return found

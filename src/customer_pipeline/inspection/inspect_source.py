@@ -10,11 +10,11 @@ from audited_load.cleaning.outputs import refuse_existing, write_whole
 from audited_load.columns import Feed
 from audited_load.command import command
 from audited_load.contracts.contract import read_contract
-from audited_load.errors import BadDataError, UnavailableError
+from audited_load.errors import BadDataError, UnavailableError, UnusableFileError
 from audited_load.form import read_form
 from audited_load.inspecting.column_facts import gather_facts
 from audited_load.inspecting.first_look import look_at
-from audited_load.inspecting.likely_columns import looks_personal, match_columns
+from audited_load.inspecting.likely_columns import header_is_a_record, looks_personal, match_columns
 from audited_load.inspecting.likely_form import find_form
 from audited_load.inspecting.proposal import propose
 from audited_load.inspecting.trial import try_feed
@@ -95,6 +95,13 @@ def inspect(file: Path, rows: int | None, encoding: str | None) -> Inspection:
     facts = gather_facts(look.source, FEED, rows, NO_VALUE)
     form = find_form(facts.columns)
     matches = match_columns(facts.columns, FEED, KNOWN_NAMES)
+    if header_is_a_record(facts.columns, matches):
+        line = look.source.body_line - 1
+        raise UnusableFileError(
+            f"{show_text(file.name)}: no header found: line {line} looks like the records below it, and none of its"
+            " words is a name that is known.",
+            "Ask the supplier for a header, or put one on the first line.",
+        )
     places = {name: match.place for name, match in matches.items()}
     personal = frozenset(
         place
