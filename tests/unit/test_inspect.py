@@ -30,7 +30,7 @@ from audited_load.inspecting.proposal import find_prefixes
 from command_line import call
 from customer_pipeline.inspection.inspect_source import inspect
 from customer_pipeline.inspection.known_names import KNOWN_NAMES
-from customer_pipeline.inspection.shown_inspection import Inspection, find_doubts
+from customer_pipeline.inspection.shown_inspection import Inspection, describe, find_doubts, to_json
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from unit.cleaning import accepted_values
 
@@ -449,6 +449,14 @@ def test_ids_of_several_kinds_are_told(tmp_path: Path) -> None:
     found = inspect(write(tmp_path / "file.csv", [CUSTOMER_TRANSACTIONS.names, *rows]), None, None)
     assert [prefix for prefix, _ in find_prefixes(found.facts.columns[0])] == ["RE-", "GS-"]
     assert any("begin in several ways (RE-, GS-)" in doubt for doubt in find_doubts(found))
+
+
+def test_names_that_stand_before_ids_are_not_shown(tmp_path: Path) -> None:
+    rows = [[record[0], f"{'ABCDEFGHIJKLMNOPQRSTUVWXYZ'[number % 26]}mith{record[1] or 1}", *record[2:]]
+            for number, record in enumerate(RECORDS[:40])]  # fmt: skip
+    found = inspect(write(tmp_path / "file.csv", [CUSTOMER_TRANSACTIONS.names, *rows]), None, None)
+    assert "mith" not in found.proposal + describe(found) + json.dumps(to_json(found), default=str)
+    assert sum(found.facts.columns[1].prefixes.values()) == 40
 
 
 def test_no_known_name_means_two_columns() -> None:

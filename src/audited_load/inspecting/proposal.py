@@ -19,7 +19,7 @@ from audited_load.reading.dialect import normalise_name
 from audited_load.reading.encoding import GUESSED
 
 _PREFIX = re.compile("[A-Za-z]{1,10}[-_/]?")
-_SOME = 0.1
+_SOME, _PART, _FEW = 0.3, 0.02, 3
 SHOWN = 4
 """Names that fit a line."""
 
@@ -80,13 +80,17 @@ def propose(
 
 
 def find_prefixes(facts: ColumnFacts) -> list[tuple[str, int]]:
-    """Return what stands before the ids of a column and may be declared, the most frequent first."""
+    """Return what stands before the ids of a column and may be declared, the most frequent first.
+
+    What stands before a few ids only may be a person's name, and is left out.
+    """
     counts: dict[str, int] = {}
     for prefix, number in facts.prefixes.most_common():
         if _PREFIX.fullmatch(prefix):
             known = next((other for other in counts if other.lower() == prefix.lower()), prefix)
             counts[known] = counts.get(known, 0) + number
-    return sorted(counts.items(), key=lambda item: -item[1])
+    shown = [(prefix, number) for prefix, number in counts.items() if number >= max(_FEW, _PART * facts.filled)]
+    return sorted(shown, key=lambda item: -item[1])
 
 
 def _encoding(look: FirstLook) -> list[str]:

@@ -14,7 +14,6 @@ from audited_load.reading.encoding import GUESSED
 from audited_load.shown import count_of, escape_text, most_frequent, show_text
 from customer_pipeline.feed import FEED
 
-_SOME = 0.005
 SHOWN = 4
 """Reasons, rules and kinds that fit a line."""
 
@@ -101,8 +100,7 @@ def find_doubts(found: Inspection) -> list[str]:
             values = count_of(trial.values + refused, "value")
             doubts.append(f"{name}: {refused} of {values} would be refused ({why}).")
     for name, match in found.matches.items():
-        one = facts.columns[match.place]
-        prefixes = [prefix for prefix, number in find_prefixes(one) if number > _SOME * one.filled]
+        prefixes = [prefix for prefix, _ in find_prefixes(facts.columns[match.place])]
         if len(prefixes) > 1 and found.trial.columns[name].refused:
             doubts.append(
                 f"{name}: ids begin in several ways ({', '.join(prefixes[:SHOWN])}); a contract knows one."
