@@ -78,34 +78,40 @@ def look_at(path: Path, form: Form) -> FirstLook:
         form = replace(form, quote="'")
         start = replace(start, head=swap_quotes(start.head, "'"))
     lines = list(islice(read_lines(start.head, start.newline.encode()), SAMPLED))
-    if len(start.head) > 2**20 and len(lines) < SAMPLED:
-        lines = lines[:-1]
     filled = [number for number, line in enumerate(lines) if line.text.strip(BLANK)]
     if not filled:
         raise UnusableFileError(f"{name}: it holds blank lines only.", "Check the supplier's delivery.")
     said = SEP_LINE.fullmatch(lines[filled[0]].text.strip())
     given = (said[1],) if said else (form.delimiter,) if form.delimiter else DELIMITERS
-    texts = [lines[number].text for number in filled[bool(said) :]]
+    filled = filled[bool(said) :]
+    texts = [lines[number].text for number in filled]
     splits = [one for one in (_split(texts, mark) for mark in given) if one.fields > 1]
     if not splits:
         raise _no_columns(name, start, texts)
+    number, split = _find_best(name, lines, filled, splits)
+    return _read_as(path, lines[number], number, split, replace(form, delimiter=None if said else split.delimiter))
+
+
+def _find_best(
+    name: str, lines: Sequence[Line], filled: Sequence[int], splits: Sequence[_Split]
+) -> tuple[int, _Split]:
+    """Find the header, and the split by which it is one: of those that are nearly the best, the earliest header."""
     best = max(splits, key=lambda one: one.worth)
     # Text may hold more semicolons than a line has commas; but then no line of names does.
     headers = [
         (number, -one.worth, one)
         for one in splits
-        if one.worth >= _NEARLY * best.worth
-        and (number := _find_header(lines, filled[bool(said) :], one)) is not None
+        if one.worth >= _NEARLY * best.worth and (number := _find_header(lines, filled, one)) is not None
     ]
     if not headers:
-        tried = min(len(texts), TITLE_LINES)
+        tried = min(len(filled), TITLE_LINES)
         raise UnusableFileError(
             f"{name}: no header found: none of the first {count_of(tried, 'line')} holds names for {best.fields}"
             f" columns between {show_text(best.delimiter)!r}.",
             "Ask the supplier for a header, or put one on the first line.",
         )
     number, _, split = min(headers, key=lambda one: one[:2])
-    return _read_as(path, lines[number], number, split, replace(form, delimiter=None if said else split.delimiter))
+    return number, split
 
 
 def _read_as(path: Path, header: Line, number: int, split: _Split, form: Form) -> FirstLook:
