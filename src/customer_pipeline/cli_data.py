@@ -242,6 +242,31 @@ def _clean(
     return clean(file, out, _words(decimal, date_order, encoding), contract, force=force, as_json=as_json)
 
 
+@data.command(
+    "inspect",
+    epilog=examples("inspect FILE", "inspect FILE --contract contracts/supplier.odcs.yaml", "inspect FILE --json"),
+)
+def _inspect(
+    file: Annotated[Path, Argument(metavar="FILE", **UNCHECKED, help="Any CSV.", show_default=False)],
+    *,
+    contract: Annotated[
+        Path | None,
+        Option(metavar="OUT.yaml", **UNCHECKED, help="Write a contract that would read it.", show_default=False),
+    ] = None,
+    rows: Annotated[int, Option(metavar="N", min=0, help="Records to look at; 0 for all.")] = 100_000,
+    encoding: Encoding = None,
+    force: Force = False,
+    as_json: Annotated[bool, Option("--json", help="All of it, for programs.")] = False,
+) -> int:
+    """Say what a file holds, what it probably means, and which contract would read it.
+
+    Values are never shown, but how they look: 9 for a digit, x for a letter.
+    """
+    from customer_pipeline.inspection.inspect_source import inspect_source
+
+    return inspect_source(file, contract, rows or None, encoding, force=force, as_json=as_json)
+
+
 @contracts.command("check", epilog=examples("contract check contracts/customer_transactions.odcs.yaml"))
 def _check(
     file: Annotated[Path, Argument(metavar="FILE", **UNCHECKED, help="The contract.", show_default=False)],

@@ -24,6 +24,10 @@ from audited_load.contracts.build import build_feed
 from audited_load.contracts.contract import read_contract
 from audited_load.contracts.other_file import build_other_feed
 from audited_load.contracts.standard import check_standard
+from audited_load.erasing.data_files import scrub_folder
+from audited_load.erasing.layout_files import Layouts
+from audited_load.erasing.rewriting import Wanted
+from audited_load.erasing.splitting import RawLayout
 from audited_load.errors import RefusedError, UnusableFileError
 from audited_load.form import Form
 from audited_load.reading.encoding import Encoding, decode_chunks, encode_text
@@ -259,6 +263,31 @@ def test_skipping_more_lines_than_there_are_is_refused(tmp_path: Path) -> None:
     file.write_text("Title\n")
     with pytest.raises(UnusableFileError, match="nothing is below the 2 lines"):
         clean_file(file, declare(tmp_path, {"skipLines": 2}), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("quote", "mine", "after"),
+    [
+        ("'", "2,'501',2023-07-11,7,'a, \"b\"',1,1,1", "2,'',2023-07-11,7,'a, \"b\"',1,1,1"),
+        ("'", '2,501,2023-07-11,7,It"s,1,1,1', '2,,2023-07-11,7,It"s,1,1,1'),
+        ("none", '2,501,2023-07-11,7,"5 inch,1,1,1', '2,,2023-07-11,7,"5 inch,1,1,1'),
+    ],
+)
+def test_erasing_reads_a_file_by_its_quotes_and_leaves_all_else(
+    tmp_path: Path, quote: str, mine: str, after: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "file.csv"
+    other = "3,5010,2023-07-11,501,5\" x 'y',1,1,1"
+    head = "1,501,2023-07-11,7,a,1,1,1\n" + ",".join(f"'{name}'" if quote == "'" else name for name in NAMES) + "\n"
+    head = head.replace("501", "title")
+    file.write_text(f"{head}{other}\n{mine}\n{other}\n", encoding="utf-8")
+    feed = declare(tmp_path, {"quote": quote, "skipLines": 1})
+    wanted = Wanted((CUSTOMER_TRANSACTIONS, feed), frozenset({501}))
+    layouts = Layouts({}, RawLayout(tuple(NAMES), ","))
+    done = scrub_folder(file.parent, wanted, lambda paths: layouts.of(file.parent, paths), lambda _: None, 0)
+    assert (done.records, done.failed, done.unread) == (1, {}, [])
+    assert file.read_text(encoding="utf-8") == f"{head}{other}\n{after}\n{other}\n"
 
 
 @pytest.mark.parametrize(

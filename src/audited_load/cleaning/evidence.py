@@ -54,7 +54,7 @@ def _decimal_pattern(mark: str, other: str) -> str:
     )
 
 
-_POINT, _COMMA = _decimal_pattern(".", ","), _decimal_pattern(",", ".")
+POINT_ONLY, COMMA_ONLY = _decimal_pattern(".", ","), _decimal_pattern(",", ".")
 _EITHER = rf"^{_EDGE}[1-9][0-9]{{0,2}}\.[0-9]{{3}}{_EDGE}$"
 _WHOLE = {
     # Whole numbers have no decimals but zeros; `2.500` may be a fraction, which is refused, or thousands.
@@ -62,7 +62,7 @@ _WHOLE = {
     AGAINST: rf"^{_EDGE}[1-9][0-9]{{0,2}}(?:\.[0-9]{{3}}){{2,}}{_EDGE}$",
     UNDECIDED: rf"^{_EDGE}[1-9][0-9]{{0,2}}\.000{_EDGE}$",
 }
-_AMOUNT = {FOR: _POINT, AGAINST: _COMMA, UNDECIDED: _EITHER}
+_AMOUNT = {FOR: POINT_ONLY, AGAINST: COMMA_ONLY, UNDECIDED: _EITHER}
 _DATE = r"^[^0-9]*([0-9]{1,2})([-/.])([0-9]{1,2})([-/.])[0-9]{4}(?:[^0-9].*)?$"
 
 
@@ -109,7 +109,7 @@ def weigh_distinct(texts: pl.Series, counts: pl.Series, column: Column) -> Signs
 def _weigh_amounts(texts: pl.Series) -> Signs:
     """Look for decimal marks: where a few amounts prove the point, no further."""
     step = max(1, len(texts) // SAMPLED)
-    proved = texts.gather_every(step).str.contains(_POINT).arg_true()
+    proved = texts.gather_every(step).str.contains(POINT_ONLY).arg_true()
     # Looking at all of them would cost more than cleaning them.
     if len(proved):
         return {(DECIMAL, FOR): Sign(len(proved), int(proved[0]) * step)}

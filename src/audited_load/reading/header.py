@@ -18,8 +18,8 @@ from audited_load.shown import INVISIBLE, count_of
 HEADER_BYTES = 2**20
 SAMPLED_LINES, SAMPLED_BYTES = 200, 2**16
 
-_BLANK = ' \t,;|"'
-_SEP_LINE = re.compile(r'"?sep=([!#-/:-@\[-`{-~]|\t)"?[,;\t|]*', re.IGNORECASE)
+BLANK = ' \t,;|"'
+SEP_LINE = re.compile(r'"?sep=([!#-/:-@\[-`{-~]|\t)"?[,;\t|]*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,10 @@ def find_header(
     """
     above: list[Line] = []
     sep_line = False
-    for line in islice(_lines(head, newline), skip_lines, None):
-        if not line.text.strip(_BLANK):
+    for line in islice(read_lines(head, newline), skip_lines, None):
+        if not line.text.strip(BLANK):
             continue
-        said = _SEP_LINE.fullmatch(line.text.strip()) if not above else None
+        said = SEP_LINE.fullmatch(line.text.strip()) if not above else None
         if said and not sep_line:
             delimiters, sep_line = (said[1],), True
             continue
@@ -137,7 +137,7 @@ def _refuse_skipping(
     name: str, head: bytes, newline: bytes, names: Names, delimiters: Sequence[str], skip_lines: int
 ) -> None:
     """Refuse to skip the header itself, or all there is."""
-    skipped = [line.text for line in islice(_lines(head, newline), skip_lines + 1)]
+    skipped = [line.text for line in islice(read_lines(head, newline), skip_lines + 1)]
     for number, text in enumerate(skipped[:skip_lines], start=1):
         if any({*map(names.column_of, split_names(text, mark))}.issuperset(names.required) for mark in delimiters):
             raise UnusableFileError(
@@ -151,7 +151,7 @@ def _refuse_skipping(
         )
 
 
-def _lines(head: bytes, newline: bytes) -> Iterator[Line]:
+def read_lines(head: bytes, newline: bytes) -> Iterator[Line]:
     """Return the lines that start in the first mebibyte, without line ends and without marks before them."""
     start = 0
     while start < min(len(head), HEADER_BYTES):
@@ -206,7 +206,7 @@ def _look_at_records(dialect: Dialect, body: bytes, newline: bytes) -> Dialect:
     dialect = replace(dialect, spaced_quotes=bool(spaced) and tight is None)
     piece = grammar_of(dialect.delimiter, spaced_quotes=dialect.spaced_quotes).piece
     counts: Counter[tuple[int, bool]] = Counter()
-    for line in islice(_lines(start, newline), SAMPLED_LINES):
+    for line in islice(read_lines(start, newline), SAMPLED_LINES):
         fields = piece.findall(line.text.encode())
         if any(field.strip() for field in fields) and not _is_header(line.text, dialect):
             counts[len(fields), not fields[-1].strip(b' \t"')] += 1

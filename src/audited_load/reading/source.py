@@ -96,6 +96,58 @@ class Source:
         )
 
 
+@dataclass(frozen=True)
+class Start:
+    r"""The beginning of a file that may hold records.
+
+    Attributes:
+        size: The file's size on disk, in bytes.
+        identity: Changes when the file is written to or replaced.
+        compression: "gzip", "zstd" or None.
+        encoding: Of its text, and how it is known.
+        head: Its text as UTF-8, at least a mebibyte if it is that long.
+        newline: "\n", or "\r" for the files of old Macs.
+    """
+
+    size: int
+    identity: tuple[int, ...]
+    compression: str | None
+    encoding: Encoding
+    head: bytes
+    newline: str
+
+
+def read_start(path: Path, form: Form, *, is_for_people: bool = True) -> Start:
+    """Read the beginning of a file, and find out its compression and encoding.
+
+    Args:
+        path: A regular file.
+        form: How it is written, as far as that is declared.
+        is_for_people: Whether its words will be shown, so that a guessed encoding has to make sense.
+
+    Raises:
+        UnusableFileError: There is no such file, or it can't hold text.
+        RefusedError: The declared encoding is unknown.
+    """
+    name = show_text(path.name)
+    size, identity = _check_regular(path)
+    compression = find_compression(_first_bytes(path))
+    raw = expand_file(path, compression, size, NoDigest())
+    first = next(raw, b"")
+    if other := name_binary_format(first):
+        what = f"{name}: this is no CSV: it is {other.name}."
+        raise UnusableFileError(what, f"{other.remedy} Nothing was loaded.")
+    found = find_encoding(chain([first], raw), form.encoding, name, is_for_people=is_for_people)
+    encoding = replace(found, quote=form.quote)
+    head = b""
+    for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), encoding, name):
+        head += chunk
+        if len(head) >= HEADER_BYTES:
+            break
+    newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
+    return Start(size, identity, compression, encoding, head, newline)
+
+
 def inspect_file(
     path: Path,
     expected: Sequence[str],
@@ -124,35 +176,21 @@ def inspect_file(
         UnusableFileError: There is no such file, or it can't hold records.
         RefusedError: The declared encoding is unknown.
     """
-    name = show_text(path.name)
-    size, identity = _check_regular(path)
-    compression = find_compression(_first_bytes(path))
-    raw = expand_file(path, compression, size, NoDigest())
-    start = next(raw, b"")
-    if other := name_binary_format(start):
-        what = f"{name}: this is no CSV: it is {other.name}."
-        raise UnusableFileError(what, f"{other.remedy} Nothing was loaded.")
-    found = find_encoding(chain([start], raw), form.encoding, name, is_for_people=is_for_people)
-    encoding = replace(found, quote=form.quote)
-    head = b""
-    for chunk in decode_chunks(expand_file(path, compression, size, NoDigest()), encoding, name):
-        head += chunk
-        if len(head) >= HEADER_BYTES:
-            break
-    newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
+    start = read_start(path, form, is_for_people=is_for_people)
     others = {_swap(alias, form.quote): column for alias, column in aliases}
     names = Names(tuple(expected), key, tuple(expected if required is None else required), others)
     delimiters = (form.delimiter,) if form.delimiter else DELIMITERS
-    header = find_header(name, head, newline.encode(), names, delimiters, form.skip_lines)
-    lines = head[: header.end].count(newline.encode())
+    newline = start.newline.encode()
+    header = find_header(show_text(path.name), start.head, newline, names, delimiters, form.skip_lines)
+    lines = start.head[: header.end].count(newline)
     return Source(
         path,
-        size,
-        identity,
-        compression,
-        encoding,
+        start.size,
+        start.identity,
+        start.compression,
+        start.encoding,
         replace(header.dialect, quote=form.quote),
-        newline,
+        start.newline,
         header.end,
         lines + 1,
         header.lines_above,

@@ -1,0 +1,1 @@
+"""`customer-pipeline inspect`: what is found out about a file that nobody knows, in words and as JSON."""
