@@ -161,7 +161,7 @@ def feed_of_contracts(names: Iterable[tuple[str | None, str | None]], data: Path
     if len(hashes) > 1:
         raise RefusedError(
             f"The records are of {len(hashes)} contracts: {', '.join(map(show_text, sorted(hashes)))}.",
-            f"Take them one by one, by their loads: {command('quarantine export --load N --out FILE')}."
+            f"Take them one by one, by their loads, as in {command('quarantine export --load 7 --out FILE')}."
             f" {command('quarantine list')} names the loads.",
         )
     ((word, sha256),) = hashes.items()

@@ -68,7 +68,7 @@ def prepare(
     for report in reports:
         write_layout_beside(report)
     with connect(dsn) as connection:
-        brought = {name: kind for report in reports for name, kind in report.columns.items()}
+        brought = {name: kind for report in reports for name, kind in report.columns}
         create_tables(connection, TABLES, ("transformer", "reader"), brought)
         with held_lease(connection, TABLES, run_id, 1):
             delivery = Delivery(run_id, datetime(2025, 12, day, tzinfo=UTC), mode)

@@ -44,7 +44,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         context = get_current_context()
         run_id = context["run_id"]
         reports = [CleanReport.from_dict(manifest) for manifest in manifests]
-        for columns in {tuple(report.columns.items()) for report in reports}:
+        for columns in {tuple((name, kind) for name, kind in report.columns) for report in reports}:
             make_tables(parent_group, dict(columns))
         with leased_connection(parent_group, run_id) as (connection, _):
             delivery = Delivery(run_id, run_date(context), context["params"]["mode"])

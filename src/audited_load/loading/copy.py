@@ -60,7 +60,7 @@ def copy_cleaned(connection: psycopg.Connection, dsn: str, tables: Tables, batch
 
 def _copy_load(connection: psycopg.Connection, dsn: str, tables: Tables, load: Load) -> int:
     path = Path(load.report.cleaned_file)
-    names = [*(load.report.columns or tables.feed.names), SOURCE_RECORD]
+    names = [*([name for name, _ in load.report.columns] or tables.feed.names), SOURCE_RECORD]
     cuts = _cut_file(path, names)
     with connection.transaction(), ThreadPoolExecutor(CONNECTIONS) as threads:
         copies = [threads.submit(_copy_span, dsn, tables, path, names, start, end) for start, end in pairwise(cuts)]

@@ -169,7 +169,7 @@ def _enter_load(
         "reason_counts": json.dumps(report.reasons),
         "header": json.dumps(report.header),
         "code_version": report.code_version,
-        "columns": json.dumps([*report.columns]),
+        "columns": json.dumps([name for name, _ in report.columns]),
         "drift": json.dumps(report.drift),
     }
     row |= {name: getattr(report, name) for name in _COPIED_TO_LEDGER}
