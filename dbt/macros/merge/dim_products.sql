@@ -132,8 +132,8 @@
             {{ outermost("greatest", "price_ranges.highest", "price_ranges.lost_maximum", "maximum_price", "unit_price", set_number) }},
             {{ outermost("least", "date_ranges.earliest", "date_ranges.lost_first", "first_transaction_date", "transaction_date", set_number) }},
             {{ outermost("greatest", "date_ranges.latest", "date_ranges.lost_last", "last_transaction_date", "transaction_date", set_number) }},
-            coalesce(renamed.product_name, published.product_name) as product_name,
             coalesce(renamed.transaction_date, published.named_on) as named_on,
+            coalesce(renamed.product_name, published.product_name) as product_name,
             coalesce(renamed.transaction_id, published.named_by) as named_by
         from adjustments
         inner join published on adjustments.product_id = published.product_id
@@ -144,9 +144,9 @@
         where published.times_sold + adjustments.transactions > 0
     ),
 
-    {{ cte(statement, "latest_names") }},
-
     {{ cte(statement, "per_product") }},
+
+    {{ cte(statement, "latest_names") }},
 
     {{ cte(statement, "counted") }},
 
