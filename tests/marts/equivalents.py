@@ -70,7 +70,7 @@ EQUIVALENTS = [
         "Null is what a line that is not there has in every column.", ".* transactions", ".*id → changed.sign"
     ),
     Equivalent(ANYHOW, r"dim_customers \(merge\) transactions", "= → <>|changed.sign = -1 → true", "sign = -1"),
-    Equivalent(ANYHOW, r"dim_products \(merge\) adjusted", "= → <>|c.sign = -1 → true", "c.sign = -1"),
+    Equivalent(ANYHOW, r"dim_products \(merge\) remaining", "= → <>|changed.sign = -1 → true", "sign = -1"),
     Equivalent("A line that is counted for nobody.", ".* transactions", "inner → left", "recounted"),
     # Merges that count more anew
     Equivalent(MORE, r"dim_customers \(merge\) recounted", "days.customer_id = published.customer_id → false"),
@@ -92,15 +92,8 @@ EQUIVALENTS = [
         r"sum\(sign\) → sum\(distinct sign\)",
     ),
     Equivalent(SAME_SEARCH, r"dim_products \(merge\) \w+_ranges", "< → <=|0 → 1|and → or|.*product_id → true"),
-    Equivalent(SAME_SEARCH, r"dim_products \(merge\) adjusted", ".*coalesce.* → .*|false → true", "lost_"),
     Equivalent(
         "A null is no lowest price, and no price that was lost.", ".* prices", "(where )?price.* → .*", "is not"
-    ),
-    Equivalent(
-        "A null comes last, or there is none in the column.",
-        r"dim_products \(merge\) adjusted",
-        r"f\.(unit_price|transaction_date)( is not null)? → (f\.\w+|true)",
-        "is not null",
     ),
     Equivalent("The later of the two is the published one, if they are the same.", ".* renamed", ">= → >"),
     Equivalent(
