@@ -16,6 +16,8 @@
         select rows.{{ column_name }} as from_field
         from {{ model }} as rows
         inner join {{ lost }} as lost on rows.{{ column_name }} = lost.{{ field }}
+        -- Asked once, and mostly none is: then the mart is not read, whatever join is expected to be cheap.
+        where exists (select 1 from {{ lost }})
     )
 
     select child.from_field
