@@ -126,7 +126,7 @@ bench-merge: .venv/ready ## Time a day that is merged into a large table, and ho
 	@$(BIN)/python bench/merge_a_day.py
 
 bench-marts: .venv/ready ## Time a build of the marts against the same by hand, and their publishing (six minutes)
-	@$(BIN)/python bench/build_marts.py
+	@$(BIN)/python bench/build_marts.py $(if $(BEFORE),--before $(BEFORE))
 
 bench-page: .venv/ready ## Time the page's views over a large warehouse (four minutes)
 	@$(BIN)/python bench/page_views.py

@@ -1,6 +1,7 @@
 """A full build of the marts by dbt against the same by hand, a day that is merged, and what readers wait meanwhile.
 
-Usage: `make bench-marts`, or `python bench/build_marts.py --rows 10000000`.
+Usage: `make bench-marts`, or `python bench/build_marts.py --rows 10000000`. With `--before COMMIT` (`BEFORE=COMMIT`
+for make) the dbt project of that commit builds in turns with this one.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ FINISH = {
     "fact_transactions": (
         "alter table {t} add primary key (transaction_id)",
         "create index on {t} (customer_id, transaction_date)",
-        "create index on {t} (product_id, unit_price)",
+        "create index on {t} (product_id)",
         "alter table {t} add foreign key (customer_id) references by_hand.dim_customers (customer_id)",
         "alter table {t} add foreign key (product_id) references by_hand.dim_products (product_id)",
         "alter table {t} add foreign key (transaction_date) references by_hand.dim_dates (date_day)",
@@ -58,23 +59,27 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000, help="rows of the fact")
     parser.add_argument("--day", type=int, default=100_000, help="rows of the day, half of them corrections")
     parser.add_argument("--rounds", type=int, default=2, help="how often each way builds")
+    parser.add_argument("--before", help="a commit, whose dbt project builds all marts in turns with this one")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="customer-pipeline-bench-") as name, running_server() as runtime:
         folder = Path(name)
         print(describe_machine(), flush=True)
         write_history(folder / "all.csv", range(arguments.rows), 0, known=arguments.rows)
-        load(folder / "all.csv", "replace", 1, runtime)
+        replaced = load(folder / "all.csv", "replace", 1, runtime).load
         with psycopg.connect(runtime.dsn("loader"), autocommit=True) as connection:
             connection.execute("grant usage on schema cleaned_data to transformer")
             connection.execute("grant select on all tables in schema cleaned_data to transformer")
         run_dbt(runtime, folder, "compile")
-        taken: dict[str, list[float]] = {"by hand": [], "dbt": [], "publish": []}
-        days: dict[str, list[float]] = {"dbt": [], "tests": [], "publish": []}
+        taken: dict[str, list[float]] = {"by hand": [], "dbt": [], "tests": [], "publish": []}
+        days: dict[str, list[float]] = {"load": [], "dbt": [], "tests": [], "publish": []}
+        before = check_out(arguments.before, folder) if arguments.before else None
         waits = [0.0]
         for _ in range(arguments.rounds):
             taken["by hand"].append(build_by_hand(runtime, folder))
+            if before:
+                taken.setdefault("before", []).append(run_dbt(runtime, folder, "run", project=before))
             taken["dbt"].append(run_dbt(runtime, folder, "run"))
-            run_tests(runtime, folder)  # nothing is published without; the specification's graph has them apart
+            taken["tests"].append(run_tests(runtime, folder))
             taken["publish"].append(publish(runtime, folder, waits))
             print({way: f"{seconds[-1]:.1f} s" for way, seconds in taken.items()}, flush=True)
         for day in range(1, arguments.rounds + 1):
@@ -82,22 +87,45 @@ def main() -> None:
             corrected = chance.sample(range(arguments.rows), arguments.day // 2)
             new = range(arguments.rows * (day + 1), arguments.rows * (day + 1) + arguments.day // 2)
             write_history(folder / "day.csv", [*corrected, *new], day, known=arguments.rows)
-            load(folder / "day.csv", "merge", 1 + day, runtime)
+            days["load"].append(load(folder / "day.csv", "merge", 1 + day, runtime).load)
             days["dbt"].append(run_dbt(runtime, folder, "run"))
             days["tests"].append(run_tests(runtime, folder))
             days["publish"].append(publish(runtime, folder, waits))
             print({way: f"{seconds[-1]:.1f} s" for way, seconds in days.items()}, flush=True)
         back = undo(runtime)
-    hand = median(taken["by hand"])
-    full, merged = median(taken["dbt"]) + median(taken["publish"]), median(days["dbt"]) + median(days["publish"])
-    print("\n| what | figure |\n|---|---|")
-    print(f"| all marts by hand, {arguments.rows} facts | 1.00 ({hand:.1f} s) |")
-    print(f"| `dbt run` of the project | {median(taken['dbt']) / hand:.2f} |")
-    print(f"| `publish_marts` | {median(taken['publish']) / hand:.3f} |")
-    print(f"| a merged day of {arguments.day} rows: `dbt run` and publishing, against both | {merged / full:.3f} |")
-    print(f"| the data tests of such a day, against the same | {median(days['tests']) / full:.2f} |")
-    print(f"| rollback of such a day's marts, against the same | {back / full:.3f} |")
+    report(arguments, replaced, taken, days, back)
     print(f"| longest wait of a reader while they are published | {1000 * max(waits):.0f} ms |")
+
+
+def report(
+    arguments: argparse.Namespace,
+    replaced: float,
+    taken: dict[str, list[float]],
+    days: dict[str, list[float]],
+    back: float,
+) -> None:
+    """Print the ratios as a table in Markdown; `replaced` and `back` are seconds."""
+    full, day = ({step: median(seconds) for step, seconds in steps.items()} for steps in (taken, days))
+    both = full["dbt"] + full["publish"]
+    whole, in_a_day = replaced + both, day["load"] + day["dbt"] + day["publish"]
+    of_day = f"a merged day of {arguments.day} rows"
+    rows = [
+        (f"all marts by hand, {arguments.rows} facts", f"1.00 ({full['by hand']:.1f} s)"),
+        ("`dbt run` of the project", f"{full['dbt'] / full['by hand']:.2f}"),
+        ("the data tests", f"{full['tests'] / full['by hand']:.2f}"),
+        ("`publish_marts`", f"{full['publish'] / full['by hand']:.3f}"),
+        (f"{of_day}: `dbt run` and publishing, against both", f"{(day['dbt'] + day['publish']) / both:.3f}"),
+        ("its data tests, against the same", f"{day['tests'] / both:.2f}"),
+        ("loading it, `dbt run` and publishing, against the same of all rows", f"{in_a_day / whole:.3f}"),
+        ("with the data tests", f"{(in_a_day + day['tests']) / (whole + full['tests']):.3f}"),
+        ("publishing it, against loading all rows", f"{day['publish'] / replaced:.3f}"),
+        ("rollback of such a day's marts, against `dbt run` and publishing", f"{back / both:.3f}"),
+    ]
+    if arguments.before:
+        rows.append((f"`dbt run` against that of {arguments.before}", f"{full['dbt'] / full['before']:.2f}"))
+    print("\n| what | figure |\n|---|---|")
+    for what, figure in rows:
+        print(f"| {what} | {figure} |")
 
 
 def write_history(path: Path, keys: range | list[int], day: int, known: int) -> None:
@@ -125,8 +153,18 @@ def undo(runtime: Runtime) -> float:
         return time.monotonic() - started
 
 
-def run_dbt(runtime: Runtime, folder: Path, *command: str) -> float:
+def check_out(commit: str, folder: Path) -> Path:
+    """Write the dbt project of a commit into the folder; gives where it is."""
+    archive = ["git", "-C", str(PROJECT.parent), "archive", commit, "dbt"]
+    packed = subprocess.run(archive, capture_output=True, check=True).stdout
+    (folder / commit).mkdir()
+    subprocess.run(["tar", "-x", "-C", str(folder / commit)], input=packed, check=True)
+    return folder / commit / "dbt"
+
+
+def run_dbt(runtime: Runtime, folder: Path, *command: str, project: Path = PROJECT) -> float:
     """Run dbt; gives the seconds that its nodes took, without its start."""
+    target = folder / "target" if project == PROJECT else project / "target"
     environment = os.environ | {
         "POSTGRES_PORT": str(runtime.postgres_port),
         "TRANSFORMER_PASSWORD": runtime.secrets["transformer"],
@@ -134,17 +172,17 @@ def run_dbt(runtime: Runtime, folder: Path, *command: str) -> float:
     }
     places = [
         "--project-dir",
-        str(PROJECT),
+        str(project),
         "--profiles-dir",
-        str(PROJECT),
+        str(project),
         "--target-path",
-        str(folder / "target"),
+        str(target),
     ]
     line = [sys.executable, "-m", "dbt.cli.main", "--quiet", *command, *places]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stdout + done.stderr)
-    return float(json.loads((folder / "target" / "run_results.json").read_text())["elapsed_time"])
+    return float(json.loads((target / "run_results.json").read_text())["elapsed_time"])
 
 
 def run_tests(runtime: Runtime, folder: Path) -> float:

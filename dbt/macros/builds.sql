@@ -30,13 +30,21 @@
 {% endmacro %}
 
 {% macro before_build() %}
-    {#- Before a mart is built: when, and which load the ledger says is published. -#}
+    {#-
+        Before a mart is built: when, and which load the ledger says is published. Who builds all of it reads whole tables:
+        in the order of an index that takes longer than sorting, though PostgreSQL expects otherwise, and a row from another
+        process costs less than it does.
+    -#}
     {%- if model.config.materialized == "mart" -%}
         select
             set_config('pipeline.begun_at', clock_timestamp()::text, false),
             set_config('pipeline.load_id', coalesce((
                 select load_id::text from {{ source("cleaned_data", "published_load") }}
             ), ''), false)
+            {%- if published_set() is none %},
+            set_config('enable_indexscan', 'off', true),
+            set_config('parallel_tuple_cost', '0.03', true)
+            {%- endif %}
     {%- endif -%}
 {% endmacro %}
 

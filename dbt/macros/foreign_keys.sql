@@ -46,15 +46,9 @@
 {% endmacro %}
 
 {% macro foreign_keys_of(node) %}
-    {#- Whether they stand beside the columns or below the model; `to` may be a ref, or the relation it leads to. -#}
-    {%- set constraints = [] -%}
-    {%- for column in node.columns.values() -%}
-        {%- for constraint in column.constraints -%}
-            {%- do constraints.append(dict(constraint, columns=[column.name])) -%}
-        {%- endfor -%}
-    {%- endfor -%}
+    {#- `to` may be a ref, or the relation it leads to. -#}
     {%- set found = [] -%}
-    {%- for constraint in constraints + node.constraints if constraint.type == "foreign_key" -%}
+    {%- for constraint in constraints_of(node) if constraint.type == "foreign_key" -%}
         {%- set name = modules.re.findall("\\w+", constraint.to) | last -%}
         {%- set others = graph.nodes.values() | selectattr("resource_type", "equalto", "model") -%}
         {%- set parent = others | selectattr("name", "equalto", name) | map(attribute="alias") | first | default(name) -%}
@@ -63,17 +57,4 @@
         ) -%}
     {%- endfor -%}
     {{ return(found) }}
-{% endmacro %}
-
-{% macro postgres__get_table_columns_and_constraints() %}
-    {#- What dbt writes into `create table`, but for foreign keys. -#}
-    {%- set columns = {} -%}
-    {%- for name, column in model.columns.items() -%}
-        {%- set constraints = column.constraints | rejectattr("type", "equalto", "foreign_key") | list -%}
-        {%- do columns.update({name: dict(column, constraints=constraints)}) -%}
-    {%- endfor -%}
-    {%- set constraints = model.constraints | rejectattr("type", "equalto", "foreign_key") | list -%}
-    {%- set lines = adapter.render_raw_columns_constraints(raw_columns=columns)
-        + adapter.render_raw_model_constraints(raw_constraints=constraints) -%}
-    ({{ lines | join(", ") }})
 {% endmacro %}

@@ -5,10 +5,10 @@
     product_id,
     product_name,
     transaction_date,
-    date_trunc('month', transaction_date)::date as transaction_month,
-    extract(year from transaction_date)::integer as transaction_year,
-    extract(quarter from transaction_date)::integer as transaction_quarter,
-    extract(month from transaction_date)::integer as month_number,
+    date_trunc('month', transaction_date::timestamp)::date as transaction_month,
+    date_part('year', transaction_date)::integer as transaction_year,
+    date_part('quarter', transaction_date)::integer as transaction_quarter,
+    date_part('month', transaction_date)::integer as month_number,
     quantity,
     price,
     tax,
@@ -28,5 +28,5 @@
         Gross and tax of a line. An unknown part counts as nothing, as it does in sums: so the sum of these is that of gross
         with that of tax, whatever is unknown.
     -#}
-    (case when num_nonnulls(quantity * price, tax) > 0 then coalesce(quantity * price, 0) {{ sign }} coalesce(tax, 0) end)
+    coalesce(quantity * price {{ sign }} tax, quantity * price, {{ sign }}tax)
 {%- endmacro %}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import cache
@@ -14,6 +16,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from dbt.cli.main import dbtRunner
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError
@@ -362,6 +365,98 @@ def test_readers_see_the_day_before_or_the_day_after(dsn: Dsn, dbt: Dbt, tmp_pat
     reader.join()
     assert seen == set(expected.values())
     assert all(row[1] == row[3] == row[4] and row[2] == row[5] for row in seen)
+
+
+def test_tests_that_read_changes_only_find_what_is_wrong_with_them(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(8)
+    records = {key: any_record(chance, key) for key in range(100)} | EDGES
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    build_and_publish(dbt, dsn)
+    moved = {908: "908,80,2024-06-05,63,,1,4.00,\n"}  # customer 72 goes, and 80 comes
+    load_file(dsn("loader"), write(tmp_path / "1.csv", moved), "run-1", mode="merge", day=2)
+    assert dbt("run")
+
+    def passes(test: str, *statements: str) -> bool:
+        with psycopg.connect(dsn("transformer")) as connection:
+            for statement in statements:
+                connection.execute(statement)  # type: ignore[call-overload]
+        return dbt("test", "--select", test)
+
+    known, unique = "every_customer_is_known", "unique_stg_customer_transactions_transaction_id"
+    assert passes(known)
+    # Customer 1 has transactions that the merge left alone.
+    assert not passes(known, "insert into analytics_dbt_staging.dim_customers_gone (customer_id) values (1)")
+    assert passes(known, "delete from analytics_dbt_staging.dim_customers_gone where customer_id = 1")
+    assert not passes(known, "delete from analytics_dbt_staging.dim_customers_delta where customer_id = 80")
+    ((staged,),) = query(
+        dsn("transformer"), "select pg_get_viewdef('analytics_dbt_staging.stg_customer_transactions')"
+    )
+    staged = staged.rstrip(";")
+    once = f"create or replace view analytics_dbt_staging.stg_customer_transactions as ({staged})"
+    again = f"select * from ({staged}) as again where transaction_id = 908"  # noqa: S608 - of this test
+    assert passes(unique)
+    assert not passes(unique, f"{once} union all {again}")
+    assert passes(unique, once)
+    assert dbt("run", "--full-refresh", "--exclude", "stg_customer_transactions")
+    assert passes("every_customer_is_known")
+
+
+def test_a_corrected_price_leaves_the_indexes_of_the_fact_alone(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(10)
+    records = {key: any_record(chance, key) for key in range(400)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    build_and_publish(dbt, dsn)
+    customer, when, product, name, quantity = records[7].split(",")[1:6]
+    corrected = {7: f"7,{customer},{when},{product},{name},{quantity},77.00,0.01\n"}
+    load_file(dsn("loader"), write(tmp_path / "1.csv", corrected), "run-1", mode="merge", day=2)
+    build_and_publish(dbt, dsn)
+    updated = """
+        select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables
+        where schemaname = 'analytics_sets' and relname = 'fact_transactions_s1'
+    """
+    deadline = time.monotonic() + 30
+    while (found := query(dsn("postgres"), updated)) == [(0, 0)] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert found == [(1, 1)]
+
+
+def test_published_marts_hold_what_their_contracts_say(dsn: Dsn, dbt: Dbt, tmp_path: Path) -> None:
+    chance = random.Random(11)
+    records = {key: any_record(chance, key) for key in range(50)}
+    load_file(dsn("loader"), write(tmp_path / "0.csv", records), "run-0", day=1)
+    build_and_publish(dbt, dsn)
+    for path in PROJECT.glob("models/*/*_*.yml"):
+        for model in yaml.safe_load(path.read_text()).get("models", []):
+            if model["name"] not in MARTS_HERE:
+                continue
+            table = f"analytics_sets.{model['name']}_s1"
+            promised = {
+                (
+                    column["name"],
+                    column["data_type"].replace(", ", ","),
+                    any(one["type"] in ("not_null", "primary_key") for one in column.get("constraints", []))
+                    or any(column["name"] in one.get("columns", []) for one in model["constraints"]),
+                )
+                for column in model["columns"]
+            }
+            columns = """
+                select attname, format_type(atttypid, atttypmod), attnotnull from pg_attribute
+                where attrelid = %s::regclass and attnum > 0 and attname <> 'set_number'
+            """
+            assert set(query(dsn("postgres"), columns, table)) == promised
+            kinds = Counter(
+                one["type"]
+                for holder in (model, *model["columns"])
+                for one in holder.get("constraints", [])
+                if one["type"] != "not_null"
+            )
+            found = """
+                select contype::text, count(*) from pg_constraint
+                where conrelid = %s::regclass and contype <> 'n' and conname <> 'is_of_its_set' and convalidated
+                group by 1
+            """
+            kept = dict(query(dsn("postgres"), found, table))
+            assert kept == {kind[0]: number for kind, number in kinds.items()}, table
 
 
 def test_only_marts_that_passed_all_their_tests_since_they_were_built_are_published(

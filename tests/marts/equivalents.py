@@ -39,7 +39,9 @@ EQUIVALENTS = [
     Equivalent(KEPT, ".*_gone", "distinct → nothing"),
     Equivalent(KEPT, ".* neighbours", "union → union all"),
     # What is unknown
-    Equivalent("A sum is null where the product is.", "stg_.*", r"\* → [+-]", "num_nonnulls"),
+    Equivalent(
+        "A day has one month, with a time zone and without.", "stg_.*", r"(.*)::timestamp → \1", "date_trunc"
+    ),
     Equivalent(
         "It is asked for only where something is known.",
         r"dim_\w+ \(build\) (counted|per_product)",
@@ -67,10 +69,12 @@ EQUIVALENTS = [
         "inner → left",
     ),
     Equivalent(
-        "Null is what a line that is not there has in every column.", ".* transactions", ".*id → changed.sign"
+        "Null is what a line that is not there has in every column.",
+        ".* (transactions|remaining)",
+        ".*id → changed.sign",
     ),
     Equivalent(ANYHOW, r"dim_customers \(merge\) transactions", "= → <>|changed.sign = -1 → true", "sign = -1"),
-    Equivalent(ANYHOW, r"dim_products \(merge\) adjusted", "= → <>|c.sign = -1 → true", "c.sign = -1"),
+    Equivalent(ANYHOW, r"dim_products \(merge\) remaining", "= → <>|changed.sign = -1 → true", "sign = -1"),
     Equivalent("A line that is counted for nobody.", ".* transactions", "inner → left", "recounted"),
     # Merges that count more anew
     Equivalent(MORE, r"dim_customers \(merge\) recounted", "days.customer_id = published.customer_id → false"),
@@ -79,6 +83,10 @@ EQUIVALENTS = [
     Equivalent(MORE, r"dim_customers \(merge\) recounted", r"and → or|-1 → -2|.*'infinity'\) → \('infinity'\)"),
     Equivalent(MORE, r"dim_customers \(merge\) recounted", "< → <=|0 → 1", "^or|transactions < 0"),
     Equivalent(MORE, r"dim_customers \(merge\) transactions", r"customer_id in \(.*\) → true"),
+    Equivalent("It costs time only.", r"dim_products \(build\) transactions", "not → nothing", "materialized"),
+    Equivalent(
+        MORE, r"dim_products \(merge\) remaining", r"(where )?lost_.* → (nothing|true)|f.product_id in .* → true"
+    ),
     Equivalent(MORE, r"dim_products \(merge\) recounted", "changed.product_id = published.product_id → false"),
     Equivalent(MORE, r"dim_products \(merge\) recounted", "distinct → nothing|union → union all|inner → left"),
     Equivalent(MORE, r"dim_products \(merge\) recounted", r"(where |published|before|now|\().* → (nothing|true)"),
@@ -92,15 +100,8 @@ EQUIVALENTS = [
         r"sum\(sign\) → sum\(distinct sign\)",
     ),
     Equivalent(SAME_SEARCH, r"dim_products \(merge\) \w+_ranges", "< → <=|0 → 1|and → or|.*product_id → true"),
-    Equivalent(SAME_SEARCH, r"dim_products \(merge\) adjusted", ".*coalesce.* → .*|false → true", "lost_"),
     Equivalent(
         "A null is no lowest price, and no price that was lost.", ".* prices", "(where )?price.* → .*", "is not"
-    ),
-    Equivalent(
-        "A null comes last, or there is none in the column.",
-        r"dim_products \(merge\) adjusted",
-        r"f\.(unit_price|transaction_date)( is not null)? → (f\.\w+|true)",
-        "is not null",
     ),
     Equivalent("The later of the two is the published one, if they are the same.", ".* renamed", ">= → >"),
     Equivalent(

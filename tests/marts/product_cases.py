@@ -134,6 +134,8 @@ def _days(keys: Iterator[str]) -> Iterator[Case]:
     for before, after in (
         ([EARLY, LATE, LATER], [LATE, None, None]),
         ([EARLY, LATE, LATER], [None, None, LATE]),
+        ([EARLY, LATE, LATER], [LATER, None, None]),
+        ([EARLY, LATE, LATER], [None, None, EARLY]),
         ([EARLY, EARLY, LATER, LATER], [LATE, None, None, LATE]),
         ([LATE, LATE], [EARLY, LATER]),
         ([LATE, None], [None, EARLY]),

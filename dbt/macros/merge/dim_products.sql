@@ -99,6 +99,26 @@
         group by days.product_id
     ),
 
+    -- Of products whose lowest or highest may have gone: what the merge left alone, read once for all of them.
+    remaining as (
+        select
+            f.product_id,
+            min(f.unit_price) as lowest,
+            max(f.unit_price) as highest,
+            min(f.transaction_date) as earliest,
+            max(f.transaction_date) as latest
+        from {{ in_set("fact_transactions", set_number) }} as f
+        left join changed on f.transaction_id = changed.transaction_id and changed.sign = -1
+        where
+            changed.transaction_id is null
+            and f.product_id in (
+                select product_id from price_ranges where lost_minimum or lost_maximum
+                union all
+                select product_id from date_ranges where lost_first or lost_last
+            )
+        group by f.product_id
+    ),
+
     adjustments as (
         select
             product_id,
@@ -128,25 +148,38 @@
             coalesce(published.revenue, 0) + adjustments.revenue as known_revenue,
             (published.priced_transactions + adjustments.priced)::bigint as priced_transactions,
             (published.price_total + adjustments.prices)::numeric(38, 4) as price_total,
-            {{ outermost("least", "price_ranges.lowest", "price_ranges.lost_minimum", "minimum_price", "unit_price", set_number) }},
-            {{ outermost("greatest", "price_ranges.highest", "price_ranges.lost_maximum", "maximum_price", "unit_price", set_number) }},
-            {{ outermost("least", "date_ranges.earliest", "date_ranges.lost_first", "first_transaction_date", "transaction_date", set_number) }},
-            {{ outermost("greatest", "date_ranges.latest", "date_ranges.lost_last", "last_transaction_date", "transaction_date", set_number) }},
-            coalesce(renamed.product_name, published.product_name) as product_name,
+            least(
+                price_ranges.lowest,
+                case when price_ranges.lost_minimum then remaining.lowest else published.minimum_price end
+            ) as minimum_price,
+            greatest(
+                price_ranges.highest,
+                case when price_ranges.lost_maximum then remaining.highest else published.maximum_price end
+            ) as maximum_price,
+            least(
+                date_ranges.earliest,
+                case when date_ranges.lost_first then remaining.earliest else published.first_transaction_date end
+            ) as first_transaction_date,
+            greatest(
+                date_ranges.latest,
+                case when date_ranges.lost_last then remaining.latest else published.last_transaction_date end
+            ) as last_transaction_date,
             coalesce(renamed.transaction_date, published.named_on) as named_on,
+            coalesce(renamed.product_name, published.product_name) as product_name,
             coalesce(renamed.transaction_id, published.named_by) as named_by
         from adjustments
         inner join published on adjustments.product_id = published.product_id
         inner join date_ranges on adjustments.product_id = date_ranges.product_id
         left join price_ranges on adjustments.product_id = price_ranges.product_id
+        left join remaining on adjustments.product_id = remaining.product_id
         left join renamed on adjustments.product_id = renamed.product_id
         -- One whose transactions all went to other products is gone.
         where published.times_sold + adjustments.transactions > 0
     ),
 
-    {{ cte(statement, "latest_names") }},
-
     {{ cte(statement, "per_product") }},
+
+    {{ cte(statement, "latest_names") }},
 
     {{ cte(statement, "counted") }},
 
@@ -164,29 +197,3 @@
 {% endmacro %}
 
 {% macro keys_dim_products() %}product_id{% endmacro %}
-
-{% macro outermost(which, changed, is_lost, name, column, set_number) %}
-    {#-
-        The lowest or highest value of a product: of what the merge brings and what was published; if that may have gone,
-        of the product's transactions that the merge left alone, by the fact's index.
-    -#}
-    {{ which }}(
-        {{ changed }},
-        case
-            when not coalesce({{ is_lost }}, false) then published.{{ name }}
-            else (
-                select f.{{ column }}
-                from {{ in_set("fact_transactions", set_number) }} as f
-                where
-                    f.product_id = published.product_id
-                    and f.{{ column }} is not null
-                    and not exists (
-                        select 1 from {{ source("cleaned_data", "customer_transactions_changed") }} as c
-                        where c.sign = -1 and c.transaction_id = f.transaction_id
-                    )
-                order by f.{{ column }} {{ "asc" if which == "least" else "desc" }}
-                limit 1
-            )
-        end
-    ) as {{ name }}
-{%- endmacro %}

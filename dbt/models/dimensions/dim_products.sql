@@ -1,19 +1,8 @@
 with
 
-transactions as (
+-- Read twice; to keep all of it for that would cost more.
+transactions as not materialized (
     select * from {{ ref("stg_customer_transactions") }}
-),
-
--- The name of the latest transaction that has one; the higher transaction_id breaks a tie.
-latest_names as (
-    select distinct on (product_id)
-        product_id,
-        product_name,
-        transaction_date as named_on,
-        transaction_id as named_by
-    from transactions
-    where product_name is not null
-    order by product_id asc, transaction_date desc, transaction_id desc
 ),
 
 per_product as (
@@ -31,16 +20,29 @@ per_product as (
         min(price)::numeric(18, 4) as minimum_price,
         max(price)::numeric(18, 4) as maximum_price,
         min(transaction_date) as first_transaction_date,
-        max(transaction_date) as last_transaction_date
+        max(transaction_date) as last_transaction_date,
+        max(transaction_date) filter (where product_name is not null) as named_on
     from transactions
     group by product_id
+),
+
+-- The name of the latest transaction that has one; the higher transaction_id breaks a tie.
+latest_names as (
+    select distinct on (transactions.product_id)
+        transactions.product_id,
+        transactions.product_name,
+        transactions.transaction_id as named_by
+    from transactions
+    inner join per_product
+        on transactions.product_id = per_product.product_id and transactions.transaction_date = per_product.named_on
+    where transactions.product_name is not null
+    order by transactions.product_id asc, transactions.transaction_id desc
 ),
 
 counted as (
     select
         per_product.*,
         latest_names.product_name,
-        latest_names.named_on,
         latest_names.named_by
     from per_product
     left join latest_names on per_product.product_id = latest_names.product_id
@@ -63,8 +65,8 @@ nothing as (
         null::numeric(18, 4) as maximum_price,
         null::date as first_transaction_date,
         null::date as last_transaction_date,
-        null::text as product_name,
         null::date as named_on,
+        null::text as product_name,
         null::bigint as named_by
 ),
 

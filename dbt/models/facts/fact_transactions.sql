@@ -1,6 +1,6 @@
 {{
     config(
-        indexes=[{"columns": ["customer_id", "transaction_date"]}, {"columns": ["product_id", "unit_price"]}]
+        indexes=[{"columns": ["customer_id", "transaction_date"]}, {"columns": ["product_id"]}]
     )
 }}
 

@@ -33,15 +33,25 @@ _KEYS = """
 """
 _KEEP = (
     "drop table if exists {before}, {inserted}",
-    "create table {before} as select t.* from (select {keys} from {delta} union all select {keys} from {gone}) as d"
-    " inner join {table} as t on {same_as_d}",
-    "create table {inserted} as select {keys} from {delta} as d"
-    " where not exists (select 1 from {table} as t where {same_as_d})",
+    "create table {before} as select {columns} from {table} with no data",
+    "create table {inserted} as select {keys} from {table} with no data",
 )
-_UPSERT = (
-    "insert into {table} ({columns}) select {columns} from {rows} on conflict ({keys}) do update set {assignments}"
-)
+# In the order of the key, which is that of its index and mostly that of the table: a page is looked at once.
+_MERGE = """
+    merge into {table} as t using (select * from {rows} order by {keys}) as d on {same_as_d}
+    when matched then {change}
+    when not matched then insert ({columns}) values ({new_values})
+"""
+_MERGE_AND_KEEP = f"""
+    with changed as ({_MERGE} returning {{old_values}}, merge_action() as "done to it"),
+    kept as (insert into {{before}} ({{columns}}) select {{columns}} from changed where "done to it" = 'UPDATE')
+    insert into {{inserted}} ({{keys}}) select {{keys}} from changed where "done to it" = 'INSERT'
+"""  # noqa: S608 - of constants
 _DELETE = "delete from {table} as t using {rows} as d where {same_as_d}"
+_DELETE_AND_KEEP = f"""
+    with deleted as ({_DELETE} returning t.*)
+    insert into {{before}} ({{columns}}) select {{columns}} from deleted
+"""  # noqa: S608 - of constants
 # The set must be what the changes were computed from.
 _LOCK_SET = """
     select 1 from {sets}.published_sets as s
@@ -90,9 +100,9 @@ def apply_changes(
         for mart in names:
             for statement in _KEEP:
                 connection.execute(marts.fill(statement, **found[mart]))
-            connection.execute(marts.fill(_UPSERT, rows=found[mart]["delta"], **found[mart]))
+            connection.execute(marts.fill(_MERGE_AND_KEEP, rows=found[mart]["delta"], **found[mart]))
         for mart in reversed(names):
-            connection.execute(marts.fill(_DELETE, rows=found[mart]["gone"], **found[mart]))
+            connection.execute(marts.fill(_DELETE_AND_KEEP, rows=found[mart]["gone"], **found[mart]))
         connection.execute(marts.fill(_ENTER, **parts))
         show_in_staging(connection, marts, names, number)
 
@@ -116,7 +126,7 @@ def undo_changes(connection: psycopg.Connection, marts: Marts, number: int, load
     names = names_in_set(connection, marts, number)
     found = {mart: _parts(connection, marts, mart, number) for mart in names}
     for mart in names:
-        connection.execute(marts.fill(_UPSERT, rows=found[mart]["before"], **found[mart]))
+        connection.execute(marts.fill(_MERGE, rows=found[mart]["before"], **found[mart]))
     for mart in reversed(names):
         connection.execute(marts.fill(_DELETE, rows=found[mart]["inserted"], **found[mart]))
         connection.execute(marts.fill("drop table {before}, {inserted}", **found[mart]))
@@ -145,8 +155,13 @@ def _parts(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
         "gone": sql.Identifier(marts.staging, f"{mart}_gone"),
         "columns": _listed(names),
         "keys": _listed(keys),
-        "assignments": sql.SQL(", ").join(
-            sql.SQL("{name} = excluded.{name}").format(name=sql.Identifier(name)) for name in others
+        "change": sql.SQL("update set {}").format(_listed(others, "{0} = d.{0}"))
+        if others
+        else sql.SQL("do nothing"),
+        "new_values": _listed(names, "d.{0}"),
+        # Of a row that was not there, all of `old` is null.
+        "old_values": sql.SQL(", ").join(
+            _listed([name], "coalesce(old.{0}, d.{0}) as {0}" if name in keys else "old.{0}") for name in names
         ),
         "same_as_d": sql.SQL(" and ").join(
             sql.SQL("t.{name} = d.{name}").format(name=sql.Identifier(name)) for name in keys
@@ -154,5 +169,5 @@ def _parts(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
     }
 
 
-def _listed(names: list[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
+def _listed(names: list[str], form: str = "{0}") -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL(form).format(sql.Identifier(name)) for name in names)
