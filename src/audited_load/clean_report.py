@@ -39,8 +39,8 @@ class CleanReport:
         doubts: What in the file speaks against how it was read, so that it may not be used.
         hints: What may explain why values were refused.
         erased_known: How many erased subjects cleaning knew of; None if it didn't ask.
-        columns: Name and type in the table of each column of the cleaned file, in order. A list, since a mapping that goes
-            from task to task comes in another order.
+        columns: Name and type in the table of each column of the cleaned file, in order. No mapping: one that goes from
+            task to task comes in another order.
         unknown_columns: Those of `ignored_columns` that the contract doesn't leave out.
         missing_columns: Optional columns that the file lacks.
         drift: How its columns differ from what was expected: see `loading.drift`.
@@ -70,7 +70,7 @@ class CleanReport:
     doubts: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     erased_known: int | None = None
-    columns: list[list[str]] = field(default_factory=list)
+    columns: list[tuple[str, str]] = field(default_factory=list)
     unknown_columns: list[str] = field(default_factory=list)
     missing_columns: list[str] = field(default_factory=list)
     drift: dict[str, list[str]] = field(default_factory=dict)

@@ -49,9 +49,7 @@ def clean(folder: Path, name: str, content: str, feed: Feed = CUSTOMER_TRANSACTI
 def register(dsn: str, reports: list[CleanReport], run: str, *, mode: str = "merge", day: int = 1) -> Batch:
     with connect(dsn) as connection:
         for report in reports:
-            create_tables(
-                connection, TABLES, ("transformer", "reader"), {name: kind for name, kind in report.columns}
-            )
+            create_tables(connection, TABLES, ("transformer", "reader"), dict(report.columns))
         reports = [replace(report, drift=asdict(find_drift(connection, TABLES, report))) for report in reports]
         with held_lease(connection, TABLES, run, 1):
             return register_batch(

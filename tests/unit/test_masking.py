@@ -79,7 +79,7 @@ def test_a_further_column_is_kept_a_masked_one_hashed_and_a_dropped_one_nowhere(
     assert [row["branch"] for row in rows] == ["North", "North", ""]
     assert [row["email"] for row in rows] == [hashed(MAIL), hashed(MAIL), ""]
     assert "phone" not in rows[0]
-    assert report.columns[8:] == [["branch", "text null"], ["email", "text null"]]
+    assert report.columns[8:] == [("branch", "text null"), ("email", "text null")]
     assert (report.unknown_columns, report.missing_columns) == ([], [])
     assert MAIL not in written(tmp_path)
     assert PHONE not in written(tmp_path)
@@ -150,7 +150,7 @@ def test_a_further_column_may_be_missing_unless_it_is_required(tmp_path: Path) -
         clean(tmp_path, "1,5,2024-01-02,7,Thing,2,1.10,0.05", header=header, feed=needed)
     blank = clean(tmp_path, "1,5,2024-01-02,7,Thing,2,1.10,0.05,,,", feed=needed)
     assert blank.reasons == {"branch:missing": 1}
-    assert blank.columns[8] == ["branch", "text null"]
+    assert blank.columns[8] == ("branch", "text null")
 
 
 @pytest.mark.parametrize(

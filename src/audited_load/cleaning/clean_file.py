@@ -168,7 +168,7 @@ def _report(
         rejected_file=str(files[1]),
         doubts=judgement.doubts,
         hints=judgement.hints,
-        columns=[[column.name, column.sql_type] for column in feed.columns],
+        columns=[(column.name, column.sql_type) for column in feed.columns],
         unknown_columns=_shorten([shown for shown, is_known in names if shown and is_known is None]),
         missing_columns=[name for name in feed.optional if name not in source.names],
         contract={"id": feed.contract.id, "version": feed.contract.version, "sha256": feed.contract.sha256},
