@@ -39,7 +39,7 @@ class CleanReport:
         doubts: What in the file speaks against how it was read, so that it may not be used.
         hints: What may explain why values were refused.
         erased_known: How many erased subjects cleaning knew of; None if it didn't ask.
-        columns: Name and type in the table of each column of the cleaned file, in order. No mapping: one that goes from
+        columns: Name and type in the table of each column of the cleaned file, in order; no mapping, as one from
             task to task comes in another order.
         unknown_columns: Those of `ignored_columns` that the contract doesn't leave out.
         missing_columns: Optional columns that the file lacks.
