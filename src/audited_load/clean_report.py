@@ -121,13 +121,13 @@ class CleanReport:
         return replace(self, cleaned_file=next(places), rejected_file=next(places))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that survive JSON."""
-        return asdict(self)
+        """Return plain values that survive JSON, and a store that keeps no order of names, such as PostgreSQL's."""
+        return asdict(self) | {"columns": [list(column) for column in self.columns.items()]}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CleanReport:
         """Read what `to_dict` gave."""
-        return cls(**values)
+        return cls(**values | {"columns": dict(values.get("columns", ()))})
 
 
 def add_exact(totals: dict[str, Decimal], more: dict[str, Decimal], sign: int = 1) -> None:

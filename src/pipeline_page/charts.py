@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-import vl_convert
-
 from pipeline_page.tabs.quality import Quality
 from pipeline_page.tabs.sales import Group, Month, Product
 from pipeline_page.texts import show_moment, show_month
@@ -231,6 +229,8 @@ def draw_days(quality: Quality) -> Spec:
 def draw_as_svg(spec: Spec, width: int) -> str:
     """Draw a chart without a browser, in the light colours, some pixels wide, as a piece of HTML."""
     fixed = _with_colours(spec | {"config": CONFIG, "width": width, "autosize": _FIT}, LIGHT)
+    import vl_convert  # noqa: PLC0415 - a browser's engine, which only the report needs
+
     svg: str = vl_convert.vegalite_to_svg(fixed)
     return svg
 

@@ -7,7 +7,6 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from audited_load.cleaning.rejects import guard_formula
 from pipeline_page.tabs.sales import Group, Sales
 
 Rows = Iterable[Sequence[Any]]
@@ -63,4 +62,7 @@ def write_csv(sales: Sales, table: str) -> str:
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - what a column holds
+    # It brings Polars and numpy; every process of Airflow imports this module, and most of them fork.
+    from audited_load.cleaning.rejects import guard_formula  # noqa: PLC0415
+
     return guard_formula(value) if isinstance(value, str) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,14 @@ from pathlib import Path
 
 import pytest
 from cosmos.dbt import runner as cosmos_runner
+from dbt_common.behavior_flags import BehaviorFlagRendered
 
 from customer_pipeline.commands.run_progress import where_time_went
 from customer_pipeline.runtime.warm_executor import share_manifest
+from customer_pipeline.runtime.warm_modules import own_folders, own_state
 from customer_pipeline.settings import dbt_project
+
+HOME = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -20,6 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("POSTGRES_PORT", "1")
     monkeypatch.setenv("TRANSFORMER_PASSWORD", "none")
     monkeypatch.setattr(cosmos_runner, "_get_cached_dbt_runner", cosmos_runner._get_cached_dbt_runner)
+    monkeypatch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(BehaviorFlagRendered._default_source))
     folder = tmp_path / "dbt"
     shutil.copytree(dbt_project(), folder, ignore=shutil.ignore_patterns("target", "logs"))
     return folder
@@ -39,21 +45,117 @@ def test_tasks_share_the_parsed_project_until_it_changes(project: Path, monkeypa
     assert cosmos_runner.get_runner().manifest is None
 
 
-_FORK = """
-import sys
-from customer_pipeline.runtime.warm_executor import LocalExecutor, WarmLocalExecutor
+_FORKS = """
+import os, sys
+from customer_pipeline.runtime.warm_modules import share_own_modules
 
-import audited_load.reading.encoding, pipeline_page
+def modules_of_fork(depth):
+    out, into = os.pipe()
+    if not os.fork():
+        if depth > 1:
+            os.write(into, modules_of_fork(depth - 1))
+        else:
+            names = [name for name in sys.modules if name.startswith(("steps.", "audited_load."))]
+            os.write(into, " ".join(names).encode())
+        os._exit(0)
+    os.wait()
+    os.close(into)
+    return os.read(out, 65536)
 
-LocalExecutor._spawn_worker = lambda self: print(*(name for name in sys.modules if name.partition(".")[0] in OWN))
-OWN = {"audited_load", "customer_pipeline", "pipeline_page", "steps"}
-WarmLocalExecutor(parallelism=1)._spawn_worker()
+share_own_modules()
+print(modules_of_fork(2).decode(), flush=True)
+for line in sys.stdin:
+    path, _, text = line.strip().partition(" ")
+    open(path, "a").write(text)
+    print(modules_of_fork(2).decode(), flush=True)
 """
 
 
-def test_a_task_inherits_no_module_of_ours_so_that_it_runs_the_code_that_its_load_is_named_after() -> None:
-    done = subprocess.run([sys.executable, "-c", _FORK], capture_output=True, text=True, check=True)
-    assert not done.stdout.splitlines()[-1].strip()
+@pytest.fixture(scope="module")
+def copied_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    clone = tmp_path_factory.mktemp("clone")
+    for name in ("src", "airflow/dags", "contracts"):
+        shutil.copytree(HOME / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return clone
+
+
+def in_copy(clone: Path, code: str, told: str = "") -> list[str]:
+    path = os.pathsep.join(str(clone / name) for name in ("src", "airflow/dags"))
+    plugins = str(HOME / "airflow" / "plugins")
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(
+        line,
+        env=os.environ | {"PYTHONPATH": path, "AIRFLOW__CORE__PLUGINS_FOLDER": plugins},
+        input=told,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_task_has_our_modules_in_memory_unless_a_file_changed_since(copied_code: Path) -> None:
+    rule = copied_code / "src" / "audited_load" / "rules" / "number_rules.py"
+    *_, unchanged, after = in_copy(copied_code, _FORKS, f"{rule} #\n")
+    assert {"steps.data_cleaners", "audited_load.loading.publish"} <= set(unchanged.split())
+    # Else a task would clean with what the scheduler had imported, under the name of what lies on the disk.
+    assert not after
+
+
+def test_every_file_that_an_import_reads_counts(copied_code: Path) -> None:
+    names = [str(folder.relative_to(HOME)) for folder in own_folders()]
+    folders = tuple(copied_code / name for name in names)
+    state = own_state(folders)
+    assert own_state(folders) == state
+    for name in (
+        "src/audited_load/rules/number_rules.py",
+        "src/customer_pipeline/settings.py",
+        "airflow/dags/steps/data_cleaners.py",
+        "airflow/dags/steps/new.py",
+        "contracts/customer_transactions.odcs.yaml",
+    ):
+        with (copied_code / name).open("a") as file:
+            file.write("#")
+        assert own_state(folders) != state, name
+        state = own_state(folders)
+    moved = copied_code / "src" / "customer_pipeline" / "names.py"
+    other = moved.with_name("other")
+    shutil.copy2(moved, other)
+    state = own_state(folders) - {file for file in own_state(folders) if file[0] == str(other)}
+    other.replace(moved)
+    assert own_state(folders) != state
+
+
+_WARM = """
+import importlib, os, sys
+from airflow.sdk.listener import get_listener_manager
+from customer_pipeline.runtime.warm_executor import WARMED
+from customer_pipeline.runtime.warm_modules import PARSED, share_own_modules
+
+for name in (*WARMED, *PARSED):
+    importlib.import_module(name)
+get_listener_manager()
+page = {"pipeline_page.web"} & set(sys.modules)
+share_own_modules()
+print(*sorted(page | {"steps.data_cleaners"} & set(sys.modules)))
+print(*sorted({"numpy", "polars", "vl_convert"} & set(sys.modules)), len(os.listdir("/proc/self/task")))
+"""
+
+
+def test_what_services_have_in_memory_starts_no_thread_that_a_fork_would_lose(copied_code: Path) -> None:
+    *_, ours, others = in_copy(copied_code, _WARM)
+    assert ours == "pipeline_page.web steps.data_cleaners"
+    assert others.strip() == "1"
+
+
+def test_dbt_names_the_module_of_a_flag_as_before(project: Path) -> None:
+    def make_flag() -> str:
+        flag = BehaviorFlagRendered({"name": "x", "default": False, "docs_url": "https://x.example"}, {})
+        return str(flag._behavior_change_event.flag_source)
+
+    before = make_flag()
+    share_manifest(project)
+    assert make_flag() == before == __name__
 
 
 def test_where_the_seconds_of_a_run_went() -> None:

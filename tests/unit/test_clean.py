@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -226,3 +227,12 @@ def test_a_quote_that_closes_after_the_limit_counts_as_never_closed(
     report = clean(tmp_path / "file.csv", HEADER + long + ROW.format(2))
     assert "record:unclosed_quote" in report.reasons
     assert report.accepted == 1
+
+
+def test_a_report_keeps_the_order_of_columns_where_names_lose_theirs_as_in_the_database_of_airflow(
+    tmp_path: Path,
+) -> None:
+    report = clean(tmp_path / "file.csv", HEADER + ROW.format(1))
+    stored = json.dumps(report.to_dict(), sort_keys=True)
+    assert [*report.columns] != sorted(report.columns)
+    assert [*CleanReport.from_dict(json.loads(stored)).columns] == [*report.columns]

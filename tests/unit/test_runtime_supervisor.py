@@ -106,6 +106,19 @@ def test_a_shell_of_another_clone_leads_no_command_astray(tmp_path: Path) -> Non
     assert not any(str(homes[0]) in value for name, value in left.items() if name.startswith("AIRFLOW"))
 
 
+def test_services_keep_byte_code_in_their_folder_where_the_machine_wants_none(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.delenv("PYTHONPYCACHEPREFIX", raising=False)
+    assert "PYTHONPYCACHEPREFIX" not in process_environment(runtime)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    environment = process_environment(runtime)
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+    assert environment["PYTHONPYCACHEPREFIX"] == str(runtime.folder / "pycache")
+    assert "PYTHONPYCACHEPREFIX" not in operators_environment(environment)
+
+
 def test_another_airflow_of_the_machine_is_left_alone(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://elsewhere")
     monkeypatch.setenv("AIRFLOW_HOME", "/elsewhere")

@@ -61,7 +61,9 @@ class Batch:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that survive JSON."""
-        return asdict(self) | {"loads": [asdict(load) for load in self.loads]}
+        return asdict(self) | {
+            "loads": [{"load_id": load.load_id, "report": load.report.to_dict()} for load in self.loads]
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Batch:

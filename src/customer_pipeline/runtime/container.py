@@ -19,10 +19,10 @@ from customer_pipeline.runtime.login import refuse_open_login, refuse_weak_secre
 
 # Logs are read from the volume: nothing needs their HTTP servers.
 SERVICES = {
-    "webserver": ("api-server",),
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
+    "webserver": ("airflow", "api-server"),
+    "scheduler": ("airflow", "scheduler", "--skip-serve-logs"),
+    "dag-processor": ("python", "-m", "customer_pipeline.runtime.warm_modules", "dag-processor"),
+    "triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
 }
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 _LONGEST_SILENCE = "60 seconds"
@@ -40,7 +40,7 @@ def main() -> None:
         elif len(command) == 1 and command[0] in SERVICES:
             refuse_open_login(os.environ)
             settings = shared_settings() | metrics_settings(os.environ) | alert_connections(os.environ)
-            _become(["airflow", *SERVICES[command[0]]], settings | dict(os.environ))
+            _become([*SERVICES[command[0]]], settings | dict(os.environ))
         else:
             _become(command or ["bash"], os.environ)
     except PipelineError as error:

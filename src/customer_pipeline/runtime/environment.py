@@ -13,6 +13,7 @@ from customer_pipeline.names import DATABASE, LOADER, READER, TRANSFORMER
 from customer_pipeline.runtime.installation import HOST, MADE, Runtime, operators_environment, read_port
 
 _OURS = {"AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
+_NO_BYTE_CODE = "PYTHONDONTWRITEBYTECODE"
 STATSD_PORT = 9125
 _AUTH_MANAGER = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
@@ -51,7 +52,9 @@ def process_environment(runtime: Runtime, more: Mapping[str, str] = MappingProxy
     programs = f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}"
     # Another Airflow of this machine is no setting of this one.
     airflow |= {name: value for name, value in given.items() if name in airflow and name not in _OURS}
-    made = {**airflow, **pipeline, **more}
+    # Without byte code, a service compiles for half a minute at each start, and a task whatever it imports.
+    python = {"PYTHONPYCACHEPREFIX": str(runtime.folder / "pycache")} if given.pop(_NO_BYTE_CODE, "") else {}
+    made = {**airflow, **pipeline, **python, **more}
     # `steps` is that of the DAGs' folder, whatever clone this command is installed from.
     modules = os.pathsep.join(filter(None, (str(home / "airflow" / "dags"), given.get("PYTHONPATH"))))
     return {**given, **made, "PATH": programs, "PYTHONPATH": modules, MADE: " ".join(made)}

@@ -27,10 +27,10 @@ MARK = "CUSTOMER_PIPELINE_SERVICES_OF"
 
 AIRFLOW = {
     # Logs are read from the disk: their HTTP servers would listen on every interface.
-    "api-server": "api-server",
-    "scheduler": "scheduler --skip-serve-logs",
-    "dag-processor": "dag-processor",
-    "triggerer": "triggerer --skip-serve-logs",
+    "api-server": "airflow api-server",
+    "scheduler": "airflow scheduler --skip-serve-logs",
+    "dag-processor": "customer_pipeline.runtime.warm_modules dag-processor",
+    "triggerer": "airflow triggerer --skip-serve-logs",
 }
 SERVICES = ("postgres", *AIRFLOW)
 _SOCKET = "supervisor.sock"
@@ -251,7 +251,7 @@ def _write_configuration(runtime: Runtime, server: Server) -> None:
     airflow += ["killasgroup=true"]
     programs = [_program("postgres", server_command(server, runtime.postgres_port), postgres)]
     for name, command in AIRFLOW.items():
-        programs.append(_program(name, [sys.executable, "-m", "airflow", *command.split()], airflow))
+        programs.append(_program(name, [sys.executable, "-m", *command.split()], airflow))
     head = f"""[unix_http_server]
 file={"/proc/self/cwd/" if is_long else ""}{_SOCKET}
 chmod=0700

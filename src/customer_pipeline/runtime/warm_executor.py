@@ -13,38 +13,55 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from airflow.executors.local_executor import LocalExecutor
+from airflow.sdk.listener import get_listener_manager
+from dbt_common.behavior_flags import BehaviorFlagRendered
 
 from audited_load.errors import RefusedError
+from customer_pipeline.runtime.warm_modules import share_own_modules
 from customer_pipeline.tasks.dbt_manifest import OF_PROFILE, in_project, project_state
 
 WARMED = (
+    "airflow.dag_processing.bundles.local",
+    "airflow.providers.common.io.assets.file",
+    "airflow.providers.postgres.assets.postgres",
+    "airflow.sdk.definitions.asset.metadata",
     "airflow.sdk.definitions.decorators",
     "airflow.sdk.definitions.retry_policy",
+    "airflow.sdk.execution_time.cache",
     "airflow.sdk.lineage",
     "airflow.sdk.observability.stats",
     "airflow.providers.slack.notifications.slack_webhook",
     "airflow.providers.smtp.notifications.smtp",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.empty",
+    "airflow.version",
+    "babel.dates",
     "cosmos",
     "cosmos.airflow.task_group",
     "cosmos.dbt.runner",
     "cosmos.operators.local",
     "cosmos.plugin.airflow3",
+    "cosmos.profiles",
+    "daff",
     "dbt.adapters.postgres",
     "dbt.cli.main",
+    "dbt.task.run",
+    "dbt.task.snapshot",
+    "dbt.task.test",
+    "dbt_common.clients.agate_helper",
+    "multiprocessing.pool",
     "num2words",
     "openlineage.common.provider.dbt.local",
     "psycopg",
+    "sqlparse",
     "text_to_num",
+    "upath.implementations.local",
 )
 """None of them starts a thread, which a fork would not survive; Polars and numpy do."""
-
-OWN = frozenset({"audited_load", "customer_pipeline", "pipeline_page", "steps"})
-"""Packages that each task imports from the files: what an edit changed is used, and named, by the next one."""
 
 IDLE_SECONDS, BUSY_SECONDS = 0.5, 0.1
 """A task has succeeded some time before its worker reports: its process has to end first."""
@@ -58,6 +75,8 @@ class WarmLocalExecutor(LocalExecutor):
         started = time.monotonic()
         for name in WARMED:
             importlib.import_module(name)
+        get_listener_manager()  # loads the plugins
+        share_own_modules()
         self._parse_once()
         self.log.info("Warm after %.1f s", time.monotonic() - started)
         super().start()
@@ -69,10 +88,6 @@ class WarmLocalExecutor(LocalExecutor):
             queue._reader.poll(BUSY_SECONDS if self.running else IDLE_SECONDS)  # the queue itself offers no wait
         super().sync()
 
-    def _spawn_worker(self) -> None:
-        forget_own_modules()
-        super()._spawn_worker()  # type: ignore[no-untyped-call]
-
     def _parse_once(self) -> None:
         """Let dbt parse the project, and hand what came of it to the tasks that are forked from here."""
         project = os.environ.get("PIPELINE_DBT")
@@ -82,15 +97,6 @@ class WarmLocalExecutor(LocalExecutor):
             share_manifest(Path(project))
         except RefusedError as error:
             self.log.warning("%s", error)
-
-
-def forget_own_modules() -> None:
-    """Let forks of this process import the project's modules from the files as they then are.
-
-    Else a task would clean with what the scheduler had imported, under the name of what lies on the disk.
-    """
-    for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
-        del sys.modules[name]
 
 
 def share_manifest(project: Path) -> None:
@@ -120,3 +126,12 @@ def share_manifest(project: Path) -> None:
         return dbtRunner(manifest=done.result if project_state(project) == state else None)  # type: ignore[arg-type]
 
     cosmos_runner._get_cached_dbt_runner = make_runner
+    BehaviorFlagRendered._default_source = staticmethod(_calling_module)  # type: ignore[method-assign]
+
+
+def _calling_module() -> str:
+    """Name the module that makes a flag. dbt reads the source of each frame for it, four times per task."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame and frame.f_globals["__name__"] == BehaviorFlagRendered.__module__:
+        frame = frame.f_back
+    return str(frame.f_globals["__name__"]) if frame else "Unknown"
