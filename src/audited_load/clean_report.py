@@ -122,12 +122,12 @@ class CleanReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that survive JSON, and a store that keeps no order of names, such as PostgreSQL's."""
-        return asdict(self) | {"columns": [list(column) for column in self.columns.items()]}
+        return asdict(self) | {"columns": list(map(list, self.columns))}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CleanReport:
         """Read what `to_dict` gave."""
-        return cls(**values | {"columns": dict(values.get("columns", ()))})
+        return cls(**values | {"columns": [(name, kind) for name, kind in values.get("columns", ())]})
 
 
 def add_exact(totals: dict[str, Decimal], more: dict[str, Decimal], sign: int = 1) -> None:
