@@ -24,8 +24,8 @@ from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.lease import held_lease
 from integration.loading import HEADER, TABLES, fill, load_file, publish
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
-from unit.test_masking import CONTRACT, KEY, hashed, shop
-from unit.test_masking import HEADER as WIDE
+from unit.shop import CONTRACT, KEY, hashed, shop
+from unit.shop import HEADER as WIDE
 
 Dsn = Callable[[str], str]
 SHOWN = "select transaction_id, quantity, branch, email from cleaned_data.customer_transactions order by 1"

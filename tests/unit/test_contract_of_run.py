@@ -11,7 +11,7 @@ from audited_load.form import UNDECLARED, Form
 from customer_pipeline import contract_of_run
 from customer_pipeline.contract_of_run import bring_contract, choose_feed, known_contracts, word_of
 from steps.data_cleaners import CONTRACT, CUSTOMER_TRANSACTIONS
-from unit.test_masking import CONTRACT as SHOP
+from unit.shop import CONTRACT as SHOP
 
 USUAL = UNDECLARED.words()
 COMMA = SHOP.replace(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import hmac
 from pathlib import Path
 
 import pytest
@@ -17,51 +15,16 @@ from audited_load.columns import Feed
 from audited_load.errors import BadDataError, RefusedError, UnusableFileError
 from audited_load.loading.drift import Drift, check_drift
 from command_line import call
-from customer_pipeline.contract_of_run import feed_by_contract
 from unit.cleaning import read_rows
+from unit.shop import CONTRACT, HEADER, KEY, hashed, shop
 
-KEY = "key of the test"
-CONTRACT = """apiVersion: v3.2.0
-kind: DataContract
-id: shop
-version: 1.0.0
-status: active
-servers:
-  - {server: incoming, type: local, path: incoming/shop/*.csv, format: csv}
-schema:
-  - name: customer_transactions
-    properties:
-      - {name: branch, logicalType: string}
-      - name: email
-        logicalType: string
-        classification: personal
-        synonyms: [{synonym: E-Mail}]
-        customProperties: [{property: masking, value: hash}]
-      - name: phone
-        logicalType: string
-        classification: personal
-        customProperties: [{property: masking, value: drop}]
-"""
-HEADER = (
-    "transaction_id,customer_id,transaction_date,product_id,product_name,quantity,price,tax,branch,E-Mail,phone"
-)
 MAIL, PHONE = "anna@example.com", "0170-5551234"
-
-
-def shop(folder: Path, text: str = CONTRACT) -> Feed:
-    path = folder / "shop.odcs.yaml"
-    path.write_text(text)
-    return feed_by_contract(path)
 
 
 def clean(folder: Path, *lines: str, header: str = HEADER, feed: Feed | None = None) -> CleanReport:
     file = folder / "shop.csv"
     file.write_text("\n".join([header, *lines]) + "\n")
     return clean_file(file, feed or shop(folder), folder / "out", masking_key=KEY)
-
-
-def hashed(value: str) -> str:
-    return hmac.new(KEY.encode(), f"email\0{value}".encode(), hashlib.sha256).hexdigest()
 
 
 def written(folder: Path) -> str:
