@@ -9,6 +9,7 @@ from enum import IntEnum
 
 DAG_ID = "pipeline_customer_transaction"
 CHECK_DAG_ID = "check_marts"
+ARRIVALS_DAG_ID = "load_arrivals"
 CONNECTION_ID = "postgres_default"
 DATABASE = "ebury"
 """The warehouse's database, and dbt's profile."""

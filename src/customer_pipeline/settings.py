@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from audited_load.cleaning.limits import Limits, read_limits, read_plain_number, read_ratio
 from audited_load.command import command
 from audited_load.errors import RefusedError, UnavailableError
+from audited_load.loading.batch import MODES
 from customer_pipeline.names import DAG_ID, DATABASE, READER, TRANSFORMER
 
 MAX_NUMBER = 36_500
@@ -178,11 +179,13 @@ class RunSettings:
         schedule: A preset of Airflow's or a cron expression, in UTC; None: only by hand (`PIPELINE_SCHEDULE`).
         retry_delay: Between the two tries of a task (`RETRY_DELAY_SECONDS`).
         check_schedule: The same for the check of the published marts (`MARTS_CHECK_SCHEDULE`).
+        arrivals: In which mode what arrives in `incoming/` is loaded; blank: it is not (`WATCH_INCOMING`).
     """
 
     schedule: str | None
     retry_delay: timedelta
     check_schedule: str | None
+    arrivals: str = ""
 
 
 def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSettings:
@@ -196,7 +199,18 @@ def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSetting
         retry_delay=timedelta(seconds=_positive(environment, "RETRY_DELAY_SECONDS", 120, "seconds")),
         # On Sundays, some hours after the run of the day.
         check_schedule=_schedule(environment, "MARTS_CHECK_SCHEDULE", "0 6 * * 0"),
+        arrivals=_arrivals(environment),
     )
+
+
+def _arrivals(environment: Mapping[str, str]) -> str:
+    word = environment.get("WATCH_INCOMING", "").strip()
+    if word not in {"", "off", *MODES}:
+        raise RefusedError(
+            f"WATCH_INCOMING is {word[:40]!r}, which is no mode.",
+            f"Set it to {' or '.join(MODES)}, or to off.",
+        )
+    return "" if word == "off" else word
 
 
 def _schedule(environment: Mapping[str, str], name: str, default: str) -> str | None:

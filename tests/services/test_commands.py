@@ -67,5 +67,11 @@ def test_the_connection_of_the_loads_can_be_looked_at() -> None:
 
 
 def test_a_task_can_be_tried_for_a_day() -> None:
-    said = run(CLI, "exec", "--", "airflow", "tasks", "test", DAG_ID, CLEAN, "2025-12-04")
+    words = (CLI, "exec", "--", "airflow", "tasks", "test", DAG_ID, CLEAN, "2025-12-04")
+    try:
+        said = run(*words)
+    except AssertionError as error:
+        # Airflow's command removes the run that it made while Airflow's scheduler looks at it.
+        assert "deadlock detected" in str(error)  # noqa: PT017 - it decides whether to try again
+        said = run(*words)
     assert "1000 records" in said or "success" in said.lower()

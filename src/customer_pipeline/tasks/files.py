@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _GLOB = re.compile(r"[*?\[]")
 _ODD_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 _GIVEN = re.compile(r"^given/[0-9a-f]{12}/")
-_DELIVERY = re.compile(r"\.(csv|tsv|txt)(\.(gz|zst))?$", re.IGNORECASE)
+DELIVERY = re.compile(r"\.(csv|tsv|txt)(\.(gz|zst))?$", re.IGNORECASE)
 
 
 def find_sources(
@@ -157,7 +157,7 @@ def _choose(data: Path, start: Path, wanted: str, own: Collection[str]) -> list[
         RefusedError: It is a file that the pipeline wrote: the next run would write over its own input.
     """
     if start.is_dir():
-        paths = [path for path in start.iterdir() if _DELIVERY.search(path.name)]
+        paths = [path for path in start.iterdir() if DELIVERY.search(path.name)]
     elif _GLOB.search(wanted) and not start.exists():
         paths = list(data.glob(wanted))
     else:
