@@ -51,7 +51,10 @@ def load_arrivals(mode: str, data: str) -> DAG:
             return [describe_run(event.extra["payload"], mode) for event in events]
 
         TriggerDagRunOperator.partial(
-            task_id="run_pipeline", trigger_dag_id=DAG_ID, skip_when_already_exists=True
+            task_id="run_pipeline",
+            trigger_dag_id=DAG_ID,
+            skip_when_already_exists=True,
+            max_active_tis_per_dagrun=1,
         ).expand_kwargs(find_arrivals())
 
     defined: DAG = define()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from audited_load.errors import RefusedError
 from audited_load.reading.encoding import is_guessed
 
 SUPERSEDED = "record:superseded"
@@ -128,6 +130,25 @@ class CleanReport:
     def from_dict(cls, values: dict[str, Any]) -> CleanReport:
         """Read what `to_dict` gave."""
         return cls(**values | {"columns": [(name, kind) for name, kind in values.get("columns", ())]})
+
+
+def gather_columns(reports: Iterable[CleanReport]) -> dict[str, str]:
+    """Return the columns that some files bring, each with its type.
+
+    Raises:
+        RefusedError: One has two types.
+    """
+    found: dict[str, str] = {}
+    for report in reports:
+        for name, kind in report.columns:
+            # Whether it may be null, the table says.
+            before = found.setdefault(name, kind)
+            if before.partition(" ")[0] != kind.partition(" ")[0]:
+                raise RefusedError(
+                    f"The column {name} is {before} in one file of the run and {kind} in another.",
+                    "Declare it alike in both contracts. Nothing was loaded.",
+                )
+    return found
 
 
 def add_exact(totals: dict[str, Decimal], more: dict[str, Decimal], sign: int = 1) -> None:

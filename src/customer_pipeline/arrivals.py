@@ -94,6 +94,8 @@ class Arrivals:
             return [tuple(one) for one in json.loads((self.data / MEMORY).read_text(encoding="utf-8"))]
         except FileNotFoundError:
             return None
+        except ValueError:
+            return []  # all are told again, under the ids of the same runs
 
     def _write(self, told: list[Identity]) -> None:
         fresh = self.data / f"{MEMORY}.new"

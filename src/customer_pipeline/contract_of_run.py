@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from audited_load.cleaning.outputs import write_whole
@@ -38,10 +39,12 @@ class Known:
     Attributes:
         feed: What it describes.
         word: How it is named: its id; one that was brought from elsewhere, with the beginning of its sha256.
+        is_brought: Whether it was brought from elsewhere, and is only used where it is named.
     """
 
     feed: Feed
     word: str
+    is_brought: bool = False
 
 
 def feed_by_contract(file: Path) -> Feed:
@@ -87,8 +90,21 @@ def known_contracts(data: Path | None = None) -> list[Known]:
         found.append(Known(feed, feed.contract.id))
     for path in sorted((data / BROUGHT).glob(PATTERN)) if data else ():
         feed = _build(read_contract(path))
-        found.append(Known(feed, f"{feed.contract.id}@{feed.contract.sha256[:DIGITS]}"))
+        found.append(Known(feed, f"{feed.contract.id}@{feed.contract.sha256[:DIGITS]}", is_brought=True))
     return found
+
+
+def _require_alike(feed: Feed, known: Sequence[Known]) -> None:
+    """Refuse a contract that shows what another one masks, or the other way round: one column would hold both."""
+    masks = {column.name: column.masking for column in feed.columns if column.further}
+    for other in known:
+        for column in other.feed.columns:
+            if column.further and masks.get(column.name, column.masking) != column.masking:
+                raise RefusedError(
+                    f"The column {column.name} is masked by one of the contracts {show_text(feed.contract.id)} and"
+                    f" {show_text(other.word)}, and shown by the other.",
+                    "Declare it under another name in one of them. Nothing was loaded.",
+                )
 
 
 def known_feeds(data: Path | None = None) -> tuple[Feed, ...]:
@@ -110,8 +126,8 @@ def choose_feed(data: Path, source: str, words: Mapping[str, str], usual: Mappin
         data: The data folder.
         source: The file, relative to it.
         words: `contract`, the word of one, or blank: the one whose pattern the file fits, else the default one; and
-            the words of the form, which go before the contract.
-        usual: The form of all files: it holds for the default contract, and a word that is no other says nothing.
+            the words of the form that somebody gave, which go before the contract.
+        usual: The form of all files, which holds for the default contract.
 
     Raises:
         RefusedError: There is no such contract, one can't be obeyed, or the file fits the patterns of two.
@@ -119,26 +135,44 @@ def choose_feed(data: Path, source: str, words: Mapping[str, str], usual: Mappin
     word = words.get("contract", "")
     known = known_contracts(data)
     if Path(source).parts[0] == REPLAYED:  # repaired records, which are written as they were read
-        return _named(word, known).feed.in_form(CANONICAL)
+        return _named(word or known[0].word, known).feed.in_form(CANONICAL)
     if word:
-        return in_form_of_run(_named(word, known).feed, words, usual)
-    fits = [one for one in known if any(data / source in data.glob(pattern) for pattern in one.feed.patterns)]
-    # What was brought in says by which contract it is read.
-    fits = [one for one in fits if "@" not in one.word]
+        return _checked(_named(word, known).feed, known, words, usual)
+    fits = [
+        one for one in known if not one.is_brought and any(_fits(source, pattern) for pattern in one.feed.patterns)
+    ]
     if len(fits) > 1:
         raise RefusedError(
             f"{show_text(source)} fits the patterns of {len(fits)} contracts:"
             f" {', '.join(show_text(one.word) for one in fits)}.",
             "Name one with the param of that name, or narrow `servers[0].path`. Nothing was loaded.",
         )
-    return in_form_of_run((fits or known)[0].feed, words, usual)
+    return _checked((fits or known)[0].feed, known, words, usual)
+
+
+def _checked(feed: Feed, known: Sequence[Known], words: Mapping[str, str], usual: Mapping[str, str]) -> Feed:
+    _require_alike(feed, known)
+    return in_form_of_run(feed, words, usual)
+
+
+def _fits(source: str, pattern: str) -> bool:
+    """Return whether a path fits a pattern, in any case, compressed or not; `**` is any folders, or none."""
+    path, wanted = (re.sub(r"\.(gz|zst)$", "", text.lower()).split("/") for text in (source, pattern))
+    return _fit(path, wanted)
+
+
+def _fit(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not path
+    if pattern[0] == "**":
+        return any(_fit(path[start:], pattern[1:]) for start in range(len(path) + 1))
+    return bool(path) and fnmatchcase(path[0], pattern[0]) and _fit(path[1:], pattern[1:])
 
 
 def in_form_of_run(feed: Feed, words: Mapping[str, str], usual: Mapping[str, str]) -> Feed:
     """Return a feed in the form that a run declares: see `choose_feed`."""
-    if feed.contract == CUSTOMER_TRANSACTIONS.contract:
-        return in_declared_form(feed, {**usual, **words})
-    return in_declared_form(feed, {name: word for name, word in words.items() if word != usual.get(name)})
+    is_default = feed.contract == CUSTOMER_TRANSACTIONS.contract
+    return in_declared_form(feed, {**usual, **words} if is_default else words)
 
 
 def word_of(feed: Feed, data: Path) -> str:
@@ -157,18 +191,21 @@ def feed_of_contracts(names: Iterable[tuple[str | None, str | None]], data: Path
         RefusedError: They are several, or the contract is gone.
     """
     default = CUSTOMER_TRANSACTIONS.contract.id
-    hashes = {(contract or default): sha256 for contract, sha256 in names} or {default: None}
-    if len(hashes) > 1:
+    wanted = {(contract or default, sha256) for contract, sha256 in names} or {(default, None)}
+    known = known_contracts(data)
+    feeds: list[Feed] = []
+    for word, sha256 in sorted(wanted, key=str):
+        found = [one.feed for one in known if one.feed.contract.id == word]
+        exact = [feed for feed in found if feed.contract.sha256 == sha256]
+        feeds.append((exact or found or [_named(word, known).feed])[0])
+    if any((feed.contract.id, feed.form, feed.aliases) != (feeds[0].contract.id, feeds[0].form, feeds[0].aliases)
+           for feed in feeds):  # fmt: skip
         raise RefusedError(
-            f"The records are of {len(hashes)} contracts: {', '.join(map(show_text, sorted(hashes)))}.",
+            f"The records are of several contracts: {', '.join(sorted({show_text(word) for word, _ in wanted}))}.",
             f"Take them one by one, by their loads, as in {command('quarantine export --load 7 --out FILE')}."
             f" {command('quarantine list')} names the loads.",
         )
-    ((word, sha256),) = hashes.items()
-    known = known_contracts(data)
-    found = [one for one in known if one.feed.contract.id == word]
-    exact = [one for one in found if one.feed.contract.sha256 == sha256]
-    return (exact or found or [_named(word, known)])[0].feed
+    return feeds[0]
 
 
 def _named(word: str, known: list[Known]) -> Known:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from audited_load.clean_report import CleanReport
+from audited_load.clean_report import CleanReport, gather_columns
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.columns import Feed
 from audited_load.errors import RefusedError
@@ -124,6 +124,44 @@ def test_a_column_that_is_new_or_gone_is_told_from_one_that_is_as_before(dsn: Ds
         assert (drift.unknown, drift.new, drift.vanished) == (("colour", "size"), ("size",), ())
         assert find_drift(connection, TABLES, gone).vanished == ("branch", "email")
     assert query(loader, "select drift -> 'new' from cleaned_data.loads") == [(["colour"],)]
+
+
+def test_neither_a_replay_nor_a_new_word_in_the_contract_makes_a_column_vanish(dsn: Dsn, tmp_path: Path) -> None:
+    loader, feed = dsn("loader"), shop(tmp_path)
+    narrow = shop(tmp_path, CONTRACT.replace("      - {name: branch, logicalType: string}\n", ""))
+    load(loader, [clean(tmp_path, "a.csv", HEADER + row(1), narrow)], "run-1")
+    gone = clean(tmp_path, "c.csv", HEADER + row(3), feed)
+    with connect(loader) as connection:
+        assert find_drift(connection, TABLES, gone).vanished == ()
+    load(loader, [clean(tmp_path, "d.csv", HEADER + row(4), feed)], "run-2")
+    repaired = replace(clean(tmp_path, "b.csv", f"{WIDE}\n" + row(2, 2, ",North,,"), feed), source="replayed/b.csv")
+    load(loader, [repaired], "run-3")
+    with connect(loader) as connection:
+        assert find_drift(connection, TABLES, gone).vanished == ()
+
+
+def test_another_contract_may_require_what_may_be_null_in_the_table(dsn: Dsn, tmp_path: Path) -> None:
+    strict = "      - {name: price, logicalType: number, required: true}\n      - {name: branch,"
+    feed = shop(tmp_path, CONTRACT.replace("      - {name: branch,", strict))
+    report = clean(
+        tmp_path, "a.csv", f"{WIDE}\n" + row(1, 2, ",North,,") + row(2).replace("1.10", "").strip() + ",,,\n", feed
+    )
+    assert report.reasons == {"price:missing": 1}
+    load(dsn("loader"), [report], "run-1")
+    assert query(dsn("reader"), SHOWN) == [(1, 2, "North", None)]
+
+
+def test_a_column_of_two_types_in_one_run_is_refused_before_the_table_has_it(tmp_path: Path) -> None:
+    wrong = shop(
+        tmp_path, CONTRACT.replace("name: branch, logicalType: string", "name: branch, logicalType: integer")
+    )
+    reports = [clean(tmp_path, f"{name}.csv", f"{WIDE}\n" + row(1, 2, ",7,,"), feed)
+               for name, feed in (("a", wrong), ("b", shop(tmp_path)))]  # fmt: skip
+    assert gather_columns(reports[:1])["branch"] == "integer null"
+    with pytest.raises(
+        RefusedError, match="The column branch is integer null in one file of the run and text null"
+    ):
+        gather_columns(reports)
 
 
 def test_a_reader_in_the_way_holds_up_a_new_column_and_is_not_held_up(dsn: Dsn, tmp_path: Path) -> None:

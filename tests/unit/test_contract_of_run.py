@@ -38,7 +38,7 @@ def put(folder: Path, text: str = SHOP, name: str = "shop") -> Path:
 
 
 def chosen(folder: Path, source: str = "incoming/shop/a.csv", **words: str) -> str:
-    return choose_feed(folder / "data", source, {**USUAL, **words}, USUAL).contract.id
+    return choose_feed(folder / "data", source, words, USUAL).contract.id
 
 
 def test_a_file_is_read_by_the_contract_that_is_named_or_that_its_path_fits(folder: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_contract_goes_before_the_settings_and_a_param_before_the_contract(f
     settings = UNDECLARED.words() | {"decimal": "point"}
 
     def decimal(source: str, **words: str) -> str:
-        return choose_feed(folder / "data", source, {**settings, **words}, settings).form.decimal
+        return choose_feed(folder / "data", source, words, settings).form.decimal
 
     assert decimal("incoming/shop/a.csv") == "comma"
     assert decimal("incoming/b.csv") == "point"
@@ -90,9 +90,68 @@ def test_the_contract_goes_before_the_settings_and_a_param_before_the_contract(f
     assert decimal("incoming/shop/a.csv", decimal="point") == "point"
 
 
+def test_a_word_that_somebody_gave_goes_before_the_contract_even_if_it_is_the_settings(folder: Path) -> None:
+    put(folder, COMMA)
+    settings = UNDECLARED.words() | {"decimal": "point"}
+    feed = choose_feed(folder / "data", "incoming/shop/a.csv", {"decimal": "point"}, settings)
+    assert feed.form.decimal == "point"
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "JAN.CSV", "Jan.csv.ZST", "b.csv"])
+def test_a_pattern_fits_in_any_case_and_compressed(folder: Path, name: str) -> None:
+    put(folder)
+    assert chosen(folder, f"incoming/shop/{name}") == "shop"
+    assert chosen(folder, f"incoming/shop/deeper/{name}") == "customer-transactions"
+    put(folder, SHOP.replace("incoming/shop/*.csv", '"**/*.csv"'))
+    assert chosen(folder, f"incoming/shop/deeper/{name}") == chosen(folder, name) == "shop"
+
+
+@pytest.mark.parametrize("path", ['""', ".", "incoming/b**.csv", "incoming/b/", "/x/*.csv", "../*.csv", "a/**"])
+def test_a_pattern_that_fits_no_file_is_refused(folder: Path, path: str) -> None:
+    with pytest.raises(RefusedError, match="must be a pattern of files in the data folder"):
+        contract_of_run.feed_by_contract(put(folder, SHOP.replace("incoming/shop/*.csv", path)))
+
+
+def test_a_contract_that_is_not_active_is_read_by_name_only(folder: Path) -> None:
+    put(folder, SHOP.replace("status: active", "status: draft"))
+    assert chosen(folder) == "customer-transactions"
+    assert chosen(folder, contract="shop") == "shop"
+
+
+def test_what_one_contract_masks_no_other_may_show(folder: Path) -> None:
+    put(folder)
+    shown = SHOP.replace("id: shop", "id: other").replace("incoming/shop", "incoming/other")
+    shown = shown.replace(
+        "classification: personal\n        synonyms", "classification: internal\n        synonyms"
+    )
+    put(folder, shown.replace("        customProperties: [{property: masking, value: hash}]\n", ""), "other")
+    with pytest.raises(RefusedError, match="The column email is masked by one of the contracts"):
+        chosen(folder)
+    assert chosen(folder, "b.csv") == "customer-transactions"
+
+
+def test_records_of_two_versions_that_read_otherwise_are_not_repaired_together(folder: Path) -> None:
+    data, elsewhere = folder / "data", folder / "mine.yaml"
+    names = []
+    for text in (SHOP, COMMA):
+        elsewhere.write_text(text)
+        bring_contract(str(elsewhere), data)
+        names.append(("shop", contract_of_run.feed_by_contract(elsewhere).contract.sha256))
+    feeds = [contract_of_run.feed_of_contracts([name], data) for name in names]
+    assert [feed.form.decimal for feed in feeds] == ["auto", "comma"]
+    with pytest.raises(RefusedError, match="The records are of several contracts"):
+        contract_of_run.feed_of_contracts(names, data)
+    assert contract_of_run.feed_of_contracts([(None, None)], data) == CUSTOMER_TRANSACTIONS
+
+
+def test_a_replay_of_before_runs_named_contracts_goes_on(folder: Path) -> None:
+    feed = choose_feed(folder / "data", "replayed/replay-1.csv", {}, USUAL)
+    assert feed.contract == CUSTOMER_TRANSACTIONS.contract
+
+
 def test_repaired_records_are_read_as_they_were_written(folder: Path) -> None:
     put(folder, COMMA)
-    words = {**USUAL, "contract": "shop"}
+    words = {"contract": "shop"}
     feed = choose_feed(folder / "data", "replayed/replay-1.csv", words, USUAL)
     assert (feed.contract.id, feed.form) == ("shop", Form("utf-8", "point", "day_first", ","))
 
@@ -112,7 +171,7 @@ def test_a_contract_from_elsewhere_is_brought_in_and_stays_known(folder: Path) -
         "shop",
         "shop",
     ]
-    feed = choose_feed(data, "incoming/b.csv", {**USUAL, "contract": word}, USUAL)
+    feed = choose_feed(data, "incoming/b.csv", {"contract": word}, USUAL)
     assert word_of(feed, data) == word
 
 
@@ -128,10 +187,10 @@ def test_a_contract_that_is_known_is_not_copied_and_another_of_its_id_is_refused
 
 def test_what_a_contract_says_is_part_of_what_names_a_load(folder: Path) -> None:
     put(folder)
-    before = choose_feed(folder / "data", "incoming/shop/a.csv", USUAL, USUAL).contract
+    before = choose_feed(folder / "data", "incoming/shop/a.csv", {}, USUAL).contract
     default = folder / "contracts" / CONTRACT.name
     default.write_text(default.read_text().replace('"missing", ', ""))
-    after = choose_feed(folder / "data", "incoming/shop/a.csv", USUAL, USUAL).contract
+    after = choose_feed(folder / "data", "incoming/shop/a.csv", {}, USUAL).contract
     assert before.sha256 == after.sha256
     assert before.base != after.base
     assert before.base == CUSTOMER_TRANSACTIONS.contract.sha256

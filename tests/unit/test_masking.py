@@ -97,6 +97,16 @@ def test_a_repaired_record_has_the_hash_of_before_and_a_withheld_value_must_be_g
     assert again.reasons == {"email:withheld": 1}
 
 
+def test_a_token_for_no_value_is_none_in_texts_too_masked_or_not(tmp_path: Path) -> None:
+    report = clean(
+        tmp_path, "1,5,2024-01-02,7,Thing,2,1.10,0.05,n/a,N/A,", "2,5,2024-01-02,7,n/a,2,oops,0.05,NULL,-,"
+    )
+    (row,) = read_rows(report.cleaned_file)
+    assert (row["branch"], row["email"]) == ("", "")
+    assert (report.rules["branch:null_token"], report.rules["email:null_token"]) == (2, 2)
+    assert read_rows(report.rejected_file)[0]["raw_record"] == "2,5,2024-01-02,7,n/a,2,oops,0.05,NULL,,"
+
+
 def test_without_a_key_nothing_is_read(tmp_path: Path) -> None:
     (tmp_path / "shop.csv").write_text(f"{HEADER}\n")
     with pytest.raises(RefusedError, match="ERASURE_KEY is not set"):
@@ -120,13 +130,21 @@ def test_a_further_column_may_be_missing_unless_it_is_required(tmp_path: Path) -
     ("word", "wrong", "said"),
     [
         ("        customProperties: [{property: masking, value: drop}]\n", "", "so the column needs `masking`"),
+        ("        customProperties: [{property: masking, value: hash}]\n", "", "so the column needs `masking`"),
         ("value: drop", "value: blur", "can't be 'blur'"),
+        ("name: branch,", "name: ctid,", "which tables and models add themselves"),
+        ("{name: branch, logicalType: string}",
+         "{name: tax, logicalType: number, customProperties: [{property: optional, value: true}, "
+         "{property: masking, value: drop}]}",
+         "can't be of a column of the default contract"),
+        ("{name: branch, logicalType: string}", "{name: branch, logicalType: string, classification: PII}",
+         "so the column needs `masking`"),
         ("name: branch,", "name: loaded_at,", "which tables and models add themselves"),
         ("name: branch,", "name: gross_amount,", "which tables and models add themselves"),
         ("logicalType: string}", "logicalType: string, primaryKey: true}", "is the table's"),
         ("{name: branch, logicalType: string}",
          "{name: tax, logicalType: number, customProperties: [{property: masking, value: hash}]}",
-         "can be only of an optional column"),
+         "can't be of a column of the default contract"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_place(tmp_path: Path, word: str, wrong: str, said: str) -> None:

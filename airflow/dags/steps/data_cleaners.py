@@ -251,9 +251,11 @@ TAKEN = frozenset(
         *("sign", "loaded_at", "load_id", "source_record", "confirmed_by", "generation"),
         *("transaction_month", "transaction_year", "transaction_quarter", "month_number"),
         *("gross_amount", "total_amount", "net_amount"),
+        *("reject_id", "reasons", "raw_record", "record"),
+        *("ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"),
         *("is_valid_quantity", "is_valid_price", "is_valid_transaction"),
     }
 )
-"""What tables and the staging model add to a record: no column of a contract may be called so."""
+"""What tables, exports and the staging model add to a record: no column of a contract may be called so."""
 
 CUSTOMER_TRANSACTIONS = build_feed(read_contract(CONTRACT), RULES, TAKEN)

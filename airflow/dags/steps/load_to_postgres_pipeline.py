@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from airflow.sdk import Context, get_current_context, task
 
-from audited_load.clean_report import CleanReport
+from audited_load.clean_report import CleanReport, gather_columns
 from audited_load.errors import PipelineError
 from audited_load.loading.batch import Batch, Delivery
 from audited_load.loading.copy import copy_cleaned
@@ -22,6 +22,7 @@ from customer_pipeline.tasks.alerts import alert_of_stale_source
 from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
 from customer_pipeline.tasks.metrics import send_load_figures
+from customer_pipeline.tasks.task_errors import reported_errors
 from customer_pipeline.tasks.task_warehouse import leased_connection, make_tables, run_date
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,9 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         context = get_current_context()
         run_id = context["run_id"]
         reports = [CleanReport.from_dict(manifest) for manifest in manifests]
-        for columns in {tuple((name, kind) for name, kind in report.columns) for report in reports}:
-            make_tables(parent_group, dict(columns))
+        with reported_errors(parent_group):
+            brought = gather_columns(reports)
+        make_tables(parent_group, brought)
         with leased_connection(parent_group, run_id) as (connection, _):
             delivery = Delivery(run_id, run_date(context), context["params"]["mode"])
             batch = register_batch(connection, TABLES, reports, delivery)

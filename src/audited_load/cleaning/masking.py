@@ -109,8 +109,8 @@ def _show(cells: Sequence[str], column: Column, key: str) -> list[str]:
     cleaned = clean_masked(pl.Series(cells, dtype=pl.String), replace(column, required=False), key)
     refused = {row for row, _ in cleaned.reasons}
     return [
-        f"{HASHED}{value}" if value else MASKED if row in refused or cell.strip() else cell
-        for row, (cell, value) in enumerate(zip(cells, cleaned.values.to_list(), strict=True))
+        f"{HASHED}{value}" if value else MASKED if row in refused else ""
+        for row, value in enumerate(cleaned.values.to_list())
     ]
 
 

@@ -252,6 +252,8 @@ def _cast(texts: pl.Series, column: Column, mark: str = ".") -> pl.Series:
             wrapped = [rule.pattern for rule in column.wrappers]
             odd = "|".join([r"\p{Cc}|\p{Zs}{2,}|[\p{Zs}--\x20]|^ | $", *wrapped])
             good = (texts != "") & (texts.str.len_chars() <= maximum) & ~texts.str.contains(odd)
+            if column.null_tokens:
+                good &= ~texts.str.to_lowercase().is_in(list(column.null_tokens))
             wide = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
             if len(wide):
                 written = texts.gather(wide)

@@ -32,7 +32,8 @@ _INTEGERS = {"integer": (-(2**31), 2**31 - 1), "bigint": (-(2**63), 2**63 - 1)}
 _NUMERIC = re.compile(r"numeric\(([0-9]+), ?([0-9]+)\)")
 _LONGEST = 255
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-PERSONAL = "personal"
+PUBLIC = ("public", "internal", "confidential", "restricted")
+"""Classifications of columns that are about no person; all others are taken to be."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,9 @@ def build_feed(
         aliases=aliases,
         dropped=tuple(column.name for column in columns if column.masking == DROP),
         left_out=left_out,
-        patterns=tuple(server["path"] for server in contract.data.get("servers", [])),
+        patterns=tuple(
+            server["path"] for server in contract.data.get("servers", []) if contract.data["status"] == "active"
+        ),
         unknown=given.get("unknownColumns", Feed.unknown),
         vanished=given.get("vanishedColumns", Feed.vanished),
     )
@@ -157,8 +160,8 @@ def currency_of(given: Mapping[str, Any], reading: Reading) -> Currency:
 def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
     """Return the form that files of the contract are declared to have."""
     server: dict[str, Any] = next(iter(contract.data.get("servers", [])), {})
-    if any(part in {"..", "/"} for part in Path(server.get("path", "")).parts):
-        contract.reading.fault("servers[0].path", "must be a pattern inside the data folder")
+    if server and not _is_pattern(server["path"]):
+        contract.reading.fault("servers[0].path", "must be a pattern of files in the data folder: incoming/b/*.csv")
     custom, table = server.get("customProperties", {}), "schema[0].customProperties"
     decimal, group = given.get("decimal", AUTO), given.get("groupCharacter", AUTO)
     parts: dict[str, dict[str, Any]] = {
@@ -182,6 +185,13 @@ def _form_of(contract: Contract, given: Mapping[str, Any]) -> Form:
         custom.get("skipLines", 0),
         group,
     )
+
+
+def _is_pattern(path: str) -> bool:
+    parts = Path(path).parts
+    if not parts or path.endswith("/") or any(part in {"..", "/"} for part in parts):
+        return False
+    return not any("**" in part and part != "**" for part in parts) and parts.count("**") <= 1 and parts[-1] != "**"
 
 
 def _left_out_of(names: list[str], known: set[str], reading: Reading) -> tuple[str, ...]:
@@ -223,10 +233,11 @@ def _build_column(
         reading.fault(f"{path}.primaryKey", "needs `required: true`")
     if optional and required:
         reading.fault(f"{path}.customProperties.optional", "can't be true of what is required")
-    if masking and not (optional or one.is_further):
-        reading.fault(f"{path}.customProperties.masking", "can be only of an optional column")
-    if one.is_further and declared.get("classification") == PERSONAL and not masking:
-        reading.fault(f"{path}.classification", f"is {PERSONAL!r}, so the column needs `masking`: {HASH} or {DROP}")
+    if masking and not one.is_further:
+        reading.fault(f"{path}.customProperties.masking", "can't be of a column of the default contract")
+    if one.is_further and not masking and declared.get("classification", PUBLIC[0]).strip().lower() not in PUBLIC:
+        said = f"is none of {', '.join(PUBLIC)}, so the column needs `masking`: {HASH} or {DROP}"
+        reading.fault(f"{path}.classification", said)
     if sort not in rules:
         reading.fault(f"{path}.customProperties.rules", f"is {sort!r}: {nearest(sort or '', rules)}")
         return None

@@ -66,7 +66,7 @@ def propose(
             "servers:",
             "  - server: incoming",
             "    type: local",
-            f"    path: {_quote(escape(name))}  # which files of the data folder it is for",
+            f"    path: {_quote(f'**/{escape(name)}')}  # which files of the data folder, once it is active",
             "    format: csv",
             *_encoding(look),
             *_pairs("    ", _of_server(look)),
@@ -125,7 +125,7 @@ def _of_table(
     if rest:
         names = [facts.columns[place].name for place in rest]
         shown = [facts.columns[place].name for place in rest if place in personal]
-        found.append(("leftOut", names, f"personal, it seems: {', '.join(shown)}" if shown else ""))
+        found.append(("leftOut", names, f"personal, it seems; better dropped: {', '.join(shown)}" if shown else ""))
     return found
 
 

@@ -15,8 +15,11 @@ from audited_load.shown import show_text
 from audited_load.warehouse.tables import Tables
 
 _BEFORE = """
-    select drift from {loads}
-    where contract_id = %s and status in ('published', 'unchanged') order by load_id desc limit 1
+    select drift, columns from {loads}
+    where contract_id = %s and status in ('published', 'unchanged')
+        -- A file of repaired records has all columns, whatever the supplier's had.
+        and not starts_with(source_name, 'replayed/')
+    order by load_id desc limit 1
 """
 
 
@@ -50,12 +53,13 @@ def find_drift(connection: psycopg.Connection, tables: Tables, report: CleanRepo
     """
     found = connection.execute(tables.fill(_BEFORE), (report.contract.get("id", ""),)).fetchone()
     before: dict[str, Any] = found[0] if found else {}
+    had = set(found[1] if found else ()) - set(before.get("missing", ()))
     unknown, missing = report.unknown_columns, report.missing_columns
     return Drift(
         tuple(unknown),
         tuple(missing),
         tuple(name for name in unknown if name not in before.get("unknown", ())),
-        tuple(name for name in missing if found and name not in before.get("missing", ())),
+        tuple(name for name in missing if name in had),
     )
 
 

@@ -67,7 +67,7 @@ _LOADS = """
 _CHOOSE = "select distinct reject_id from {rejects} where load_id = any(%s) and reject_id = any(%s)"
 _CONTRACTS = """
     select distinct l.contract_id, l.contract_sha256
-    from {rejects} as r inner join {loads} as l using (load_id) where r.reject_id = any(%s)
+    from {rejects} as r inner join {loads} as l using (load_id) where r.reject_id = any(%s) and r.load_id = any(%s)
 """
 _HOLDERS = "select distinct load_id from {rejects} where reject_id = any(%s)"
 _COUNT_CLOSED = "select count(*) from {quarantine} where reject_id = any(%s) and status = 'closed'"
@@ -241,10 +241,10 @@ def choose_refused(
 
 
 def find_contracts(
-    connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID]
+    connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID], load_ids: Sequence[int]
 ) -> list[tuple[str | None, str | None]]:
-    """Find id and sha256 of the contracts by which some records were read; None for those of which nobody knows."""
-    return connection.execute(tables.fill(_CONTRACTS), (list(reject_ids),)).fetchall()
+    """Find id and sha256 of the contracts by which loads refused some records; None where nobody knows."""
+    return connection.execute(tables.fill(_CONTRACTS), (list(reject_ids), list(load_ids))).fetchall()
 
 
 def find_holders(connection: psycopg.Connection, tables: Tables, reject_ids: Sequence[UUID]) -> list[int]:

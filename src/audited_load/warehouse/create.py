@@ -65,7 +65,8 @@ def create_tables(
     totals = sql.SQL(", ").join(sql.SQL("{} numeric").format(sql.Identifier(name)) for name in tables.total_columns)
     for migrations in tables.migrations:
         migrate(connection, migrations, lambda text: tables.fill(text, columns=columns, totals=totals))
-    wanted = {column.name: column.sql_type for column in tables.feed.columns} | dict(brought or {})
+    # Another contract may require what may be null in the table.
+    wanted = dict(brought or {}) | {column.name: column.sql_type for column in tables.feed.columns}
     while_locked(lambda: _add_columns(connection, tables, wanted))
     with connection.transaction():
         create_alone(connection, tables.schema)

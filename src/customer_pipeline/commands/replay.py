@@ -69,9 +69,10 @@ def replay(file: Path, words: Mapping[str, str], load_ids: Sequence[int] = ()) -
     runtime, tables = start_services(read_runtime()), TABLES
     if not file.is_file():
         raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
-    feed = _feed_of(file, runtime, tables)
+    feed = _feed_of(file, runtime, tables, load_ids)
     form = in_form_of_run(feed, words, form_of_all(os.environ).words()).form
-    form = Form(decimal=form.decimal, date_order=form.date_order)  # of its values; the file is a spreadsheet's
+    # Of its values; the file is a spreadsheet's.
+    form = Form(decimal=form.decimal, date_order=form.date_order, group=form.group)
     all_good, refused = clean_export(file, feed.in_form(form), runtime.secrets["erasure"])
     for line, _, reasons in refused:
         console.print(f"line {line}: {escape_text(reasons)}")
@@ -153,7 +154,10 @@ def clean_export(
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "export.csv"
         _remove_guards(file, plain, feed)
-        report = clean_file(plain, with_reject_id(feed), Path(folder) / "out", masking_key=masking_key)
+        # Its header has the columns' own names, and others that a synonym could mean.
+        report = clean_file(
+            plain, replace(with_reject_id(feed), aliases=()), Path(folder) / "out", masking_key=masking_key
+        )
         if report.doubts:
             raise BadDataError(f"{file}: {' '.join(report.doubts)}", f"{DECLARE_FORM} Nothing was loaded.")
         refused = [
@@ -170,12 +174,13 @@ def clean_export(
     return good, refused
 
 
-def _feed_of(file: Path, runtime: Runtime, tables: Tables) -> Feed:
+def _feed_of(file: Path, runtime: Runtime, tables: Tables, load_ids: Sequence[int]) -> Feed:
     """Return the feed by which the records of an export were read."""
     place, rows = _rows(file, [REJECT_ID], REJECT_ID)
     ids = [UUID(row[place]) for row in rows if row[place:] and _UUID.fullmatch(row[place])]
     with opened_quarantine(runtime, tables) as connection:
-        return feed_of_contracts(find_contracts(connection, tables, ids), runtime.data)
+        loads = [load.load_id for load in choose_loads(connection, tables, load_ids)]
+        return feed_of_contracts(find_contracts(connection, tables, ids, loads), runtime.data)
 
 
 def _rows(file: Path, names: Sequence[str], key: str) -> tuple[int, list[list[str]]]:

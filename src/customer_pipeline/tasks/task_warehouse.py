@@ -44,7 +44,11 @@ def feed_of(context: Context, source: str) -> Feed:
     Raises:
         RefusedError: There is no such contract, or it can't be obeyed.
     """
-    return choose_feed(read_settings().data, source, context["params"], form_of_all(os.environ).words())
+    usual, given = form_of_all(os.environ).words(), dict(context["dag_run"].conf or {})
+    if usual.keys() <= given.keys():  # the form in Airflow's UI gives all of them, as they stand there
+        given = {name: word for name, word in given.items() if word != usual.get(name)}
+    given["contract"] = context["params"]["contract"]
+    return choose_feed(read_settings().data, source, given, usual)
 
 
 def run_date(context: Context) -> datetime:
