@@ -75,6 +75,7 @@ def test_a_repaired_export_is_replayed_by_its_command(
     (conf,) = confs
     # What was cleaned once has the form that needs no telling, whatever the settings say of the supplier's files.
     form = {"encoding": "utf-8", "decimal": "point", "date_order": "day_first"}
+    form["contract"] = "customer-transactions"
     assert conf == {"mode": "merge", "source": conf["source"], "sha256": conf["sha256"], **form}
     assert conf["source"].startswith(f"replayed/replay-{conf['sha256'][:12]}")
 

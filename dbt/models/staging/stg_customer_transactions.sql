@@ -1,5 +1,7 @@
--- The tests of every later model compare with the ledger, so it is among their ancestors from here on.
+-- The tests of every later model compare with the ledger, and one of this model's looks up what a merge touched: what a
+-- test reads has to be among its model's ancestors.
 -- depends_on: {{ source("cleaned_data", "published_load") }}
+-- depends_on: {{ source("cleaned_data", "customer_transactions_changed") }}
 with
 
 transactions as (

@@ -61,7 +61,8 @@ def share_own_modules() -> None:
         for name in ENTRIES:
             importlib.import_module(name)
         warehouse = sys.modules["customer_pipeline.tasks.task_warehouse"]
-        warehouse.code_version(warehouse.CUSTOMER_TRANSACTIONS)  # reads many files, and keeps their sum in mind
+        feed = sys.modules["steps.data_cleaners"].CUSTOMER_TRANSACTIONS
+        warehouse.code_version(feed)  # reads many files, and keeps their sum in mind
     except Exception:
         log.exception("Each task imports the project's modules by itself")
         forget_own_modules()
