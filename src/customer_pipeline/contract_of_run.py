@@ -58,11 +58,10 @@ def feed_by_contract(file: Path) -> Feed:
     """
     contract = read_contract(file)
     check_standard(contract)
-    return _build(contract)
+    return _build(contract, read_contract(CONTRACT))
 
 
-def _build(contract: Contract) -> Feed:
-    default = read_contract(CONTRACT)
+def _build(contract: Contract, default: Contract) -> Feed:
     if contract.data["id"] == default.data["id"]:
         return build_feed(contract, RULES, TAKEN)
     return build_other_feed(contract, default, RULES, TAKEN)
@@ -78,18 +77,21 @@ def known_contracts(data: Path | None = None) -> list[Known]:
         RefusedError: One can't be obeyed, or two have one id.
     """
     found = [Known(CUSTOMER_TRANSACTIONS, CUSTOMER_TRANSACTIONS.contract.id)]
-    for path in sorted(CONTRACT.parent.glob(PATTERN)):
-        if path.resolve() == CONTRACT.resolve():
-            continue
-        feed = _build(read_contract(path))
+    beside = sorted(path for path in CONTRACT.parent.glob(PATTERN) if path.resolve() != CONTRACT.resolve())
+    brought = sorted((data / BROUGHT).glob(PATTERN)) if data else []
+    if not (beside or brought):
+        return found
+    default = read_contract(CONTRACT)
+    for path in beside:
+        feed = _build(read_contract(path), default)
         if feed.contract.id in {known.word for known in found}:
             raise RefusedError(
                 f"{path.name} has the id {show_text(feed.contract.id)!r}, which another contract beside it has.",
                 "Give each contract an id of its own. Nothing was loaded.",
             )
         found.append(Known(feed, feed.contract.id))
-    for path in sorted((data / BROUGHT).glob(PATTERN)) if data else ():
-        feed = _build(read_contract(path))
+    for path in brought:
+        feed = _build(read_contract(path), default)
         found.append(Known(feed, f"{feed.contract.id}@{feed.contract.sha256[:DIGITS]}", is_brought=True))
     return found
 
