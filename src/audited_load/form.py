@@ -116,13 +116,3 @@ def form_of_all(environment: Mapping[str, str]) -> Form:
         RefusedError: A variable has an unusable value.
     """
     return read_form({name: environment.get(variable) for name, variable in SETTINGS.items()})
-
-
-def declared_form(words: Mapping[str, str | None], environment: Mapping[str, str]) -> Form:
-    """Read the form of one file; what its words leave out is as declared for all files.
-
-    Raises:
-        RefusedError: A word or a variable has an unusable value.
-    """
-    read_form(words)
-    return read_form(form_of_all(environment).words() | {name: word for name, word in words.items() if word})

@@ -15,13 +15,13 @@ from audited_load.cleaning.limits import check_limits, read_limits
 from audited_load.cleaning.outputs import cleaned_and_rejected, refuse_existing, refuse_own_input
 from audited_load.columns import Feed
 from audited_load.errors import UnavailableError
-from audited_load.form import declared_form
+from audited_load.form import form_of_all
 from audited_load.loading.drift import Drift, check_drift
 from audited_load.progress import measured
 from audited_load.shown import DECLARE_ENCODING, escape_text, most_frequent, show_json, show_text
 from audited_load.warehouse.rights import readable
 from customer_pipeline.commands.run_progress import Display, describe_cleaning
-from customer_pipeline.contract_of_run import feed_by_contract, in_declared_form
+from customer_pipeline.contract_of_run import feed_by_contract, in_declared_form, in_form_of_run
 from customer_pipeline.feed import FEED
 from customer_pipeline.runtime.installation import read_runtime
 
@@ -84,7 +84,7 @@ def clean(
 
 def _feed(words: Mapping[str, str], contract: Path | None) -> Feed:
     if contract is None:
-        return FEED.in_form(declared_form(words, os.environ))
+        return in_form_of_run(FEED, words, form_of_all(os.environ).words())
     return in_declared_form(feed_by_contract(contract), words)
 
 
