@@ -8,7 +8,7 @@ from airflow.sdk import CronTriggerTimetable, dag, task
 
 from customer_pipeline.names import CHECK_DAG_ID
 from customer_pipeline.settings import read_run_settings
-from customer_pipeline.tasks.alerts import alert_of_failure
+from customer_pipeline.tasks.alerts import alerted_tasks
 from customer_pipeline.tasks.drift_check import check_published_marts, describe
 from customer_pipeline.tasks.task_errors import reported_errors
 
@@ -25,12 +25,7 @@ cron = run_settings.check_schedule
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    default_args={
-        "owner": "airflow",
-        "retries": 1,
-        "retry_delay": run_settings.retry_delay,
-        "on_failure_callback": [alert_of_failure],
-    },
+    default_args=alerted_tasks(run_settings),
     tags=["dbt", "quality"],
 )
 def check_marts() -> None:

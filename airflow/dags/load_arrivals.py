@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Asset, AssetWatcher, dag, get_current_context, task
 
 from customer_pipeline.names import ARRIVALS_DAG_ID, DAG_ID
 from customer_pipeline.settings import read_run_settings, read_settings
-from customer_pipeline.tasks.alerts import alert_of_failure
+from customer_pipeline.tasks.alerts import alerted_tasks
 from customer_pipeline.tasks.arrival_trigger import ArrivalTrigger
 
 run_settings = read_run_settings()
@@ -35,12 +35,7 @@ def load_arrivals(mode: str, data: str) -> DAG:
         catchup=False,
         max_active_runs=1,
         is_paused_upon_creation=False,
-        default_args={
-            "owner": "airflow",
-            "retries": 1,
-            "retry_delay": run_settings.retry_delay,
-            "on_failure_callback": [alert_of_failure],
-        },
+        default_args=alerted_tasks(run_settings),
         tags=["data-pipeline"],
     )
     def define() -> None:

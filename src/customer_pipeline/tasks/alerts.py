@@ -23,7 +23,7 @@ from audited_load.command import command
 from audited_load.errors import PipelineError
 from audited_load.loading.drift import Drift
 from audited_load.shown import most_frequent, show_text
-from customer_pipeline.settings import AlertSettings, read_alert_settings
+from customer_pipeline.settings import AlertSettings, RunSettings, read_alert_settings
 from customer_pipeline.tasks.freshness import StaleLoad
 from customer_pipeline.tasks.retry_policy import failed_tests
 
@@ -72,6 +72,16 @@ def alert_of_rejects(report: CleanReport, context: Context) -> None:
     log.warning("%s", " | ".join(lines[1:]))
     if not settings.is_silent:
         send(f"{context['ti'].dag_id}: many records were refused", lines, settings, context)
+
+
+def alerted_tasks(settings: RunSettings) -> dict[str, Any]:
+    """Return what the tasks of a DAG are given that only needs one retry and somebody who is told."""
+    return {
+        "owner": "airflow",
+        "retries": 1,
+        "retry_delay": settings.retry_delay,
+        "on_failure_callback": [alert_of_failure],
+    }
 
 
 def alert_of_drift(report: CleanReport, drift: Drift, feed: Feed, context: Context) -> None:
