@@ -6,7 +6,8 @@ import csv
 import gzip
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -374,6 +375,22 @@ class Killed(BaseException):
     """What a kill is to the program: nothing runs after it."""
 
 
+@contextmanager
+def killed(monkeypatch: pytest.MonkeyPatch, step: str, when: str) -> Iterator[None]:
+    """Let an erasure die before or after one of its steps, and require that it does."""
+    original = getattr(everywhere, step)
+
+    def dies(*arguments: Any, **more: Any) -> Any:
+        if when == "after":
+            original(*arguments, **more)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(everywhere, step, dies)
+        with pytest.raises(Killed):
+            yield
+
+
 @pytest.mark.parametrize(
     ("step", "when", "has_marts"),
     [
@@ -397,17 +414,8 @@ def test_killed_anywhere_it_is_finished_by_the_same_command(
     load_file(dsn("loader"), _delivery(pipeline), "run-1")
     if has_marts:
         build_marts(pipeline, tmp_path)
-    original = getattr(everywhere, step)
-
-    def dies(*arguments: Any, **more: Any) -> Any:
-        if when == "after":
-            original(*arguments, **more)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(everywhere, step, dies)
-        with pytest.raises(Killed):
-            erase_it(pipeline)
+    with killed(monkeypatch, step, when):
+        erase_it(pipeline)
     erase_it(pipeline)
     assert find_in_tables(pipeline, str(ID), WIDE, MAIL) == []
     assert find_in_files(pipeline.data, str(ID), WIDE, MAIL) == []

@@ -16,7 +16,7 @@ from audited_load.erasing.subjects import keyed_hash
 from audited_load.warehouse.connection import connect
 from customer_pipeline.runtime.installation import Runtime
 from integration.loading import load_file
-from integration.test_erasing import Killed, erase_it, find_in_files, find_in_tables, pipeline, places_of
+from integration.test_erasing import erase_it, find_in_files, find_in_tables, killed, pipeline, places_of
 from unit.suppliers import german
 
 __all__ = ["pipeline"]
@@ -119,17 +119,8 @@ def test_killed_anywhere_the_same_command_finishes_it(
 ) -> None:
     deliver(pipeline, dsn, supplier)
     before, kept = refused(pipeline), others_of(pipeline.data)
-    original = getattr(everywhere, step)
-
-    def dies(*arguments: Any, **more: Any) -> Any:
-        if when == "after":
-            original(*arguments, **more)
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(everywhere, step, dies)
-        with pytest.raises(Killed):
-            erase_it(pipeline, others=(supplier,))
+    with killed(monkeypatch, step, when):
+        erase_it(pipeline, others=(supplier,))
     erase_it(pipeline, others=(supplier,))
     assert find_in_files(pipeline.data, f"K-{ID}", f"k-{ID}", f";{ID},0", MAIL) == []
     assert find_in_tables(pipeline, f"[Kk]-{ID}", f";{ID},0", MAIL) == []

@@ -12,8 +12,9 @@ from audited_load.contracts.build import build_feed
 from audited_load.contracts.contract import read_contract
 from audited_load.contracts.standard import check_standard
 from audited_load.errors import RefusedError
+from audited_load.warehouse.tables import CONFIRMED_BY, PROVENANCE
 from command_line import call
-from steps.data_cleaners import CONTRACT, CUSTOMER_TRANSACTIONS, RULES
+from steps.data_cleaners import CONTRACT, CUSTOMER_TRANSACTIONS, RULES, TAKEN
 
 ROOT = Path(__file__).parents[2]
 TEXT = CONTRACT.read_text(encoding="utf-8")
@@ -66,6 +67,13 @@ def test_staging_says_of_each_column_what_the_contract_says() -> None:
     assert declared
     for column in declared:
         assert staged[column["name"]] == (column["physicalType"], column["description"])
+
+
+def test_no_column_of_a_contract_may_be_called_as_what_tables_and_staging_add() -> None:
+    model = yaml.safe_load((ROOT / "dbt/models/staging/stg_customer_transactions.yml").read_text())["models"][0]
+    added = {column["name"] for column in model["columns"]} - set(CUSTOMER_TRANSACTIONS.names)
+    assert len(added) > 10
+    assert added | {*PROVENANCE, CONFIRMED_BY, "generation", "sign"} <= TAKEN
 
 
 def test_dbt_warns_when_the_load_is_older_than_the_contract_allows() -> None:
