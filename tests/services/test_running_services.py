@@ -10,9 +10,10 @@ import re
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import psutil
@@ -26,6 +27,7 @@ from customer_pipeline.runtime.supervisor import processes_of, read_services
 
 CLI = Path(sys.executable).with_name("customer-pipeline")
 LARGEST = 50 * 2**20
+Answer = TypeVar("Answer")
 
 
 @pytest.fixture(scope="module")
@@ -52,19 +54,29 @@ def ask(runtime: Runtime, path: str) -> Any:
 def logs(runtime: Runtime) -> Iterator[tuple[Path, str]]:
     for folder in (runtime.folder / "logs", runtime.home / "airflow" / "logs", runtime.home / "dbt" / "logs"):
         for path in folder.rglob("*"):
-            if path.is_file():
-                yield path, path.read_bytes()[-LARGEST:].decode(errors="replace")
+            with suppress(FileNotFoundError):
+                if path.is_file():
+                    yield path, path.read_bytes()[-LARGEST:].decode(errors="replace")
 
 
 def secrets_in(runtime: Runtime, text: str) -> list[str]:
     return [name for name, secret in runtime.secrets.items() if secret in text]
 
 
+def of_each_process(runtime: Runtime, ask: Callable[[psutil.Process], Answer]) -> list[Answer]:
+    """Return what every process answers. Some end while they are asked: a session of PostgreSQL, a task."""
+    answers = []
+    for process in processes_of(runtime):
+        with suppress(psutil.NoSuchProcess):
+            answers.append(ask(process))
+    return answers
+
+
 def test_every_port_is_one_of_this_machine_only(runtime: Runtime) -> None:
     listening = {
         (connection.laddr.ip, connection.laddr.port)
-        for process in processes_of(runtime)
-        for connection in process.net_connections("inet")
+        for connections in of_each_process(runtime, lambda process: process.net_connections("inet"))
+        for connection in connections
         if connection.status == psutil.CONN_LISTEN
     }
     assert {address for address, _ in listening} == {HOST}
@@ -72,7 +84,7 @@ def test_every_port_is_one_of_this_machine_only(runtime: Runtime) -> None:
 
 
 def test_no_secret_is_in_the_list_of_processes(runtime: Runtime) -> None:
-    lines = [" ".join(process.cmdline()) for process in processes_of(runtime)]
+    lines = of_each_process(runtime, lambda process: " ".join(process.cmdline()))
     assert any("postgres" in line for line in lines)
     assert [line for line in lines if secrets_in(runtime, line)] == []
 
@@ -103,11 +115,12 @@ def test_what_holds_a_secret_is_for_its_owner_only(runtime: Runtime) -> None:
     holders = []
     for path in runtime.folder.rglob("*"):
         is_data_of_postgres = runtime.folder / "postgres" in path.parents
-        if is_data_of_postgres or not path.is_file() or path.stat().st_size > LARGEST:
-            continue
-        if secrets_in(runtime, path.read_bytes().decode(errors="replace")):
-            holders.append(path)
-            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+        with suppress(FileNotFoundError):
+            if is_data_of_postgres or not path.is_file() or path.stat().st_size > LARGEST:
+                continue
+            if secrets_in(runtime, path.read_bytes().decode(errors="replace")):
+                holders.append(path)
+                assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
     assert {path.name for path in holders} >= {"secrets.json", "erasure.key"}
 
 
