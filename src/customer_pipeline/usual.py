@@ -39,7 +39,7 @@ _WITH_EARLIER = """
             and to_jsonb(l) ->> 'contract_id' is not distinct from to_jsonb(f) ->> 'contract_id'
         order by l.load_id desc limit %(limit)s
     ) as e on true
-    where f.load_id = any(%(load_ids)s) and f.status <> 'unchanged'
+    where f.load_id = any(%(load_ids)s) and f.status <> 'unchanged' and f.read > 0
     order by f.load_id, e.load_id
 """
 _OF_RUN = "select load_id from cleaned_data.loads where run_id = %s order by load_id"
@@ -171,10 +171,11 @@ def compare_loads(connection: psycopg.Connection[Any], load_ids: Iterable[int]) 
 
     Args:
         connection: To the warehouse, as any role that may read the ledger.
-        load_ids: Which; those whose content was visible already are left out.
+        load_ids: Which.
 
     Returns:
-        One for each load, in their order of arrival.
+        One for each load, in their order of arrival, but for those whose content was visible already or of which no
+        record could be read.
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         rows = cursor.execute(_WITH_EARLIER, {"load_ids": list(load_ids), "limit": LOOKED_AT}).fetchall()
