@@ -1,8 +1,8 @@
 """Earlier loads of the ledger → what is usual of a file, and in words what of it is not.
 
-A band is made of earlier files of the same contract and mode: the most extreme eighth at either end is left out, so
-that one odd file moves nothing, and a margin is added, so that files that hardly differ need not be alike. Days that
-are always low, such as Sundays, stay in it.
+A band is made of earlier files of the same contract and mode. The most extreme eighth at either end is left out, so
+that one odd file moves nothing; a margin is added, since files that hardly differ need not be alike. Days that are
+always low, such as Sundays, stay in it.
 """
 
 from __future__ import annotations

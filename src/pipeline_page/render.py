@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from audited_load.errors import RefusedError
 from audited_load.marts.mart_manifest import read_models
 from audited_load.shown import DECLARE_ENCODING, escape_text
-from pipeline_page import charts, texts
+from pipeline_page import charts, quality_charts, texts
 from pipeline_page.runs import TASKS, run_address, task_address
 
 TABS = (("today", "Today"), ("quality", "Quality"), ("sales", "Sales"), ("loads", "Loads"))
@@ -30,6 +30,7 @@ def make_environment() -> Environment:
     environment.filters |= texts.FILTERS
     environment.globals |= {
         "charts": charts,
+        "quality_charts": quality_charts,
         "declare_encoding": DECLARE_ENCODING,
         "chart_config": charts.CONFIG,
         "tabs": TABS,
@@ -68,3 +69,19 @@ def render_view(environment: Environment, tab: str, context: dict[str, Any]) -> 
         HTML.
     """
     return environment.get_template(f"{tab}.html").render(tab=tab, title=dict(TABS)[tab], **context)
+
+
+def render_below(environment: Environment, tab: str, name: str, title: str, context: dict[str, Any]) -> str:
+    """Render a view that a tab leads to.
+
+    Args:
+        environment: Of `make_environment`.
+        tab: Name of the tab, one of `TABS`.
+        name: Of its template.
+        title: What it is called.
+        context: What its template needs.
+
+    Returns:
+        HTML.
+    """
+    return environment.get_template(f"{name}.html").render(tab=tab, title=title, **context)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from markupsafe import Markup
+
 from audited_load.cleaning.limits import DEFAULT_RATIO, Limits, describe_superseded
 from pipeline_page.missed import describe_missed_runs
+from pipeline_page.tabs.dbt_tests import TEST_RUNS, TestHistory
+from pipeline_page.tabs.explained import Explained, explain
 from pipeline_page.tabs.loads import KEY, Load
+from pipeline_page.tabs.one_month import OneMonth
 from pipeline_page.tabs.quality import Quality
-from pipeline_page.tabs.sales import Group, Sales
+from pipeline_page.tabs.sales import Group, Month, Newest, Product, Sales, sum_of_known
 from pipeline_page.tabs.today import Today
-from pipeline_page.texts import show_moment, show_month, show_number, show_percent, show_share
+from pipeline_page.texts import YearMonth, show_moment, show_month, show_number, show_percent, show_share
 
 SHOWN_LOADS = 100
 Rows = list[tuple[str, ...]]
@@ -28,25 +33,44 @@ def today_context(today: Today, limits: Limits) -> dict[str, Any]:
     }
 
 
-def quality_context(quality: Quality) -> dict[str, Any]:
-    """Return what the template of *Quality* needs."""
+def quality_context(quality: Quality, *, linked: bool = False) -> dict[str, Any]:
+    """Return what the template of *Quality* needs; with links to what lies below it, if there is something."""
     return {
         "view": quality,
         "superseded": _describe_superseded(quality.loads[:1]),
         "guessed": [load for load in quality.loads[:1] if load.encoding_is_guessed],
+        "unusual": quality.usual.unusual if quality.usual else [],
         "ratio_rows": [_ratio_row(load) for load in quality.loads],
         "day_rows": [(day.isoformat(), column, show_number(number)) for day, column, number in quality.by_day],
-        "reason_rows": [(reason, show_number(number)) for reason, number in quality.reasons],
+        "reason_rows": [
+            (_link(f"quality?reason={reason}", reason) if linked else reason, show_number(number))
+            for reason, number in quality.reasons
+        ],
+        "explain": explain,
     }
 
 
-def sales_context(sales: Sales) -> dict[str, Any]:
-    """Return what the template of *Sales* needs."""
+def history_context(history: list[TestHistory]) -> dict[str, Any]:
+    """Return what the template of dbt's tests by name needs."""
+    return {"history": history, "failing": [each for each in history if each.failing_since], "shown": TEST_RUNS}
+
+
+def rules_context(known: dict[tuple[bool, str], Explained]) -> dict[str, Any]:
+    """Return what the template of all reasons and rules needs: by column, the reasons first."""
+    columns: dict[str, dict[bool, list[Explained]]] = {}
+    for (is_refusal, name), one in known.items():
+        columns.setdefault(name.partition(":")[0], {True: [], False: []})[is_refusal].append(one)
+    return {"columns": columns}
+
+
+def sales_context(sales: Sales, *, linked: bool = False) -> dict[str, Any]:
+    """Return what the template of *Sales* needs; with links to each month, if they lead somewhere."""
     return {
         "view": sales,
+        "not_over": _describe_not_over(sales.not_over, sales.newest),
         "month_rows": [
             (
-                show_month(each.month),
+                _month_cell(each, linked=linked),
                 show_number(each.revenue),
                 show_number(each.tax),
                 show_number(each.units),
@@ -56,18 +80,31 @@ def sales_context(sales: Sales) -> dict[str, Any]:
             )
             for each in sales.months
         ],
-        "growth_rows": [(show_month(each.month), show_percent(each.growth)) for each in sales.months],
+        "growth_rows": [(_month_cell(each, linked=linked), show_percent(each.growth)) for each in sales.months],
         "tier_rows": _group_rows(sales.tiers),
         "value_rows": _group_rows(sales.value_segments),
         "segment_rows": _group_rows(sales.revenue_segments),
-        "product_rows": [
+        "product_rows": _product_rows(sales.products),
+    }
+
+
+def month_context(month: OneMonth) -> dict[str, Any]:
+    """Return what the template of a month needs."""
+    return {
+        "view": month,
+        "not_over": _describe_not_over([] if month.month.is_over else [month.month.month], month.newest),
+        "day_rows": [
             (
-                f"{each.product_name or 'no name'} · {each.product_id}",
+                f"{each.day} {each.day_name[:3]}",
                 show_number(each.revenue),
+                show_number(each.tax),
                 show_number(each.units),
+                show_number(each.transactions),
+                show_number(each.without_amount),
             )
-            for each in sales.products
+            for each in month.days
         ],
+        "product_rows": _product_rows(month.products),
     }
 
 
@@ -86,6 +123,7 @@ def _ratio_row(load: Load) -> tuple[str, ...]:
     return (
         str(load.load_id),
         show_moment(load.started_at),
+        load.status.replace("_", " "),
         show_number(load.read),
         show_number(load.quarantined - load.superseded),
         show_share(load.rejected_ratio),
@@ -95,4 +133,39 @@ def _ratio_row(load: Load) -> tuple[str, ...]:
 
 
 def _group_rows(groups: Iterable[Group]) -> Rows:
-    return [(group.name, show_number(group.members), show_number(group.revenue)) for group in groups]
+    """Write groups, and their sum last."""
+    listed = list(groups)
+    total = ("All", sum(group.members for group in listed), sum(group.transactions for group in listed),
+             sum_of_known(group.revenue for group in listed))  # fmt: skip
+    rows = [(group.name, group.members, group.transactions, group.revenue) for group in listed]
+    return [(name, *map(show_number, figures)) for name, *figures in ([*rows, total] if rows else [])]
+
+
+def _product_rows(products: Iterable[Product]) -> Rows:
+    return [
+        (
+            f"{each.product_name or 'no name'} · {each.product_id}",
+            show_number(each.revenue),
+            show_number(each.units),
+        )
+        for each in products
+    ]
+
+
+def _month_cell(month: Month, *, linked: bool) -> str:
+    name = show_month(month.month)
+    cell = _link(f"month?month={month.month.key}", name) if linked else name
+    return cell if month.is_over else cell + ", not over"
+
+
+def _describe_not_over(months: list[YearMonth], newest: Newest | None) -> str:
+    """Say which months go on, and up to where there are data; nothing if all are over."""
+    if not months:
+        return ""
+    names = " and ".join(map(show_month, months))
+    until = f": the newest transaction is of {newest.key}" if newest else ""
+    return f"{names} {'is' if len(months) == 1 else 'are'} not over{until}."
+
+
+def _link(address: str, text: str) -> Markup:
+    return Markup('<a href="{}">{}</a>').format(address, text)

@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from audited_load.errors import UnavailableError
-from pipeline_page.download import TABLES, write_csv
-from pipeline_page.render import documented_models, make_environment, render_view
+from pipeline_page.render import documented_models, make_environment, render_below, render_view
 from pipeline_page.runs import FindRun
 from pipeline_page.tabs.loads import find_loads, find_visible_load
-from pipeline_page.tabs.quality import find_quality, read_thresholds
-from pipeline_page.tabs.sales import Sales, find_sales
+from pipeline_page.tabs.quality import read_thresholds
 from pipeline_page.tabs.today import find_today
-from pipeline_page.texts import YearMonth
-from pipeline_page.views import SHOWN_LOADS, loads_context, quality_context, sales_context, today_context
+from pipeline_page.views import SHOWN_LOADS, loads_context, today_context
 from pipeline_page.warehouse import Kept, NothingLoadedError, reading
+from pipeline_page.web_analysis import router as analysis
 from pipeline_page.web_assets import ASSETS, HEADERS, VERSION, serve
 
 router = APIRouter()
 
 
-class _Site:
+class Site:
     """What every view needs: where to read, whom to ask, how to write.
 
     Args:
@@ -40,12 +38,19 @@ class _Site:
         self.login = f"{root}/api/v2/auth/login"
 
     def show(self, tab: str, context: dict[str, Any]) -> HTMLResponse:
+        """Show a tab."""
         text = render_view(
             self._environment, tab, context | self._common | {"docs": documented_models() if tab == "sales" else ()}
         )
         return HTMLResponse(text, headers=HEADERS)
 
+    def show_below(self, tab: str, name: str, title: str, context: dict[str, Any]) -> HTMLResponse:
+        """Show a view that a tab leads to."""
+        text = render_below(self._environment, tab, name, title, context | self._common)
+        return HTMLResponse(text, headers=HEADERS)
+
     def say(self, message: str, remedies: list[str], command: str = "", *, is_bad: bool = False) -> HTMLResponse:
+        """Say something in place of a view."""
         context = {
             "tab": "",
             "title": "Customer pipeline",
@@ -59,26 +64,12 @@ class _Site:
         return HTMLResponse(text, headers=HEADERS, status_code=503 if is_bad else 200)
 
 
-def _site(request: Request) -> _Site:
-    site: _Site = request.app.state.site
+def _site(request: Request) -> Site:
+    site: Site = request.app.state.site
     return site
 
 
-_MONTH = r"^-?\d{4,6}-(0[1-9]|1[0-2])$"
-
-
-def _sales(
-    site: Annotated[_Site, Depends(_site)],
-    first: Annotated[str | None, Query(pattern=_MONTH)] = None,
-    last: Annotated[str | None, Query(pattern=_MONTH)] = None,
-) -> Sales | None:
-    with reading(site.find_dsn()) as connection:
-        months = [YearMonth.read(text) if text else None for text in (first, last)]
-        return find_sales(connection, site.kept, *months)
-
-
-SiteDep = Annotated[_Site, Depends(_site)]
-SalesDep = Annotated[Sales | None, Depends(_sales)]
+SiteDep = Annotated[Site, Depends(_site)]
 
 
 def create_app(
@@ -96,7 +87,8 @@ def create_app(
         It, to be mounted under a prefix.
     """
     app = FastAPI(dependencies=[Depends(guard)], docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.site = _Site(find_dsn, find_run, root)
+    app.state.site = Site(find_dsn, find_run, root)
+    app.include_router(analysis)
     app.include_router(router)
     app.add_exception_handler(NothingLoadedError, _say_what_to_run)
     app.add_exception_handler(UnavailableError, _say_what_is_away)
@@ -114,30 +106,6 @@ def _today(site: SiteDep) -> Response:
     run = site.find_run()
     with reading(site.find_dsn()) as connection:
         return site.show("today", today_context(find_today(connection, site.kept, run), read_thresholds()))
-
-
-@router.get("/quality")
-def _quality(
-    site: SiteDep, reason: Annotated[str | None, Query(pattern="^[a-z0-9_]+(:[a-z0-9_]+)?$")] = None
-) -> Response:
-    with reading(site.find_dsn()) as connection:
-        return site.show("quality", quality_context(find_quality(connection, reason)))
-
-
-@router.get("/sales")
-def _show_sales(site: SiteDep, sales: SalesDep) -> Response:
-    if sales is None:
-        remedy = "They are published when all tests of a run have passed."
-        return site.say("No marts are published yet", [remedy, "Run the pipeline in the clone:"], "make run")
-    return site.show("sales", sales_context(sales))
-
-
-@router.get("/sales.csv")
-def _download_sales(sales: SalesDep, table: Annotated[str, Query(pattern=f"^({'|'.join(TABLES)})$")]) -> Response:
-    if sales is None:
-        raise HTTPException(404, "No marts are published yet.")
-    more = {"Content-Disposition": f'attachment; filename="{table}.csv"'}
-    return Response(write_csv(sales, table), media_type="text/csv; charset=utf-8", headers=HEADERS | more)
 
 
 @router.get("/loads")

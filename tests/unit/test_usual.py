@@ -70,5 +70,7 @@ def test_each_figure_is_compared_with_its_own_kind_and_less_refused_is_no_warnin
     assert unusual(compare((Decimal(1000), Decimal("500.10"), Decimal(300)), earlier)) == [REFUSED]
     assert unusual(compare((Decimal(9), Decimal("500.10"), Decimal(0)), earlier)) == [RECORDS]
     clean = [(Decimal(1000), Decimal(1), Decimal(0))] * AT_LEAST
-    assert unusual(compare((Decimal(1000), Decimal(1), Decimal(10)), clean)) == [], "a hundredth is within the margin"
+    assert unusual(compare((Decimal(1000), Decimal(1), Decimal(10)), clean)) == [], (
+        "a hundredth is within the margin"
+    )
     assert unusual(compare((Decimal(1000), Decimal(1), Decimal(11)), clean)) == [REFUSED]
