@@ -10,7 +10,7 @@ from airflow.sdk import Context, get_current_context, task
 
 from audited_load.clean_report import CleanReport, gather_columns
 from audited_load.errors import PipelineError
-from audited_load.loading.batch import Batch, Delivery
+from audited_load.loading.batch import Batch
 from audited_load.loading.copy import copy_cleaned
 from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
@@ -23,7 +23,7 @@ from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
 from customer_pipeline.tasks.metrics import send_load_figures
 from customer_pipeline.tasks.task_errors import reported_errors
-from customer_pipeline.tasks.task_warehouse import leased_connection, make_tables, run_date
+from customer_pipeline.tasks.task_warehouse import delivery_of, leased_connection, make_tables
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +49,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             brought = gather_columns(reports)
         make_tables(parent_group, brought)
         with leased_connection(parent_group, run_id) as (connection, _):
-            delivery = Delivery(run_id, run_date(context), context["params"]["mode"])
-            batch = register_batch(connection, TABLES, reports, delivery)
+            batch = register_batch(connection, TABLES, reports, delivery_of(context))
         log.info("[%s] Loads %s, generation %s", parent_group, batch.load_ids, batch.generation)
         return batch.to_dict()
 
