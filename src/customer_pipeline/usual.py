@@ -166,7 +166,7 @@ def compare(load: Sequence[Decimal], earlier: Sequence[Sequence[Decimal]]) -> tu
     )
 
 
-def compare_loads(connection: psycopg.Connection[Any], load_ids: Iterable[int]) -> list[Compared]:
+def compare_with_usual(connection: psycopg.Connection[Any], load_ids: Iterable[int]) -> list[Compared]:
     """Compare loads with earlier ones of their contract and mode that were published and stayed.
 
     Args:
@@ -202,7 +202,7 @@ def describe_unusual(connection: psycopg.Connection[Any], run_id: str) -> list[s
     """
     with connection.cursor(row_factory=tuple_row) as cursor:
         load_ids = [row[0] for row in cursor.execute(_OF_RUN, (run_id,)).fetchall()]
-    return [sentence for one in compare_loads(connection, load_ids) for sentence in one.unusual]
+    return [sentence for one in compare_with_usual(connection, load_ids) for sentence in one.unusual]
 
 
 def _figures(read: Decimal | int, gross: Decimal, refused: Decimal | int) -> tuple[Decimal, Decimal, Decimal]:

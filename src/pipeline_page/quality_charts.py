@@ -20,7 +20,7 @@ def draw_reasons(reasons: Sequence[tuple[str, int]]) -> Spec:
 
 
 def draw_ratio(quality: Quality) -> Spec:
-    """The rejected ratio of each load that was read, with the threshold; those that readers never saw are marked."""
+    """The rejected ratio of each load that was read, with the threshold; those readers never saw are marked."""
     values = [
         {
             "started": show_moment(load.started_at),

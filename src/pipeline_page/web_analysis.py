@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from pipeline_page.download import MONTH_TABLES, QUALITY_TABLES, SALES_TABLES, write_csv
 from pipeline_page.tabs.dbt_tests import find_test_history
@@ -12,10 +13,11 @@ from pipeline_page.tabs.explained import explain_all
 from pipeline_page.tabs.one_month import SHOWN_PRODUCTS, OneMonth, find_one_month
 from pipeline_page.tabs.quality import RECORDS, find_quality
 from pipeline_page.tabs.sales import Sales, find_sales
-from pipeline_page.texts import YearMonth, show_month
+from pipeline_page.texts import YearMonth
 from pipeline_page.views import history_context, month_context, quality_context, rules_context, sales_context
 from pipeline_page.warehouse import reading
 from pipeline_page.web_assets import HEADERS
+from pipeline_page.web_errors import PageError
 
 if TYPE_CHECKING:
     from pipeline_page.web import Site
@@ -23,21 +25,25 @@ if TYPE_CHECKING:
 router = APIRouter()
 
 _MONTH = r"^-?\d{4,6}-(0[1-9]|1[0-2])$"
-_NO_MARTS = "No marts are published yet"
+_A_MONTH = "a month such as 2023-07"
+_NO_MARTS, _NO_SALES = "No marts are published yet", "No sales in this month"
 
 
-def _one_of(tables: dict[str, object]) -> str:
-    return f"^({'|'.join(tables)})$"
+def _one_of(tables: Iterable[str]) -> Any:  # noqa: ANN401 - as FastAPI declares it
+    names = list(tables)
+    return Query(pattern=f"^({'|'.join(names)})$", description=f"one of {', '.join(names)}")
 
 
 def _site(request: Request) -> Site:
     site: Site = request.app.state.site
-    return site
+    return site.asked_by(request)
 
 
-Reason = Annotated[str | None, Query(pattern="^[a-z0-9_]+(:[a-z0-9_]+)?$")]
-AMonth = Annotated[str | None, Query(pattern=_MONTH)]
-MonthKey = Annotated[str, Query(pattern=_MONTH)]
+Reason = Annotated[
+    str | None, Query(pattern="^[a-z0-9_]+(:[a-z0-9_]+)?$", description="a reason such as price:exponent")
+]
+AMonth = Annotated[str | None, Query(pattern=_MONTH, description=_A_MONTH)]
+MonthKey = Annotated[str, Query(pattern=_MONTH, description=_A_MONTH)]
 
 
 def _sales(request: Request, first: AMonth = None, last: AMonth = None) -> Sales | None:
@@ -67,18 +73,18 @@ def _quality(request: Request, reason: Reason = None) -> Response:
 def _tests(request: Request) -> Response:
     site = _site(request)
     with reading(site.find_dsn()) as connection:
-        return site.show_below("quality", "tests", "dbt tests", history_context(find_test_history(connection)))
+        return site.show("tests", history_context(find_test_history(connection)))
 
 
 @router.get("/rules")
 def _rules(request: Request) -> Response:
     site = _site(request)
-    return site.show_below("quality", "rules", "Reasons and rules", rules_context(explain_all()))
+    return site.show("rules", rules_context(explain_all()))
 
 
 @router.get("/quality.csv")
 def _download_quality(
-    request: Request, table: Annotated[str, Query(pattern=_one_of(QUALITY_TABLES))], reason: Reason = None
+    request: Request, table: Annotated[str, _one_of(QUALITY_TABLES)], reason: Reason = None
 ) -> Response:
     site = _site(request)
     with reading(site.find_dsn()) as connection:
@@ -100,9 +106,9 @@ def _show_sales(request: Request, sales: SalesDep) -> Response:
 
 
 @router.get("/sales.csv")
-def _download_sales(sales: SalesDep, table: Annotated[str, Query(pattern=_one_of(SALES_TABLES))]) -> Response:
+def _download_sales(sales: SalesDep, table: Annotated[str, _one_of(SALES_TABLES)]) -> Response:
     if sales is None:
-        raise HTTPException(404, f"{_NO_MARTS}.")
+        raise PageError(404, _NO_MARTS)
     return _csv(write_csv(SALES_TABLES[table](sales)), table)
 
 
@@ -111,18 +117,15 @@ def _show_month(request: Request, month: MonthKey) -> Response:
     site = _site(request)
     found = _month(request, month)
     if found is None:
-        return site.say("No sales in this month", ["Choose another on Sales, or there are no marts yet."])
-    title = f"Sales in {show_month(found.month.month)}"
-    return site.show_below("sales", "month", title, month_context(found))
+        raise PageError(404, _NO_SALES)
+    return site.show("month", month_context(found))
 
 
 @router.get("/month.csv")
-def _download_month(
-    request: Request, month: MonthKey, table: Annotated[str, Query(pattern=_one_of(MONTH_TABLES))]
-) -> Response:
+def _download_month(request: Request, month: MonthKey, table: Annotated[str, _one_of(MONTH_TABLES)]) -> Response:
     found = _month(request, month, None)
     if found is None:
-        raise HTTPException(404, "No sales in this month.")
+        raise PageError(404, _NO_SALES)
     return _csv(write_csv(MONTH_TABLES[table](found)), f"{table}_{month}")
 
 

@@ -11,7 +11,7 @@ from datetime import date
 from audited_load.cleaning.limits import Limits, read_limits
 from audited_load.errors import RefusedError
 from audited_load.shown import most_frequent
-from customer_pipeline.usual import Compared, compare_loads
+from customer_pipeline.usual import Compared, compare_with_usual
 from pipeline_page.tabs.dbt_tests import TestRun, find_test_runs
 from pipeline_page.tabs.loads import Load, add_reasons, find_loads
 from pipeline_page.warehouse import Connection, ask
@@ -139,7 +139,7 @@ def find_quality(connection: Connection, reason: str | None = None, records: int
     last = _find_last(connection, [load for load in loads if _matching(load, reason)])
     parameters = {"load_id": last.load_id if last else None, "reason": reason}
     newest = next((load for load in loads if load.read), None)
-    compared = compare_loads(connection, [newest.load_id] if newest else [])
+    compared = compare_with_usual(connection, [newest.load_id] if newest else [])
     found = ask(connection, _RECORDS, parameters | {"limit": records}) if reason else []
     return Quality(
         reason=reason,
