@@ -27,7 +27,7 @@ _EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
 _LEAST_SHARE = Decimal("0.01")
 """A share of refused records is not unusual for being a hundredth above what it was."""
 
-RECORDS, GROSS, REFUSED = "records read", "gross", "share of refused records"
+RECORDS, REVENUE, REFUSED = "records read", "revenue", "share of refused records"
 # The column contract_id is there from the first load on that this code brings.
 _WITH_EARLIER = """
     select f.load_id, f.source_name, f.read, f.total_gross, f.quarantined - f.superseded,
@@ -103,7 +103,7 @@ class Compared:
     Attributes:
         load_id: The load.
         source_name: Its file.
-        figures: Records, gross and the share of refused records.
+        figures: Records, revenue and the share of refused records.
         earlier: The number of earlier loads of its contract and mode, at most `LOOKED_AT`.
     """
 
@@ -148,7 +148,7 @@ def compare(load: Sequence[Decimal], earlier: Sequence[Sequence[Decimal]]) -> tu
     """Compare a load with earlier ones.
 
     Args:
-        load: Records read, gross, and how many records were refused.
+        load: Records read, revenue, and how many records were refused.
         earlier: The same of earlier loads of its contract and mode.
 
     Returns:
@@ -157,12 +157,12 @@ def compare(load: Sequence[Decimal], earlier: Sequence[Sequence[Decimal]]) -> tu
     shown = [_figures(*one) for one in earlier]
     bands = [
         find_band([one[place] for one in shown], _LEAST_SHARE if name == REFUSED else Decimal(0))
-        for place, name in enumerate((RECORDS, GROSS, REFUSED))
+        for place, name in enumerate((RECORDS, REVENUE, REFUSED))
     ]
     values = _figures(*load)
     return tuple(
         Figure(name, value, band)
-        for name, value, band in zip((RECORDS, GROSS, REFUSED), values, bands, strict=True)
+        for name, value, band in zip((RECORDS, REVENUE, REFUSED), values, bands, strict=True)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,7 +24,9 @@ from pipeline_page.tabs.totals import TotalsTable, table_of_change, table_of_tot
 from pipeline_page.texts import (
     YearMonth,
     fit_class,
+    is_rounded,
     show_moment,
+    show_money,
     show_month,
     show_number,
     show_percent,
@@ -54,6 +57,7 @@ def today_context(today: Today, limits: Limits) -> dict[str, Any]:
         "missed": describe_missed_runs(today.missed),
         "superseded": _describe_superseded(today.loads),
         "guessed": [load for load in today.loads if load.encoding_is_guessed],
+        "unusual": today.unusual,
     }
 
 
@@ -75,7 +79,7 @@ def quality_context(quality: Quality, *, linked: bool = False) -> dict[str, Any]
         "view": quality,
         "superseded": _describe_superseded(quality.loads[:1]),
         "guessed": [load for load in quality.loads[:1] if load.encoding_is_guessed],
-        "unusual": quality.usual.unusual if quality.usual else [],
+        "unusual": quality.usual.unusual if quality.usual and not quality.reason else [],
         "ratio_rows": [_ratio_row(load) for load in quality.loads],
         "day_rows": [(day.isoformat(), column, show_number(number)) for day, column, number in quality.by_day],
         "reason_rows": [
@@ -103,12 +107,13 @@ def sales_context(sales: Sales, *, linked: bool = False) -> dict[str, Any]:
     """Return what the template of *Sales* needs; with links to each month, if they lead somewhere."""
     return {
         "view": sales,
+        "revenue": _money(sales.total.revenue) if sales.months else "",
         "not_over": _describe_not_over(sales.not_over, sales.newest),
         "month_rows": [
             (
                 _month_cell(each, linked=linked),
-                show_number(each.revenue),
-                show_number(each.tax),
+                _money(each.revenue),
+                _money(each.tax),
                 show_number(each.units),
                 show_number(each.transactions),
                 show_number(each.without_amount),
@@ -129,12 +134,13 @@ def month_context(month: OneMonth) -> dict[str, Any]:
     return {
         "title": f"Sales in {show_month(month.month.month)}",
         "view": month,
+        "revenue": _money(month.month.revenue),
         "not_over": _describe_not_over([] if month.month.is_over else [month.month.month], month.newest),
         "day_rows": [
             (
                 f"{each.day} {each.day_name[:3]}",
-                show_number(each.revenue),
-                show_number(each.tax),
+                _money(each.revenue),
+                _money(each.tax),
                 show_number(each.units),
                 show_number(each.transactions),
                 show_number(each.without_amount),
@@ -208,17 +214,19 @@ def _ratio_row(load: Load) -> tuple[str, ...]:
 def _group_rows(groups: Iterable[Group]) -> Rows:
     """Write groups, and their sum last."""
     listed = list(groups)
-    total = ("All", sum(group.members for group in listed), sum(group.transactions for group in listed),
-             sum_of_known(group.revenue for group in listed))  # fmt: skip
-    rows = [(group.name, group.members, group.transactions, group.revenue) for group in listed]
-    return [(name, *map(show_number, figures)) for name, *figures in ([*rows, total] if rows else [])]
+    members, transactions = (sum(getattr(group, name) for group in listed) for name in ("members", "transactions"))
+    total = Group("All", members, transactions, sum_of_known(group.revenue for group in listed))
+    return [
+        (each.name, show_number(each.members), show_number(each.transactions), _money(each.revenue))
+        for each in ([*listed, total] if listed else [])
+    ]
 
 
 def _product_rows(products: Iterable[Product]) -> Rows:
     return [
         (
             f"{each.product_name or 'no name'} · {each.product_id}",
-            show_number(each.revenue),
+            _money(each.revenue),
             show_number(each.units),
         )
         for each in products
@@ -238,6 +246,14 @@ def _describe_not_over(months: list[YearMonth], newest: Newest | None) -> str:
     names = " and ".join(map(show_month, months))
     until = f": the newest transaction is of {newest.key}" if newest else ""
     return f"{names} {'is' if len(months) == 1 else 'are'} not over{until}."
+
+
+def _money(value: Decimal | None) -> str:
+    """Write an amount in cents, with all of its decimals at hand."""
+    if not is_rounded(value):
+        return show_money(value)
+    exact = show_number(value)
+    return Markup('<data value="{}" title="exactly {}">{}</data>').format(value, exact, show_money(value))
 
 
 def _link(address: str, text: str) -> Markup:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customer_pipeline.usual import AT_LEAST, GROSS, LOOKED_AT, RECORDS, REFUSED, Figure, compare, find_band
+from customer_pipeline.usual import AT_LEAST, LOOKED_AT, RECORDS, REFUSED, REVENUE, Figure, compare, find_band
 
 counts = st.integers(1, 10**9)
 lengths = st.integers(AT_LEAST, LOOKED_AT)
@@ -66,7 +66,7 @@ def test_days_that_are_always_low_are_usual() -> None:
 
 def test_each_figure_is_compared_with_its_own_kind_and_less_refused_is_no_warning() -> None:
     earlier = [(Decimal(1000), Decimal("500.10"), Decimal(100))] * AT_LEAST
-    assert unusual(compare((Decimal(1000), Decimal(-400), Decimal(0)), earlier)) == [GROSS]
+    assert unusual(compare((Decimal(1000), Decimal(-400), Decimal(0)), earlier)) == [REVENUE]
     assert unusual(compare((Decimal(1000), Decimal("500.10"), Decimal(300)), earlier)) == [REFUSED]
     assert unusual(compare((Decimal(9), Decimal("500.10"), Decimal(0)), earlier)) == [RECORDS]
     clean = [(Decimal(1000), Decimal(1), Decimal(0))] * AT_LEAST

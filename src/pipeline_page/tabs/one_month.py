@@ -11,7 +11,7 @@ from pipeline_page.tabs.sales import Month, Newest, Product, find_months, mark_n
 from pipeline_page.texts import YearMonth
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
-SHOWN_PRODUCTS = 50
+SHOWN_PRODUCTS = 25
 # Every row of the month is read once, for the days and for the products.
 _DAYS_AND_PRODUCTS = """
     with parts as materialized (
