@@ -42,7 +42,7 @@ _WITH_EARLIER = """
     where f.load_id = any(%(load_ids)s) and f.status <> 'unchanged' and f.read > 0
     order by f.load_id, e.load_id
 """
-_OF_RUN = "select load_id from cleaned_data.loads where run_id = %s order by load_id"
+_OF_RUN = "select load_id from cleaned_data.loads where run_id = %s and status = 'published' order by load_id"
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def compare_with_usual(connection: psycopg.Connection[Any], load_ids: Iterable[i
 
 
 def describe_unusual(connection: psycopg.Connection[Any], run_id: str) -> list[str]:
-    """Say what of a run's loads is outside the usual.
+    """Say what of the loads that a run published is outside the usual.
 
     Args:
         connection: To the warehouse, as any role that may read the ledger.
