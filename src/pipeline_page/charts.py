@@ -173,7 +173,7 @@ def draw_bars(values: list[Spec], field: str, colour: str, number_format: str) -
     }
     # Room for the figure at the end of the longest bar.
     longest = max((value[field] or 0 for value in values), default=0)
-    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domainMax": 1.2 * longest or 1}}
+    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domainMax": 1.3 * longest or 1}}
     tooltip = [
         {"field": "name", "title": "Name"},
         {"field": field, "title": field.capitalize(), "format": ",.2f" if field == "revenue" else ","},

@@ -58,6 +58,7 @@ def today_context(today: Today, limits: Limits) -> dict[str, Any]:
         "superseded": _describe_superseded(today.loads),
         "guessed": [load for load in today.loads if load.encoding_is_guessed],
         "unusual": today.unusual,
+        "explain": explain,
     }
 
 
