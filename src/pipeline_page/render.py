@@ -63,7 +63,7 @@ def _escape(value: object) -> object:
 
 def mark_code(text: str) -> Markup:
     """Return a text as HTML in which what stands between backticks is code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", escape(escape_text(text))))  # noqa: S704 - escaped just here
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(escape_text(text)))))  # noqa: S704 - escaped just here
 
 
 def documented_models() -> tuple[str, ...]:

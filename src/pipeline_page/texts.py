@@ -136,19 +136,21 @@ _FITS = range(18, 67, 6)
 """Widths in rem that the stylesheet knows, as `fit-18`."""
 _CHARACTER, _GAP = 0.6, 0.7
 """A digit's width in a table, and the gap after a cell, in rem."""
-_NAME = 22
-"""Characters of a name that stay on one line; a longer one may break."""
+_TEXT = 22
+"""Characters of a text that stay on one line; a longer one may break."""
 
 
-def fit_class(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def fit_class(header: Sequence[str], rows: Iterable[Sequence[str]], of_texts: bool = False) -> str:
     """Return the classes of a table whose rows become blocks where their figures would not fit side by side.
 
     Args:
         header: Its header; the first column is of names.
         rows: Its cells, as they are shown.
+        of_texts: Whether all columns are of texts, which may break.
     """
     widths = [max(map(_length, cells)) for cells in zip(header, *rows, strict=True)]
-    needs = sum(widths[1:], min(widths[0], _NAME)) * _CHARACTER + len(widths) * _GAP
+    needed = [min(width, _TEXT) if of_texts or not column else width for column, width in enumerate(widths)]
+    needs = sum(needed) * _CHARACTER + len(widths) * _GAP
     return " ".join(["stack", *(f"fit-{width}" for width in _FITS if width >= needs)][:2])
 
 

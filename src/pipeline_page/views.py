@@ -176,7 +176,7 @@ def loads_context(loads: list[Load], visible: int | None, wanted: Wanted = EVERY
 
 def compare_context(a: Load, b: Load) -> dict[str, Any]:
     """Return what the template of the comparison of two loads needs."""
-    header = ("", f"Load {a.load_id}", f"Load {b.load_id}", "Difference")
+    header = ("What", f"Load {a.load_id}", f"Load {b.load_id}", "Difference")
     return {"a": a, "b": b, "header": header, "sections": compare_loads(a, b)}
 
 

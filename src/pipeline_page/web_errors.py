@@ -21,7 +21,7 @@ Say = Callable[..., Response]
 
 _WORDS = {
     HTTPStatus.FORBIDDEN: ("You may not see this page", "Ask for the right to read the DAG."),
-    HTTPStatus.NOT_FOUND: ("There is no such view", "The views are above."),
+    HTTPStatus.NOT_FOUND: ("There is no such view", "Choose a view in the navigation."),
     HTTPStatus.METHOD_NOT_ALLOWED: ("This page only reads", "Open the view with GET."),
 }
 
@@ -85,4 +85,4 @@ def _describe_invalid(error: dict[str, Any], fields: dict[str, FieldInfo]) -> st
     field = fields.get(name)
     expected = field.description if field else None
     fault = "is missing" if error["type"] == "missing" else "can't be used"
-    return f"“{show_text(name)}” {fault}: it is {expected}." if expected else f"“{show_text(name)}” {fault}."
+    return f"“{show_text(name)}” {fault}: it has to be {expected}." if expected else f"“{show_text(name)}” {fault}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -22,8 +23,11 @@ from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
 from pipeline_page.texts import (
     NOTHING,
     YearMonth,
+    fit_class,
+    is_rounded,
     show_age,
     show_change,
+    show_money,
     show_month,
     show_number,
     show_percent,
@@ -32,6 +36,7 @@ from pipeline_page.texts import (
 )
 from pipeline_page.views import sales_context
 from pipeline_page.warehouse import Kept, PublishedMarts
+from pipeline_page.web_assets import read_asset
 
 MODELS = Path(__file__).parents[2] / "dbt" / "models"
 MARTS = PublishedMarts(1, 1, datetime(2025, 1, 1, tzinfo=UTC))
@@ -162,3 +167,40 @@ def test_settings_are_read_as_the_steps_read_them() -> None:
     with pytest.raises(UnavailableError, match="READER_PASSWORD"):
         reader_dsn({"POSTGRES_PORT": "1"})
     assert "user=reader" in reader_dsn({"POSTGRES_PORT": "1", "READER_PASSWORD": "x"})
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "rounded"),
+    [
+        (Decimal("1111842.7633"), "1,111,842.76", True),
+        (Decimal("0.125"), "0.13", True),
+        (Decimal("-0.125"), "-0.13", True),
+        (Decimal("0.0004"), "0.0004", False),
+        (Decimal("-12.5"), "-12.50", False),
+        (Decimal("0.0000"), "0.00", False),
+        (Decimal("9" * 34 + ".9951"), f"{10**34:,}.00", True),
+        (0, "0.00", False),
+        (None, "–", False),  # noqa: RUF001
+    ],
+)
+def test_money_is_written_in_cents_and_never_as_nothing(
+    value: Decimal | int | None, text: str, rounded: bool
+) -> None:
+    assert show_money(value) == text
+    assert is_rounded(value) is rounded
+
+
+def test_a_table_is_one_from_the_width_on_that_its_figures_need() -> None:
+    def width(*cells: str) -> int:
+        classes = fit_class(["Name", *["x"] * len(cells)], [("Rows", *cells)]).split()
+        assert classes[0] == "stack"
+        return int(classes[1].removeprefix("fit-")) if len(classes) > 1 else 1000
+
+    figures = [width(*["9" * digits] * 3) for digits in range(1, 60)]
+    assert figures == sorted(figures)
+    assert figures[0] == 18
+    assert figures[-1] == 1000, "what fits nowhere is never a table"
+    rems = re.findall(r"min-width: (\d+)rem\) \{ \.fit-(\d+) ", read_asset("page.css"))
+    assert [int(one) for one, _ in rems] == [int(one) for _, one in rems] == list(range(18, 67, 6))
+    long_name = fit_class(["Name", "x"], [("a name of a product that may break", "1")])
+    assert long_name == fit_class(["Name", "x"], [("n" * 22, "1")])

@@ -59,12 +59,14 @@ class Section:
         rows: What is compared, the first load's, the second one's, and the difference.
         totals: In place of rows: control totals.
         none: What is said if there is nothing to compare.
+        of_texts: Whether the rows are of texts, and not of numbers.
     """
 
     title: str
     rows: Rows = field(default_factory=list)
     totals: TotalsTable | None = None
     none: str = "Neither of them has any."
+    of_texts: bool = False
 
 
 def compare_loads(a: Load, b: Load) -> list[Section]:
@@ -94,7 +96,11 @@ def compare_loads(a: Load, b: Load) -> list[Section]:
         ),
         Section("Reasons of refusals", _compare_all(a.reason_counts, b.reason_counts)),
         Section("Rules that changed values", _compare_all(a.rule_counts, b.rule_counts)),
-        Section("File, contract and run", [_compare_texts(name, say(a), say(b)) for name, say in _FACTS.items()]),
+        Section(
+            "File, contract and run",
+            [_compare_texts(name, say(a), say(b)) for name, say in _FACTS.items()],
+            of_texts=True,
+        ),
     ]
 
 
