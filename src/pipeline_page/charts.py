@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from pipeline_page.tabs.groups import Group, Product
 from pipeline_page.tabs.one_month import Day
-from pipeline_page.tabs.sales import Group, Month, Product
+from pipeline_page.tabs.sales import Month
 from pipeline_page.texts import show_month
 
 Spec = dict[str, Any]

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline_page.tabs.dbt_tests import TestHistory
+from pipeline_page.tabs.groups import Group, Product
 from pipeline_page.tabs.one_month import OneMonth
 from pipeline_page.tabs.quality import Quality
-from pipeline_page.tabs.sales import Group, Product, Sales
+from pipeline_page.tabs.sales import Sales
 
 Rows = Iterable[Sequence[Any]]
 

@@ -15,10 +15,11 @@ from pipeline_page.missed import describe_missed_runs
 from pipeline_page.tabs.compare import compare_loads
 from pipeline_page.tabs.dbt_tests import TEST_RUNS, TestHistory
 from pipeline_page.tabs.explained import Explained, explain
+from pipeline_page.tabs.groups import Group, Product, sum_of_known
 from pipeline_page.tabs.loads import EVERYTHING, KEY, STATUSES, Load, Wanted
 from pipeline_page.tabs.one_month import OneMonth
 from pipeline_page.tabs.quality import Quality
-from pipeline_page.tabs.sales import Group, Month, Newest, Product, Sales, sum_of_known
+from pipeline_page.tabs.sales import Month, Newest, Sales
 from pipeline_page.tabs.today import Today
 from pipeline_page.tabs.totals import TotalsTable, table_of_change, table_of_totals
 from pipeline_page.texts import (

@@ -24,9 +24,10 @@ from customer_pipeline.usual import AT_LEAST, describe_unusual
 from integration.loading import HEADER, MODELS, TABLES, load_file, write_csv
 from integration.test_star_schema import dbt, make_sample
 from pipeline_page.tabs.dbt_tests import find_test_history
+from pipeline_page.tabs.groups import Group
 from pipeline_page.tabs.one_month import find_one_month
 from pipeline_page.tabs.quality import Quality, find_quality
-from pipeline_page.tabs.sales import Group, Sales, find_sales
+from pipeline_page.tabs.sales import Sales, find_sales
 from pipeline_page.texts import YearMonth
 from pipeline_page.warehouse import Kept, reading
 from pipeline_page.web import create_app

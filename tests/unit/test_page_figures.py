@@ -18,8 +18,9 @@ from audited_load.errors import UnavailableError
 from customer_pipeline.settings import reader_dsn
 from pipeline_page.download import SALES_TABLES, write_csv
 from pipeline_page.render import make_environment, render_view
+from pipeline_page.tabs.groups import Group, Product
 from pipeline_page.tabs.quality import read_thresholds
-from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
+from pipeline_page.tabs.sales import Month, Sales, grow
 from pipeline_page.texts import (
     NOTHING,
     YearMonth,

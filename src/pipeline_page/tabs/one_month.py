@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from pipeline_page.tabs.sales import Month, Newest, Product, find_months, mark_not_over
+from pipeline_page.tabs.groups import Product
+from pipeline_page.tabs.sales import Month, Newest, find_months, mark_not_over
 from pipeline_page.texts import YearMonth
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
