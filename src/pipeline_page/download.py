@@ -75,9 +75,8 @@ def _reasons(quality: Quality) -> Rows:
 
 
 def _rules(quality: Quality) -> Rows:
-    yield "load", "rule", "changed"
-    for name, number in quality.rules:
-        yield quality.newest.load_id if quality.newest else "", name, number
+    yield "rule", "changed"
+    yield from quality.rules
 
 
 def _shapes(quality: Quality) -> Rows:

@@ -87,7 +87,7 @@ class Quality:
         shapes: Of the newest refusals.
         records: Where those of `reason` lie, of `last`; none without a reason.
         in_last: How many refusals of `reason` that load has.
-        rules: What rules changed in the newest load that was read, the most frequent first.
+        rules: What rules changed, over `loads`, the most frequent first.
         usual: The newest load beside what is usual; None if there is nothing to compare.
         test_runs: dbt's tests, newest first.
     """
@@ -151,7 +151,7 @@ def find_quality(connection: Connection, reason: str | None = None, records: int
         shapes=[Shape(**row) for row in ask(connection, _SHAPES, parameters | {"limit": SHAPES})],
         records=[RefusedRecord(**row) for row in found],
         in_last=sum(_matching(last, reason).values()) if last else 0,
-        rules=most_frequent(newest.rule_counts) if newest else [],
+        rules=_add_rules(loads),
         usual=compared[0] if compared else None,
         test_runs=find_test_runs(connection),
     )
@@ -162,6 +162,13 @@ def _find_last(connection: Connection, matching: list[Load]) -> Load | None:
     for row in ask(connection, _WITH_RECORDS, {"load_ids": [load.load_id for load in matching]}):
         return next(load for load in matching if load.load_id == row["load_id"])
     return matching[0] if matching else None
+
+
+def _add_rules(loads: list[Load]) -> list[tuple[str, int]]:
+    counts: Counter[str] = Counter()
+    for load in loads:
+        counts.update(load.rule_counts)
+    return most_frequent(counts)
 
 
 def _is(found: str, reason: str | None) -> bool:
