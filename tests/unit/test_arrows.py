@@ -20,7 +20,9 @@ RULES = [
 ]
 STANDARD = {"__future__", "collections", "dataclasses", "datetime", "functools", "re"}
 LIBRARIES = {"num2words", "text_to_num"}
-ROOMS_OF_THE_OPERATOR = tuple(f"customer_pipeline.{room}" for room in ("commands", "inspection", "runtime", "cli"))
+ROOMS_OF_THE_OPERATOR = tuple(
+    f"customer_pipeline.{room}" for room in ("commands", "inspection", "runtime", "upkeep", "cli")
+)
 ROOMS = sorted({path.parent for place in ("src", "airflow") for path in (ROOT / place).rglob("*.py")})
 
 

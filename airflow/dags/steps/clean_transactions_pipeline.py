@@ -107,7 +107,8 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
         context = get_current_context()
         run_id = context["run_id"]
         with reported_errors(parent_group):
-            data = read_settings().data
+            settings = read_settings()
+        data = settings.data
         out = attempt_folder(data, run_id, context["ti"].try_number)
         make_tables(parent_group)
         with leased_connection(parent_group, run_id):
@@ -124,7 +125,7 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
                 cleaned = [_clean(parent_group, source, out).relative_to(data).to_dict()]
             out.mkdir(parents=True, exist_ok=True)
             show_latest(out, data, OUTPUTS)
-            remove_old_runs(data, out)
+            remove_old_runs(data, out, settings.kept_runs)
         return cleaned
 
     found: Any = find_source_files()

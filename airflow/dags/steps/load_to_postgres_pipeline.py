@@ -16,6 +16,7 @@ from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
 from audited_load.loading.publish import audit_and_publish
 from audited_load.loading.quarantine import remove_expired
+from audited_load.warehouse.operations import remove_old_results
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
 from customer_pipeline.tasks.alerts import alert_of_stale_source
@@ -89,6 +90,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
                 force=bool(context["params"]["force"]),
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
+            remove_old_results(connection, settings.test_results_days)
             send_load_figures(connection, batch.run_id)
             if not published.changed:
                 _tell_if_stale(parent_group, connection, context)
