@@ -56,6 +56,37 @@ def figures(stack: Stack, request: pytest.FixtureRequest) -> Iterator[None]:
             connection.execute(statement, values)
 
 
+def test_a_narrow_table_says_what_each_figure_is_and_a_wide_one_has_a_header(page: Page, stack: Stack) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    show(page, stack, "today")
+    cell = page.locator("#totals tbody tr", has_text="Revenue, USD").locator("td").last
+    assert cell.evaluate("each => getComputedStyle(each, '::before').content") == '"Fact"'
+    assert cell.evaluate("each => getComputedStyle(each, '::before').display") == "block"
+    expect(page.locator("#totals thead")).to_be_hidden()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert cell.evaluate("each => getComputedStyle(each, '::before').display") == "none"
+    expect(page.locator("#totals thead")).to_be_visible()
+    for role, number in (("table", 1), ("columnheader", 4), ("rowheader", 4), ("cell", 12)):
+        assert page.locator("#totals").locator("xpath=..").get_by_role(role).count() == number, role
+
+
+def test_exact_values_are_at_hand_for_the_keyboard_and_a_finger(page: Page, stack: Stack) -> None:
+    ((gross,),) = stack.ask("select visible_gross from cleaned_data.published_load")
+    page.set_viewport_size({"width": 390, "height": 900})
+    show(page, stack, "today")
+    summary = page.locator("section", has=page.locator("#totals")).locator("summary")
+    exact = page.get_by_role("region", name="with all decimals").first
+    expect(exact).to_be_hidden()
+    summary.focus()
+    page.keyboard.press("Enter")
+    expect(exact).to_contain_text(f"{gross.normalize():,f}")
+    page.keyboard.press("Enter")
+    expect(exact).to_be_hidden()
+    summary.click()
+    expect(exact).to_be_visible()
+    assert page.locator("#totals data").first.get_attribute("value") == f"{gross}"
+
+
 @pytest.mark.usefixtures("figures")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
@@ -90,34 +121,3 @@ def test_the_mailed_report_fits_too(page: Page, stack: Stack, tmp_path: Path, wi
         page.emulate_media(media="print")
     page.goto(f"file://{tmp_path}/report.html")
     assert page.evaluate(CLIPPED) == []
-
-
-def test_a_narrow_table_says_what_each_figure_is_and_a_wide_one_has_a_header(page: Page, stack: Stack) -> None:
-    page.set_viewport_size({"width": 390, "height": 900})
-    show(page, stack, "today")
-    cell = page.locator("#totals tbody tr", has_text="Revenue, USD").locator("td").last
-    assert cell.evaluate("each => getComputedStyle(each, '::before').content") == '"Fact"'
-    assert cell.evaluate("each => getComputedStyle(each, '::before').display") == "block"
-    expect(page.locator("#totals thead")).to_be_hidden()
-    page.set_viewport_size({"width": 1280, "height": 900})
-    assert cell.evaluate("each => getComputedStyle(each, '::before').display") == "none"
-    expect(page.locator("#totals thead")).to_be_visible()
-    for role, number in (("table", 1), ("columnheader", 4), ("rowheader", 4), ("cell", 12)):
-        assert page.locator("#totals").locator("xpath=..").get_by_role(role).count() == number, role
-
-
-def test_exact_values_are_at_hand_for_the_keyboard_and_a_finger(page: Page, stack: Stack) -> None:
-    ((gross,),) = stack.ask("select visible_gross from cleaned_data.published_load")
-    page.set_viewport_size({"width": 390, "height": 900})
-    show(page, stack, "today")
-    summary = page.locator("section", has=page.locator("#totals")).locator("summary")
-    exact = page.get_by_role("region", name="with all decimals").first
-    expect(exact).to_be_hidden()
-    summary.focus()
-    page.keyboard.press("Enter")
-    expect(exact).to_contain_text(f"{gross.normalize():,f}")
-    page.keyboard.press("Enter")
-    expect(exact).to_be_hidden()
-    summary.click()
-    expect(exact).to_be_visible()
-    assert page.locator("#totals data").first.get_attribute("value") == f"{gross}"
