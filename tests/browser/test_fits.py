@@ -16,8 +16,9 @@ from browser.test_page import show
 WIDTHS = (390, 1000, 1280)
 PAPER = 718
 """What is left of a sheet of A4 between the margins, in CSS pixels."""
-VIEWS = ("today", "loads", "compare")
+VIEWS = ("today", "loads", "compare?a=1&b=2")
 CLIPPED = (Path(__file__).parent / "clipped.js").read_text()
+CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
 OVER_300_000 = {"rows": 314_159, "amount": "353214563.9817", "tax": "51293846.1234"}
 OF_18_DIGITS = {
     "rows": 123_456_789_012_345_678,
@@ -84,7 +85,8 @@ def test_exact_values_are_at_hand_for_the_keyboard_and_a_finger(page: Page, stac
     expect(exact).to_be_hidden()
     summary.click()
     expect(exact).to_be_visible()
-    assert page.locator("#totals data").first.get_attribute("value") == f"{gross}"
+    revenue = page.locator("#totals tbody tr", has_text="Revenue, USD")
+    assert revenue.locator("data").first.get_attribute("value") == f"{gross}"
 
 
 @pytest.mark.usefixtures("figures")
@@ -102,8 +104,9 @@ def test_no_figure_is_clipped_or_broken(page: Page, stack: Stack, view: str, wid
 @pytest.mark.parametrize("view", VIEWS)
 def test_nothing_is_clipped_on_paper(page: Page, stack: Stack, view: str) -> None:
     page.set_viewport_size({"width": PAPER, "height": 1000})
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
     show(page, stack, view)
+    assert page.evaluate(CONTRAST) == [], "paper is white"
     assert page.evaluate(CLIPPED) == []
     expect(page.locator("nav")).to_be_hidden()
     expect(page.locator("form:visible")).to_have_count(0)
