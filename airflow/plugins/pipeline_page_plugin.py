@@ -18,8 +18,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from audited_load.command import command
-from customer_pipeline.failures import Reason, find_reason_in_log
+from customer_pipeline.failures import NOT_READ, Reason, find_reason_in_log
 from customer_pipeline.names import DAG_ID
 from customer_pipeline.settings import reader_dsn
 from pipeline_page.runs import GOING_ON, MOST_FAILED, OtherRun, Run, TaskTry
@@ -28,7 +27,6 @@ from pipeline_page.web import create_app
 log = logging.getLogger(__name__)
 ROOT = urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 PREFIX = "/pipeline"
-NOT_READ = Reason("its log can't be read now", f"open the log; {command('status')} says what is down.")
 
 
 def find_run() -> Run | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audited_load.command import command
 from audited_load.errors import PipelineError
 
 _REMEDY = "\n  What to do: "
@@ -27,6 +28,7 @@ class Reason:
     remedy: str
 
 
+NOT_READ = Reason("its log can't be read now", f"open the log; {command('status')} says what is down.")
 NO_WORD = Reason("the task's process ended without a word", "read the log; clear the task when the cause is gone.")
 
 

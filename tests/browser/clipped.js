@@ -5,7 +5,7 @@
   for (const details of document.querySelectorAll("details")) details.open = true;
   const page = document.documentElement;
   if (page.scrollWidth > page.clientWidth) faults.push(`the page is ${page.scrollWidth} wide in ${page.clientWidth}`);
-  for (const box of document.querySelectorAll(".scroll, .card, .tile, .flow, .step, .notice, th, td, dd, dt, .big, .figure")) {
+  for (const box of document.querySelectorAll(".scroll, .card, .tile, .flow, .notice, th, td, dd, dt, .big, .figure")) {
     if (box.checkVisibility() && box.clientWidth && box.scrollWidth > box.clientWidth) say("clipped", box);
   }
   for (const cell of document.querySelectorAll("th, td")) {

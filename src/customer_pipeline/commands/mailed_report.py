@@ -10,7 +10,7 @@ from typing import Any
 from audited_load.cleaning.outputs import refuse_existing, write_whole
 from audited_load.errors import PipelineError, RefusedError
 from customer_pipeline.airflow_api import AirflowApi
-from customer_pipeline.failures import find_reason_in_log
+from customer_pipeline.failures import NOT_READ, find_reason_in_log
 from customer_pipeline.runtime.installation import Runtime, read_runtime
 from pipeline_page.runs import GOING_ON, MOST_FAILED, OtherRun, Run, TaskTry
 
@@ -73,7 +73,12 @@ def _find_run(runtime: Runtime) -> Run | None:
 
 
 def _describe(api: AirflowApi, run: dict[str, Any], task: dict[str, Any], *, explain: bool = False) -> TaskTry:
-    reason = find_reason_in_log(api.log(run["dag_run_id"], task)) if explain else None
+    reason = None
+    if explain:
+        try:
+            reason = find_reason_in_log(api.log(run["dag_run_id"], task))
+        except PipelineError:
+            reason = NOT_READ
     tries, since = task["max_tries"] + 1, _moment(task.get("start_date"))
     return TaskTry(task["task_id"], task["state"], task["try_number"], tries, since, task["map_index"], reason)
 

@@ -19,15 +19,16 @@ _COLUMNS = """
     accepted, quarantined, duplicates, superseded, inserted, updated, unchanged, outdated, visible_rows,
     visible_quantity, visible_gross, visible_tax, total_quantity, total_gross, total_tax, rule_counts,
     reason_counts, started_at, published_at, status, previous_load,
-    to_jsonb(l) ->> 'contract_id' as contract, to_jsonb(l) ->> 'contract_version' as contract_version,
-    to_jsonb(l) -> 'drift' as drift, to_jsonb(l) ->> 'failure' as failure, to_jsonb(l) ->> 'remedy' as remedy,
-    (to_jsonb(l) ->> 'run_started_at')::timestamptz as run_started_at,
-    (to_jsonb(l) ->> 'ended_at')::timestamptz as ended_at, to_jsonb(l) ->> 'started_by' as started_by,
-    coalesce(to_jsonb(l) -> 'params', '{}') as params
+    entry ->> 'contract_id' as contract, entry ->> 'contract_version' as contract_version,
+    entry -> 'drift' as drift, entry ->> 'failure' as failure, entry ->> 'remedy' as remedy,
+    (entry ->> 'run_started_at')::timestamptz as run_started_at,
+    (entry ->> 'ended_at')::timestamptz as ended_at, entry ->> 'started_by' as started_by,
+    coalesce(entry -> 'params', '{}') as params
 """
-# Those of `to_jsonb` are there from the first load on that this code brings.
+# Those of `entry` are there from the first load on that this code brings.
+_LEDGER = "cleaned_data.loads as l cross join lateral to_jsonb(l) as entry"
 _WANTED = f"""
-    select {_COLUMNS} from cleaned_data.loads as l
+    select {_COLUMNS} from {_LEDGER}
     where (%(first)s::date is null or (run_date at time zone 'UTC')::date >= %(first)s::date)
         and (%(last)s::date is null or (run_date at time zone 'UTC')::date <= %(last)s::date)
         and position(lower(%(file)s) in lower(source_name)) > 0
@@ -35,7 +36,7 @@ _WANTED = f"""
         and (%(before)s::bigint is null or load_id < %(before)s::bigint)
     order by load_id desc limit %(limit)s
 """  # noqa: S608
-_ONE = f"select {_COLUMNS} from cleaned_data.loads as l where load_id = %(load_id)s"  # noqa: S608
+_ONE = f"select {_COLUMNS} from {_LEDGER} where load_id = %(load_id)s"  # noqa: S608
 _VISIBLE = "select load_id from cleaned_data.published_load"
 KEY = "transaction_id"
 """By which a later record replaces an earlier one."""
