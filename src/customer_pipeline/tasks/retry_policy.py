@@ -8,15 +8,11 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-_FAILED_TEST = re.compile(r"([\w.]+): (Got (\d+) results?, configured to fail)")
+from customer_pipeline.failures import failed_tests
+
 _BROKEN_PROMISE = re.compile(
     r"violates|actual differs from expected|does not exist|permission denied|Compilation Error", re.IGNORECASE
 )
-
-
-def failed_tests(message: str) -> list[tuple[str, int]]:
-    """Find the dbt tests that failed, and how many rows each found, in the words of Cosmos' exception."""
-    return [(match[1], int(match[3])) for match in _FAILED_TEST.finditer(message)]
 
 
 class DbtRetryPolicy(RetryPolicy):
