@@ -82,7 +82,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         """Audit the incoming table against the accounting of its files, then publish it."""
         batch = Batch.from_dict(upstream_output)
         context, settings = get_current_context(), read_settings()
-        with leased_connection(parent_group, batch.run_id, is_last=True) as (connection, _):
+        with leased_connection(parent_group, batch.run_id) as (connection, _):
             published = audit_and_publish(
                 connection,
                 TABLES,
