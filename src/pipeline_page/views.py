@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 
 from audited_load.cleaning.limits import DEFAULT_RATIO, Limits, describe_superseded
+from customer_pipeline.usual import AT_LEAST
 from pipeline_page.missed import describe_missed_runs
 from pipeline_page.tabs.compare import compare_loads
 from pipeline_page.tabs.dbt_tests import TEST_RUNS, TestHistory
@@ -79,6 +80,7 @@ def quality_context(quality: Quality, *, linked: bool = False) -> dict[str, Any]
     """Return what the template of *Quality* needs; with links to what lies below it, if there is something."""
     return {
         "view": quality,
+        "at_least": AT_LEAST,
         "superseded": _describe_superseded(quality.loads[:1]),
         "guessed": [load for load in quality.loads[:1] if load.encoding_is_guessed],
         "unusual": quality.usual.unusual if quality.usual and not quality.reason else [],
