@@ -60,7 +60,7 @@ def test_a_month_that_is_not_over_says_so_in_tile_table_and_chart(page: Page, st
     revenue = page.locator("figure", has_text="Revenue by month")
     expect(revenue).to_contain_text("Jan 2024 is not over: the newest transaction is of 2024-01-06.")
     assert rows_of(revenue)[-1][0] == "Jan 2024, not over"
-    bars = revenue.locator(".mark-rect path")
+    bars = revenue.locator(".mark-rect.role-mark path")
     faint = bars.evaluate_all("paths => paths.map(path => path.getAttribute('opacity'))")
     assert faint[-1] == "0.45"
     assert set(faint[:-1]) == {"1"}
@@ -155,13 +155,13 @@ def test_a_file_over_the_threshold_is_marked_in_the_trend(page: Page, stack: Sta
     show(page, stack, "quality")
     trend = page.locator("figure", has_text="Share of refused records")
     expect(trend).to_contain_text("A large red mark is a load that readers never saw.")
-    marks = trend.locator(".mark-symbol path")
+    marks = trend.locator(".mark-symbol.role-mark path")
     fills = marks.evaluate_all("paths => paths.map(path => path.getAttribute('fill'))")
     assert len(set(fills)) == 2
     assert fills.count(fills[-1]) == 1
     newest = rows_of(trend)[0]
     assert (newest[2], newest[5]) == ("refused", "25.0 %")
-    limit = trend.locator(".mark-rule line").bounding_box()
+    limit = trend.locator(".mark-rule.role-mark line").bounding_box()
     mark = marks.last.bounding_box()
     assert limit
     assert mark

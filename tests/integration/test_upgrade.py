@@ -35,7 +35,7 @@ MIGRATIONS = {
     "cleaned/0007_contract_of_a_load.sql": "c15fc03a15bdfe83",
     "cleaned/0008_what_became_of_a_load.sql": "ef7f4a2caeac34cd",
     "operations/0001_shapes_and_test_results.sql": "3c81537025f0a343",
-    "operations/0002_refused_records.sql": "eb981b7d4d3f968f",
+    "operations/0002_refused_records.sql": "db695c18cce9d4cc",
 }
 DATA = """
     insert into cleaned_data.loads (

@@ -1,8 +1,8 @@
 """The quarantine and dbt's tests → what a page about the pipeline may show: shapes and results, never a value.
 
 ```
-operations.refused_records    view: of each reason of a refused record, where it lies and which shape the value has
-operations.rejected_shapes    view: of a load's first refusals, how many values of a column had which shape
+operations.refused_records    view: of a load's first refused records, each with its place, its reasons, and shapes of values
+operations.rejected_shapes    view: how many values of a column had which shape in them
 operations.dbt_test_results   one row per test and invocation of dbt, written by a macro of the dbt project
 ```
 """
@@ -21,7 +21,7 @@ from audited_load.warehouse.tables import Tables
 
 SCHEMA = "operations"
 SHAPED_RECORDS = 5_000
-"""How many refusals of a load are looked at for shapes: enough to see a pattern, quick at any number."""
+"""How many refused records of a load are looked at: enough to see a pattern, quick at any number."""
 _FOLDER = Path(__file__).with_name("migrations") / SCHEMA
 _GRANTS = (
     "grant usage on schema operations to {role}",

@@ -34,12 +34,6 @@ _RECORDS = """
     where load_id = %(load_id)s and %(reason)s::text in (column_name || ':' || refusal, column_name)
     order by source_record, column_name limit %(limit)s
 """
-# Of a file that was refused as a whole there are counts in the ledger, and no records in the quarantine.
-_WITH_RECORDS = """
-    select load_id from unnest(%(load_ids)s::bigint[]) as given (load_id)
-    where exists (select from operations.refused_records as r where r.load_id = given.load_id)
-    order by load_id desc limit 1
-"""
 
 
 @dataclass(frozen=True)
@@ -81,11 +75,11 @@ class Quality:
         reason: What the view is narrowed to: a column, a reason, or None.
         limits: MAX_REJECTED_RATIO and MAX_SUPERSEDED_RATIO.
         loads: The newest loads, newest first.
-        last: The newest of them that refused something, and of which the quarantine has the records.
+        last: The newest of them that refused something and came as far as the warehouse; without any, the newest.
         reasons: Why, over `loads`.
         by_day: Day of the run, column, number of refusals.
         shapes: Of the newest refusals.
-        records: Where those of `reason` lie, of `last`; none without a reason.
+        records: Where those of `reason` lie, of the first refused records of `last`; none without a reason.
         in_last: How many refusals of `reason` that load has.
         rules: What rules changed, over `loads`, the most frequent first.
         usual: The newest load beside what is usual; None if there is nothing to compare.
@@ -136,7 +130,9 @@ def find_quality(connection: Connection, reason: str | None = None, records: int
         It.
     """
     loads = find_loads(connection, RECENT)
-    last = _find_last(connection, [load for load in loads if _matching(load, reason)])
+    matching = [load for load in loads if _matching(load, reason)]
+    # Of a file that was refused as a whole there are counts in the ledger, and no records in the quarantine.
+    last = next((load for load in matching if load.status not in LOST), matching[0] if matching else None)
     parameters = {"load_id": last.load_id if last else None, "reason": reason}
     newest = next((load for load in loads if load.read), None)
     compared = compare_with_usual(connection, [newest.load_id] if newest else [])
@@ -155,13 +151,6 @@ def find_quality(connection: Connection, reason: str | None = None, records: int
         usual=compared[0] if compared else None,
         test_runs=find_test_runs(connection),
     )
-
-
-def _find_last(connection: Connection, matching: list[Load]) -> Load | None:
-    """Find the newest load of which the quarantine has the records; without any, the newest."""
-    for row in ask(connection, _WITH_RECORDS, {"load_ids": [load.load_id for load in matching]}):
-        return next(load for load in matching if load.load_id == row["load_id"])
-    return matching[0] if matching else None
 
 
 def _add_rules(loads: list[Load]) -> list[tuple[str, int]]:

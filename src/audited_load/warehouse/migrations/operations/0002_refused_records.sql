@@ -1,8 +1,12 @@
--- A reason is taken for one only if the load has counted it: a value may hold a text that looks like a reason.
+-- Of the first refused records of each load. A reason is taken for one only if the load has counted it: a value may hold
+-- a text that looks like a reason.
 create or replace view operations.refused_records as
 with refused as (
-    select l.load_id, l.reason_counts, r.source_record, r.source_line, left(r.reject_id::text, 8) as reject_id, r.reasons
-    from {loads} as l inner join {rejects} as r on l.load_id = r.load_id
+    select l.load_id, l.reason_counts, r.source_record, r.source_line, r.reject_id, r.reasons from {loads} as l
+    cross join lateral (
+        select source_record, source_line, left(reject_id::text, 8) as reject_id, reasons from {rejects}
+        where load_id = l.load_id order by source_record limit {shaped}
+    ) as r
 ),
 quoted as (
     select load_id, reason_counts, source_record, source_line, reject_id, part[1] as column_name, part[2] as refusal,
@@ -25,11 +29,5 @@ where jsonb_exists(reason_counts, column_name || ':' || refusal)
     or (column_name, refusal) = ('record', 'outdated');
 
 create or replace view operations.rejected_shapes as
-select l.load_id, r.column_name, r.refusal, r.shape, count(*) as records
-from {loads} as l
-cross join lateral (
-    select column_name, refusal, shape from operations.refused_records
-    where load_id = l.load_id and column_name <> 'record'
-    order by source_record limit {shaped}
-) as r
-group by 1, 2, 3, 4;
+select load_id, column_name, refusal, shape, count(*) as records from operations.refused_records
+where column_name <> 'record' group by 1, 2, 3, 4;
