@@ -1,7 +1,7 @@
 """The quarantine and dbt's tests → what a page about the pipeline may show: shapes and results, never a value.
 
 ```
-operations.refused_records    view: of a load's first refused records, each with its place, its reasons, and shapes of values
+operations.refused_records    view: of a load's first refused records: place, reasons, and shapes of values
 operations.rejected_shapes    view: how many values of a column had which shape in them
 operations.dbt_test_results   one row per test and invocation of dbt, written by a macro of the dbt project
 ```
