@@ -18,10 +18,11 @@ from audited_load.errors import BadDataError, PipelineError, UnusableFileError
 from customer_pipeline.cli_data import PLAIN, data, examples
 from customer_pipeline.names import ExitCode
 
-Service = Literal["postgres", "api-server", "scheduler", "dag-processor", "triggerer"]
+Service = Literal["postgres", "api-server", "scheduler", "dag-processor", "triggerer", "airflow"]
 Role = Literal["postgres", "airflow", "loader", "transformer", "reader"]
 Program = Annotated[list[str], Argument(metavar="COMMAND", help="All of it is handed on.", show_default=False)]
 
+LOG_LINES = 40
 HANDED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 TO_PSQL = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": ["--help"]}
 app = typer.Typer(help="Run and look after the customer-transactions pipeline.", **PLAIN)
@@ -109,19 +110,67 @@ def _status() -> int:
     return print_status(read_runtime())
 
 
-@app.command("logs", epilog=examples("logs scheduler -f", "logs -n 200"))
+@app.command(
+    "logs",
+    epilog=examples(
+        "logs airflow",
+        "logs airflow -f",
+        "logs scheduler -n 200",
+        "logs --task clean_and_transform_csv",
+        "logs --task load_cleaned_csv_to_postgres --run RUN_ID --try 1",
+    ),
+)
 def _logs(
     service: Annotated[
-        Service | None, Argument(metavar="SERVICE", help="Default: all of them.", show_default=False)
+        Service | None,
+        Argument(
+            metavar="SERVICE",
+            help="airflow: all of Airflow's, by time, and the errors of tasks. Default: PostgreSQL's, too.",
+            show_default=False,
+        ),
     ] = None,
     *,
+    task: Annotated[str, Option(metavar="TASK", help="What this task said, instead.", show_default=False)] = "",
+    run: Annotated[
+        str, Option(metavar="RUN", help="In this run; default: the newest with such a task.", show_default=False)
+    ] = "",
+    attempt: Annotated[
+        int | None, Option("--try", metavar="N", min=1, help="At this try; default: the last.", show_default=False)
+    ] = None,
+    index: Annotated[
+        int | None,
+        Option("--index", metavar="N", min=0, help="Of a task that runs once a file: which.", show_default=False),
+    ] = None,
     follow: Annotated[bool, Option("--follow", "-f", help="Go on printing.")] = False,
-    lines: Annotated[int, Option("--lines", "-n", help="How many lines.")] = 40,
+    lines: Annotated[
+        int | None,
+        Option(
+            "--lines", "-n", min=0, help="How many; default: 40 of each service, all of a task.", show_default=False
+        ),
+    ] = None,
 ) -> int:
-    """Print the log of a service."""
-    from customer_pipeline.commands.programs import show_logs
+    """Print the logs of the services, or of a task.
 
-    return show_logs(service, lines, follow=follow)
+    One service alone: every line of it, also its lines about requests, which are left out of the others' company.
+    """
+    if task:
+        if service:
+            raise UsageError("Give SERVICE or --task, not both.")
+        from customer_pipeline.watching.shown_logs import show_task
+
+        return show_task(task, run, attempt, index, lines, follow=follow)
+    if run or attempt is not None or index is not None:
+        raise UsageError("--run, --try and --index say which log of a task: give --task, too.")
+    from customer_pipeline.runtime.supervisor import AIRFLOW, SERVICES
+
+    number = LOG_LINES if lines is None else lines
+    if service in SERVICES:
+        from customer_pipeline.commands.programs import show_log
+
+        return show_log(service, number, follow=follow)
+    from customer_pipeline.watching.shown_logs import show_together
+
+    return show_together(list(AIRFLOW) if service else SERVICES, number, follow=follow)
 
 
 @app.command("psql", context_settings=TO_PSQL, epilog=examples("psql --role reader -c 'select 1'"))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from audited_load.errors import RefusedError
 from customer_pipeline.names import AIRFLOW, DATABASE, SANDBOX, ExitCode
 from customer_pipeline.own_target import own_target
 from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
@@ -16,23 +17,24 @@ from customer_pipeline.runtime.compose import compose_command, exec_command
 from customer_pipeline.runtime.environment import process_environment
 from customer_pipeline.runtime.installation import DOCKER, HOST, operators_environment, read_runtime
 from customer_pipeline.runtime.postgres_server import package_folder
-from customer_pipeline.runtime.supervisor import SERVICES, log_file
+from customer_pipeline.runtime.supervisor import log_file
+from customer_pipeline.watching.service_logs import NO_LOGS
 
 
-def show_logs(service: str | None, lines: int, *, follow: bool) -> int:
-    """Print the last lines of a service's log, or of all; 0 if there is none yet."""
+def show_log(service: str, lines: int, *, follow: bool) -> NoReturn:
+    """Print the last lines of one service's log, all of them.
+
+    Raises:
+        RefusedError: There is none yet.
+    """
     runtime = read_runtime()
     if runtime.kind == DOCKER:
-        services = [CONTAINERS[service]] if service else []
-        return _become(
-            *compose_command(runtime, "logs", *(["--follow"] if follow else []), f"--tail={lines}", *services)
-        )
-    names = [service] if service else list(SERVICES)
-    files = [str(path) for path in (log_file(runtime, name) for name in names) if path.exists()]
-    if not files:
-        sys.stdout.write("No logs yet: the pipeline was not started.\n")
-        return 0
-    return _become(["tail", *(["-F"] if follow else []), "-n", str(lines), *files], os.environ)
+        options = ["--follow"] if follow else []
+        _become(*compose_command(runtime, "logs", *options, f"--tail={lines}", CONTAINERS[service]))
+    path = log_file(runtime, service)
+    if not path.exists():
+        raise RefusedError(NO_LOGS, "Start it with `make up`.")
+    _become(["tail", *(["-F"] if follow else []), "-n", str(lines), str(path)], os.environ)
 
 
 def open_psql(role: str, arguments: Sequence[str]) -> NoReturn:

@@ -17,7 +17,7 @@ from audited_load.command import command
 from audited_load.errors import UnusableFileError
 from audited_load.form import read_form
 from audited_load.loading.batch import MODES
-from audited_load.shown import escape_text, show_text, storable_name
+from audited_load.shown import show_text, storable_name
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
@@ -27,12 +27,14 @@ from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
+from customer_pipeline.watching.task_logs import find_cause
 
 POLL_SECONDS = 0.5
 _VISIBLE = """
     select l.sha256 from cleaned_data.loads as l inner join cleaned_data.published_load as p using (generation)
     where l.status = 'published'
 """
+_CODES = {"UnusableFileError": ExitCode.UNUSABLE_FILE, "BadDataError": ExitCode.BAD_DATA}
 BROUGHT_IN = {GIVEN, REPLAYED}
 _MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
 _FINISHED = {"success", "failed", "skipped", "upstream_failed"}
@@ -174,25 +176,14 @@ def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Co
     for task in api.tasks(run_id):
         if task["state"] != "failed":
             continue
-        kind, message = _last_error(api.log(run_id, task))
+        cause = find_cause(api.log(run_id, task))
         console.print(f"\n[red]Failed:[/] {escape(name_task(task))} (try {task['try_number']})")
-        console.print(escape_text(message) or "(its log names no error)", markup=False)
+        console.print(f"{cause.message}\n  What to do: {cause.remedy}", markup=False)
         logs = runtime.home / "airflow" / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
         place = [
             f"task_id={task['task_id']}",
             *([f"map_index={task['map_index']}"] if task["map_index"] >= 0 else []),
         ]
         console.print(f"Log: {logs.joinpath(*place)}/attempt={task['try_number']}.log", markup=False)
-        code = {"UnusableFileError": ExitCode.UNUSABLE_FILE, "BadDataError": ExitCode.BAD_DATA}.get(kind, code)
+        code = _CODES.get(cause.kind, code)
     return code
-
-
-def _last_error(events: list[dict[str, Any]]) -> tuple[str, str]:
-    """Find the last exception in a log: the type of its root, and its text."""
-    for event in reversed(events):
-        causes = event.get("error_detail") or []
-        if causes:
-            root = causes[-1]
-            return str(root.get("exc_type", "")), str(causes[0].get("exc_value", ""))
-    errors = [event for event in events if event.get("level") in {"error", "critical"}]
-    return "", str(errors[-1].get("event", "")) if errors else ""

@@ -24,8 +24,8 @@ from audited_load.errors import PipelineError
 from audited_load.loading.drift import Drift
 from audited_load.shown import most_frequent, show_text
 from customer_pipeline.settings import AlertSettings, RunSettings, read_alert_settings
+from customer_pipeline.tasks.failed_tests import REMEDY, describe_failed_tests
 from customer_pipeline.tasks.freshness import StaleLoad
-from customer_pipeline.tasks.retry_policy import failed_tests
 
 log = logging.getLogger(__name__)
 
@@ -164,13 +164,8 @@ def describe_error(error: object) -> list[str]:
     if cause is not None:
         # What was found instead of a header may be a record.
         return [f"What: {cause.message.split(' Found: ')[0]}", f"What to do: {cause.remedy}"]
-    tests = failed_tests(str(error))
-    if tests:
-        return [
-            f"Failed dbt tests: {', '.join(f'{name} ({rows} rows)' for name, rows in tests)}",
-            "What to do: the data of this load contradict a rule; readers keep the marts that they have. Look into"
-            " the load, then clear the task group of the models.",
-        ]
+    if tests := describe_failed_tests(str(error)):
+        return [tests, f"What to do: {REMEDY}"]
     kind = type(error).__name__ if isinstance(error, BaseException) else "the task's process ended without a word"
     return [f"What: {kind}", "What to do: read the log; clear the task when the cause is gone."]
 

@@ -8,15 +8,11 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-_FAILED_TEST = re.compile(r"([\w.]+): (Got (\d+) results?, configured to fail)")
+from customer_pipeline.tasks.failed_tests import describe_failed_tests
+
 _BROKEN_PROMISE = re.compile(
     r"violates|actual differs from expected|does not exist|permission denied|Compilation Error", re.IGNORECASE
 )
-
-
-def failed_tests(message: str) -> list[tuple[str, int]]:
-    """Find the dbt tests that failed, and how many rows each found, in the words of Cosmos' exception."""
-    return [(match[1], int(match[3])) for match in _FAILED_TEST.finditer(message)]
 
 
 class DbtRetryPolicy(RetryPolicy):
@@ -35,10 +31,8 @@ class DbtRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Decide by the exception's message."""
         message = str(exception)
-        failed = failed_tests(message)
-        if failed:
-            names = ", ".join(f"{name} ({rows} rows)" for name, rows in failed)
-            return RetryDecision.fail(f"Failed data tests: {names}. A retry can't help.")
+        if failed := describe_failed_tests(message):
+            return RetryDecision.fail(f"{failed}. A retry can't help.")
         if _BROKEN_PROMISE.search(message):
             return RetryDecision.fail("A model or a constraint of it is broken. A retry can't help.")
         return RetryDecision.default()
