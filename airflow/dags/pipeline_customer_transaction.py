@@ -12,7 +12,7 @@ from audited_load.form import DATE_ORDERS, DECIMALS, form_of_all
 from customer_pipeline.names import CLEAN_GROUP, DAG_ID, LOAD_GROUP, TRANSFORM_GROUP
 from customer_pipeline.settings import read_alert_settings, read_run_settings
 from customer_pipeline.tasks.alerts import alert_of_failure, deadline_alerts
-from customer_pipeline.tasks.task_warehouse import give_lease_back
+from customer_pipeline.tasks.ledger_notes import give_lease_back, note_failure
 from steps.clean_transactions_pipeline import clean_transactions_pipeline
 from steps.dbt_transformations_pipeline import dbt_transformations_pipeline
 from steps.load_to_postgres_pipeline import load_to_postgres_pipeline
@@ -26,7 +26,7 @@ default_args: dict[str, Any] = {
     "start_date": datetime(2025, 12, 3, tzinfo=UTC),
     "retries": 1,
     "retry_delay": run_settings.retry_delay,
-    "on_failure_callback": [give_lease_back, alert_of_failure],
+    "on_failure_callback": [note_failure, give_lease_back, alert_of_failure],
 }
 
 dag_definition: dict[str, Any] = {

@@ -16,6 +16,7 @@ from typer._click.exceptions import UsageError
 
 from audited_load.errors import BadDataError, PipelineError, UnusableFileError
 from customer_pipeline.cli_data import PLAIN, data, examples
+from customer_pipeline.cli_upkeep import upkeep
 from customer_pipeline.names import ExitCode
 
 Service = Literal["postgres", "api-server", "scheduler", "dag-processor", "triggerer", "airflow"]
@@ -225,3 +226,4 @@ def _check() -> None:
 
 app.add_typer(marts, name="marts")
 app.add_typer(data)
+app.add_typer(upkeep)

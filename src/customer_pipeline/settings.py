@@ -33,6 +33,8 @@ class Settings:
         limits: How much of a file may be lost (`MAX_REJECTED_RATIO`, `MAX_SUPERSEDED_RATIO`).
         min_row_ratio: Smallest share of the visible rows that a new file may have, from 0 (`MIN_ROW_RATIO`).
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
+        test_results_days: For how long results of dbt's tests are kept; 0 for ever (`TEST_RESULTS_DAYS`).
+        kept_runs: Of how many runs the files are kept (`KEPT_RUNS`).
         erasure_key: Tells whether an id is one that was erased (`ERASURE_KEY`); empty if it is not set. Secret.
         readers: Roles that may read the cleaned view (`TRANSFORMER_USER`, `READER_USER`).
         max_files: How many files a run may have: as many tasks as Airflow maps (`AIRFLOW__CORE__MAX_MAP_LENGTH`).
@@ -42,6 +44,8 @@ class Settings:
     limits: Limits
     min_row_ratio: float
     quarantine_days: int
+    test_results_days: int
+    kept_runs: int
     erasure_key: str = field(repr=False)
     readers: tuple[str, ...]
     max_files: int = 1024
@@ -63,6 +67,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         limits=read_limits(environment),
         min_row_ratio=read_ratio(environment, "MIN_ROW_RATIO", 0.5),
         quarantine_days=_days(environment, "QUARANTINE_DAYS", 365),
+        test_results_days=_days(environment, "TEST_RESULTS_DAYS", 365),
+        kept_runs=_whole_number(environment, "KEPT_RUNS", 5, "runs", least=1),
         erasure_key=environment.get("ERASURE_KEY", ""),
         readers=(
             environment.get("TRANSFORMER_USER", TRANSFORMER),
@@ -234,12 +240,25 @@ def _positive(environment: Mapping[str, str], name: str, default: float, unit: s
     return number
 
 
+def read_run_history_days(environment: Mapping[str, str] = os.environ) -> int:
+    """Return for how many days Airflow's runs and their logs are kept; 0 for ever (`RUN_HISTORY_DAYS`).
+
+    Raises:
+        RefusedError: It is no number of days.
+    """
+    return _days(environment, "RUN_HISTORY_DAYS", 90)
+
+
 def _days(environment: Mapping[str, str], name: str, default: int) -> int:
+    return _whole_number(environment, name, default, "days")
+
+
+def _whole_number(environment: Mapping[str, str], name: str, default: int, unit: str, least: int = 0) -> int:
     text = environment.get(name, "").strip()
     number = read_plain_number(text) if text else default
-    if number is None or number > MAX_NUMBER or number != int(number):
+    if number is None or not least <= number <= MAX_NUMBER or number != int(number):
         raise RefusedError(
-            f"{name} is {text[:40]!r}, which is not a number of days.",
-            f"Set {name} to a whole number from 0 to {MAX_NUMBER}, or leave it out.",
+            f"{name} is {text[:40]!r}, which is not a number of {unit}.",
+            f"Set {name} to a whole number from {least} to {MAX_NUMBER}, or leave it out.",
         )
     return int(number)

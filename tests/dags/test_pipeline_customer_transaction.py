@@ -53,9 +53,10 @@ def test_the_settings_are_those_of_the_specification(dag: DAG) -> None:
         assert (task.depends_on_past, task.start_date) == (False, datetime(2025, 12, 3, tzinfo=UTC))
 
 
-def test_a_task_that_fails_for_good_gives_the_lease_back_wherever_it_failed(dag: DAG) -> None:
+def test_a_task_that_fails_for_good_is_noted_and_gives_the_lease_back_wherever_it_failed(dag: DAG) -> None:
     for task in dag.tasks:
         assert [callback.__name__ for callback in task.on_failure_callback] == [
+            "note_failure",
             "give_lease_back",
             "alert_of_failure",
         ]

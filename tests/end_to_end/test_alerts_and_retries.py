@@ -29,6 +29,20 @@ def latest_run(stack: Stack) -> str:
     return str(rows[0][0]) if rows else ""
 
 
+def ledger(stack: Stack, run_id: str) -> list[tuple[object, ...]]:
+    """Return status, records read and who started it, of each file of a run; its reason holds no value."""
+    rows = stack.ask(
+        "ebury",
+        "select status, read, started_by, failure, remedy from cleaned_data.loads where run_id = %s",
+        run_id,
+    )
+    for *_, failure, remedy in rows:
+        assert POISON not in f"{failure} {remedy}"
+        assert failure
+        assert remedy
+    return [row[:3] for row in rows]
+
+
 def test_a_good_run_is_late_and_has_many_refused_records(stack: Stack) -> None:
     code, run_id, printed = stack.run()
     assert code == 0, printed
@@ -56,6 +70,7 @@ def test_bad_data_is_not_tried_again_and_its_values_are_told_nobody(stack: Stack
     assert "more than MAX_REJECTED_RATIO" in alert
     assert "What to do: See " in alert
     assert f"{stack.runtime.url}/dags/pipeline_customer_transaction/runs/" in alert
+    assert ledger(stack, run_id) == [("refused", 10, "airflow")]
 
 
 def test_a_file_without_a_header_is_not_quoted(stack: Stack, tmp_path: Path) -> None:
@@ -65,6 +80,27 @@ def test_a_file_without_a_header_is_not_quoted(stack: Stack, tmp_path: Path) -> 
     assert code == 3, printed
     (alert,) = stack.alerts.about(run_id, FAILED)
     assert "column transaction_id" in alert
+    assert ledger(stack, run_id) == [("refused", 0, "airflow")]
+
+
+def test_what_a_guard_refuses_is_not_loading_for_ever(stack: Stack, tmp_path: Path) -> None:
+    file = tmp_path / "customer_transactions.csv"
+    file.write_text(HEADER + "1,1,2024-01-02,1,Thing,1,1.00,0\n")
+    data = stack.runtime.data / "small" / "customer_transactions.csv"
+    data.parent.mkdir()
+    data.write_text(file.read_text())
+    stack.ask(
+        "ebury", "update cleaned_data.loads set visible_rows = visible_rows + 100000 where status = 'published'"
+    )
+    try:
+        code, run_id, printed = stack.run("--source", "small/customer_transactions.csv")
+    finally:
+        stack.ask(
+            "ebury", "update cleaned_data.loads set visible_rows = visible_rows - 100000 where status = 'published'"
+        )
+    assert code == 1, printed
+    assert stack.tries(run_id)["validate_postgres_load"] == ("failed", 1)
+    assert ledger(stack, run_id) == [("refused", 1, "airflow")]
 
 
 def test_a_database_that_is_away_is_tried_again_once_and_nobody_is_told(stack: Stack) -> None:

@@ -33,6 +33,7 @@ MIGRATIONS = {
     "cleaned/0005_published_loads_stay.sql": "b8b7ba1408fb92ed",
     "cleaned/0006_each_generation_has_its_key.sql": "5ad249f27e0c89d8",
     "cleaned/0007_contract_of_a_load.sql": "c15fc03a15bdfe83",
+    "cleaned/0008_what_became_of_a_load.sql": "ef7f4a2caeac34cd",
     "operations/0001_shapes_and_test_results.sql": "3c81537025f0a343",
 }
 DATA = """
@@ -175,14 +176,14 @@ def test_two_at_once_make_one_warehouse(dsn: Dsn) -> None:
         thread.join()
     assert failed == []
     parts = "select part, count(*)::int, max(number) from cleaned_data.migrations group by 1 order by 1"
-    assert query(dsn("loader"), parts) == [("engine", 7, 7), ("operations", 1, 1)]
+    assert query(dsn("loader"), parts) == [("engine", 8, 8), ("operations", 1, 1)]
 
 
 def test_tables_that_are_newer_than_the_code_are_refused(dsn: Dsn) -> None:
     create_all(dsn)
     query(
         dsn("loader"),
-        "insert into cleaned_data.migrations (part, number, name) values ('engine', 8, 'x') returning 1",
+        "insert into cleaned_data.migrations (part, number, name) values ('engine', 9, 'x') returning 1",
     )
     with connect(dsn("loader")) as connection:
         for function in (lambda: create_tables(connection, TABLES, ()), lambda: is_current(connection, TABLES)):

@@ -20,7 +20,7 @@ RULES = [
 ]
 STANDARD = {"__future__", "collections", "dataclasses", "datetime", "functools", "re"}
 LIBRARIES = {"num2words", "text_to_num"}
-OPERATOR = ("commands", "watching", "inspection", "runtime", "cli")
+OPERATOR = ("commands", "watching", "inspection", "runtime", "upkeep", "cli")
 ROOMS_OF_THE_OPERATOR = tuple(f"customer_pipeline.{room}" for room in OPERATOR)
 ROOMS = sorted({path.parent for place in ("src", "airflow") for path in (ROOT / place).rglob("*.py")})
 

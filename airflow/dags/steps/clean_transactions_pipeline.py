@@ -40,6 +40,7 @@ from customer_pipeline.tasks.files import (
     show_latest,
     wait_until_settled,
 )
+from customer_pipeline.tasks.ledger_notes import note_refused, refusals_noted
 from customer_pipeline.tasks.params import require_known_params
 from customer_pipeline.tasks.task_errors import reported_errors
 from customer_pipeline.tasks.task_warehouse import (
@@ -106,12 +107,13 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
         context = get_current_context()
         run_id = context["run_id"]
         with reported_errors(parent_group):
-            data = read_settings().data
+            settings = read_settings()
+        data = settings.data
         out = attempt_folder(data, run_id, context["ti"].try_number)
         make_tables(parent_group)
         with leased_connection(parent_group, run_id):
             if sources:
-                cleaned = _gather(parent_group, sources, manifests, context["params"]["mode"])
+                cleaned = _gather(parent_group, sources, manifests, context)
             else:
                 chosen = context["ti"].xcom_pull(task_ids=f"{parent_group}.find_source_files", key=CHOSEN)
                 source, *others = chosen or _choose(parent_group, context)
@@ -123,7 +125,7 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
                 cleaned = [_clean(parent_group, source, out).relative_to(data).to_dict()]
             out.mkdir(parents=True, exist_ok=True)
             show_latest(out, data, OUTPUTS)
-            remove_old_runs(data, out)
+            remove_old_runs(data, out, settings.kept_runs)
         return cleaned
 
     found: Any = find_source_files()
@@ -180,16 +182,31 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
     erased, feed = read_erased_customers(), feed_of(context, source)
     log.info("[%s] Cleaning %s (%s bytes) by the contract %s %s", parent_group, show_text(source, 4096),
              path.stat().st_size, show_text(feed.contract.id), show_text(feed.contract.version))  # fmt: skip
-    with progress_in_file(out, path) as progress:
-        report = clean_file(path, feed, out, progress, erased, settings.erasure_key)
-    write_layout_beside(report)
-    report = replace(
-        report,
-        source=delivered_name(source),
-        erased_known=0 if erased is None else len(erased.hashes),
-        code_version=code_version(feed),
-    )
-    _require_content(report, context["params"]["sha256"])
+    with refusals_noted(context, path, source, feed) as noted:
+        with progress_in_file(out, path) as progress:
+            report = clean_file(path, feed, out, progress, erased, settings.erasure_key)
+        write_layout_beside(report)
+        report = replace(
+            report,
+            source=delivered_name(source),
+            erased_known=0 if erased is None else len(erased.hashes),
+            code_version=code_version(feed),
+        )
+        noted.append(report)
+        _require_content(report, context["params"]["sha256"])
+        _log_accounting(parent_group, report)
+        with connect(warehouse_dsn()) as connection:
+            drift = find_drift(connection, TABLES, report)
+        noted[:] = [replace(report, drift=asdict(drift))]
+        for sentence in check_drift(report, drift, feed):
+            log.warning("[%s] %s", parent_group, sentence)
+        check_limits(report, settings.limits, feed.key)
+    alert_of_rejects(report, context)
+    alert_of_drift(report, drift, feed, context)
+    return noted[0]
+
+
+def _log_accounting(parent_group: str, report: CleanReport) -> None:
     log.info(
         "[%s] Read %s records: %s accepted, %s quarantined, %s duplicates",
         parent_group, report.read, report.accepted, report.quarantined, report.duplicates,
@@ -200,14 +217,6 @@ def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
         log.warning("[%s] Encoding: %s. Declare it: %s", parent_group, report.encoding, DECLARE_ENCODING)
     for hint in report.hints:
         log.warning("[%s] %s %s", parent_group, hint, DECLARE_FORM)
-    with connect(warehouse_dsn()) as connection:
-        drift = find_drift(connection, TABLES, report)
-    for sentence in check_drift(report, drift, feed):
-        log.warning("[%s] %s", parent_group, sentence)
-    check_limits(report, settings.limits, feed.key)
-    alert_of_rejects(report, context)
-    alert_of_drift(report, drift, feed, context)
-    return replace(report, drift=asdict(drift))
 
 
 def _require_content(report: CleanReport, sha256: str) -> None:
@@ -228,7 +237,7 @@ def _require_content(report: CleanReport, sha256: str) -> None:
     )
 
 
-def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) -> list[dict[str, Any]]:
+def _gather(parent_group: str, sources: list[str], manifests: Any, context: Context) -> list[dict[str, Any]]:
     """Gather the manifests of several files.
 
     Raises:
@@ -237,11 +246,13 @@ def _gather(parent_group: str, sources: list[str], manifests: Any, mode: str) ->
     gathered: list[dict[str, Any]] = [manifest for manifest in manifests or () if manifest]
     clean = Counter(manifest["source"] for manifest in gathered)
     refused = sorted((Counter(map(delivered_name, sources)) - clean).elements())
-    if refused and (mode == "replace" or not gathered):
-        raise BadDataError(
+    if refused and (context["params"]["mode"] == "replace" or not gathered):
+        error = BadDataError(
             f"{len(refused)} of {len(sources)} files can't be used: {list_few(refused)}.",
             "The task `clean_source_file` of each says why. Nothing was loaded."
             + (" In mode `merge` the others would have been." if gathered else ""),
         )
+        note_refused(context, [CleanReport.from_dict(manifest) for manifest in gathered], error)
+        raise error
     log.info("[%s] %s of %s files are clean", parent_group, len(gathered), len(sources))
     return gathered

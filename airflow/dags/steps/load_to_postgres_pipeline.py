@@ -10,12 +10,13 @@ from airflow.sdk import Context, get_current_context, task
 
 from audited_load.clean_report import CleanReport, gather_columns
 from audited_load.errors import PipelineError
-from audited_load.loading.batch import Batch, Delivery
+from audited_load.loading.batch import Batch
 from audited_load.loading.copy import copy_cleaned
 from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
 from audited_load.loading.publish import audit_and_publish
 from audited_load.loading.quarantine import remove_expired
+from audited_load.warehouse.operations import remove_old_results
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
 from customer_pipeline.tasks.alerts import alert_of_stale_source
@@ -23,7 +24,7 @@ from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
 from customer_pipeline.tasks.metrics import send_load_figures
 from customer_pipeline.tasks.task_errors import reported_errors
-from customer_pipeline.tasks.task_warehouse import leased_connection, make_tables, run_date
+from customer_pipeline.tasks.task_warehouse import delivery_of, leased_connection, make_tables
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +50,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             brought = gather_columns(reports)
         make_tables(parent_group, brought)
         with leased_connection(parent_group, run_id) as (connection, _):
-            delivery = Delivery(run_id, run_date(context), context["params"]["mode"])
-            batch = register_batch(connection, TABLES, reports, delivery)
+            batch = register_batch(connection, TABLES, reports, delivery_of(context))
         log.info("[%s] Loads %s, generation %s", parent_group, batch.load_ids, batch.generation)
         return batch.to_dict()
 
@@ -90,6 +90,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
                 force=bool(context["params"]["force"]),
             )
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
+            remove_old_results(connection, settings.test_results_days)
             send_load_figures(connection, batch.run_id)
             if not published.changed:
                 _tell_if_stale(parent_group, connection, context)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -82,11 +83,17 @@ class Delivery:
         run_id: The run.
         run_date: The day that it is for: of two values for one key in merge mode, that of the later day wins.
         mode: One of `MODES`.
+        started_by: Who or what started it, such as a user's name or `scheduled`.
+        params: What it was asked for, by name.
+        started_at: When it began; None if nobody knows.
     """
 
     run_id: str
     run_date: datetime
     mode: str
+    started_by: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    started_at: datetime | None = None
 
     def __post_init__(self) -> None:
         """Check the mode.

@@ -11,7 +11,7 @@ _SUMS = """
         sum(read)::bigint, sum(accepted)::bigint, sum(quarantined)::bigint, sum(duplicates)::bigint,
         coalesce(sum(quarantined - superseded)::float / nullif(sum(read), 0), 0)::float,
         extract(epoch from max(coalesce(published_at, started_at)) - min(started_at))::float
-    from {loads} where run_id = %s having count(*) > 0
+    from {loads} where run_id = %s and status <> 'refused' having count(*) > 0
 """
 _NAMES = ("read", "accepted", "quarantined", "duplicates", "rejected_ratio", "load_seconds")
 # A reason that was seen once and is gone today is 0: a gauge that nobody sets keeps its last value.

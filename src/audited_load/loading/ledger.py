@@ -34,7 +34,7 @@ _COPIED_TO_LEDGER = (
 _FIND_LOAD = """
     select load_id from {loads}
     where run_id = %(run_id)s and source_name = %(source_name)s and sha256 = %(sha256)s
-        and code_version = %(code_version)s and (status = 'loading' or not %(is_new)s and (
+        and code_version = %(code_version)s and (status in ('loading', 'refused', 'failed') or not %(is_new)s and (
             status = 'unchanged'
             or status = 'published' and generation = (select generation from {published})
         ))
@@ -57,7 +57,9 @@ _FIND_MERGED = """
     where l.status = 'published' and (l.sha256, l.code_version) in (select * from unnest(%s::text[], %s::text[]))
 """
 _MARK_UNCHANGED = """
-    update {loads} set status = 'unchanged', mode = %(mode)s, run_date = %(run_date)s
+    update {loads} set
+        status = 'unchanged', mode = %(mode)s, run_date = %(run_date)s,
+        failure = null, remedy = null, ended_at = null
     where load_id = any(%(load_ids)s) and status <> 'published'
 """
 # As if all of it had come again on the later day: a file from the days between comes too late.
@@ -65,8 +67,15 @@ _CONFIRM = """
     update {loads} set confirmed_for = greatest(run_date, confirmed_for, %s)
     where status = 'published' and generation = (select generation from {published})
 """
+# Whoever holds the lease is the only one that loads, so these came to nothing.
+_END_LEFT_BEHIND = """
+    update {loads} set status = 'failed', ended_at = now(),
+        failure = 'The run ended before it published anything, without a word; then another one began.'
+    where run_id <> %s and status = 'loading'
+"""
 _MARK_LOADING = """
     update {loads} set
+        status = 'loading', failure = null, remedy = null, ended_at = null,
         mode = %(mode)s, run_date = %(run_date)s, started_at = now(), visible_rows = null,
         inserted = null, updated = null, unchanged = null, outdated = null
     where load_id = any(%(load_ids)s)
@@ -96,6 +105,7 @@ def register_batch(
     marks: dict[str, Any] = {"mode": delivery.mode, "run_date": delivery.run_date}
     with connection.transaction():
         require_known(connection, tables, (report.erased_known for report in reports))
+        connection.execute(tables.fill(_END_LEFT_BEHIND), (delivery.run_id,))
         visible = connection.execute(tables.fill("select generation from {published}")).fetchone()
         merges = visible is not None and delivery.mode == "merge"
         if merges:
@@ -106,7 +116,7 @@ def register_batch(
                 connection.execute(tables.fill(_CONFIRM), (delivery.run_date,))
         left_out = tuple(content for content in contents if content in seen)
         loads = [
-            Load(_enter_load(connection, tables, report, delivery, is_new=_content_of(report) not in seen), report)
+            Load(enter_load(connection, tables, report, delivery, is_new=_content_of(report) not in seen), report)
             for report in ordered
         ]
         new = [load for load in loads if _content_of(load.report) not in seen]
@@ -155,10 +165,21 @@ def _content_of(report: CleanReport) -> Content:
     return report.sha256, report.code_version
 
 
-def _enter_load(
+def enter_load(
     connection: psycopg.Connection, tables: Tables, report: CleanReport, delivery: Delivery, *, is_new: bool
 ) -> int:
-    """Find or make a file's row in the ledger."""
+    """Find or make a file's row in the ledger.
+
+    Args:
+        connection: In a transaction.
+        tables: Where the ledger lies.
+        report: The accounting of the file.
+        delivery: What the run is.
+        is_new: Whether readers don't see the file's content already.
+
+    Returns:
+        The load's id.
+    """
     row: dict[str, Any] = {
         "run_id": delivery.run_id,
         "run_date": delivery.run_date,
@@ -171,6 +192,9 @@ def _enter_load(
         "code_version": report.code_version,
         "columns": json.dumps([name for name, _ in report.columns]),
         "drift": json.dumps(report.drift),
+        "started_by": delivery.started_by,
+        "params": json.dumps(delivery.params, default=str),
+        "run_started_at": delivery.started_at,
     }
     row |= {name: getattr(report, name) for name in _COPIED_TO_LEDGER}
     row |= {f"contract_{name}": value for name, value in report.contract.items()}

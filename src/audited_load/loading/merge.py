@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAKE_VISIBLE = (
     "update {loads} set status = 'published', generation = {number}, published_at = now(),"
+    " failure = null, remedy = null, ended_at = null,"
     " previous_load = (select load_id from {published}) where load_id = any({load_ids})",
     "insert into {published} as p (generation, load_id) values ({number}, {last_load})"
     " on conflict (only_row) do update set generation = excluded.generation, load_id = excluded.load_id,"

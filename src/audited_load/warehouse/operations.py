@@ -52,3 +52,19 @@ def create_operations(
                 if connection.execute("select 1 from pg_roles where rolname = %s", (role,)).fetchone():
                     for grant in grants:
                         connection.execute(tables.fill(grant, role=sql.Identifier(role)))
+
+
+def remove_old_results(connection: psycopg.Connection, days: int) -> int:
+    """Remove the results of dbt's tests that are older than some days.
+
+    Args:
+        connection: As the role that owns the tables.
+        days: How long to keep; 0 for ever.
+
+    Returns:
+        How many went.
+    """
+    if not days:
+        return 0
+    old = "delete from operations.dbt_test_results where finished_at < now() - make_interval(days => %s)"
+    return connection.execute(old, (days,)).rowcount

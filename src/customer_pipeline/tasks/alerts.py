@@ -20,12 +20,11 @@ from airflow.sdk.definitions.deadline import DeadlineAlert, DeadlineReference
 from audited_load.clean_report import CleanReport
 from audited_load.columns import Feed
 from audited_load.command import command
-from audited_load.errors import PipelineError
 from audited_load.loading.drift import Drift
 from audited_load.shown import most_frequent, show_text
 from customer_pipeline.settings import AlertSettings, RunSettings, read_alert_settings
-from customer_pipeline.tasks.failed_tests import REMEDY, describe_failed_tests
 from customer_pipeline.tasks.freshness import StaleLoad
+from customer_pipeline.tasks.task_errors import explain_error
 
 log = logging.getLogger(__name__)
 
@@ -153,21 +152,11 @@ def deadline_alerts(settings: AlertSettings) -> list[DeadlineAlert]:
 def describe_error(error: object) -> list[str]:
     """Say what happened and what to do, in lines that hold no value of any record.
 
-    Only the pipeline's own errors are quoted: the words of a database or a library may quote a row.
-
     Args:
         error: The exception of the task, text, or None, as Airflow gives it.
     """
-    cause: BaseException | None = error if isinstance(error, BaseException) else None
-    while cause is not None and not isinstance(cause, PipelineError):
-        cause = cause.__cause__
-    if cause is not None:
-        # What was found instead of a header may be a record.
-        return [f"What: {cause.message.split(' Found: ')[0]}", f"What to do: {cause.remedy}"]
-    if tests := describe_failed_tests(str(error)):
-        return [tests, f"What to do: {REMEDY}"]
-    kind = type(error).__name__ if isinstance(error, BaseException) else "the task's process ended without a word"
-    return [f"What: {kind}", "What to do: read the log; clear the task when the cause is gone."]
+    what, remedy = explain_error(error)
+    return [f"What: {what}", f"What to do: {remedy}"]
 
 
 def send(title: str, lines: Iterable[str], settings: AlertSettings, context: Context) -> None:

@@ -18,7 +18,6 @@ from audited_load.shown import show_text, storable_name
 from audited_load.warehouse.rights import readable
 
 RUNS = "runs"
-KEPT_RUNS = 5
 SHOWN_NAMES = 8
 SETTLED_SECONDS = 10
 MAX_WAIT_SECONDS = 60
@@ -267,10 +266,10 @@ def _link(file: Path, data: Path) -> None:
     fresh.replace(data / file.name)
 
 
-def remove_old_runs(data: Path, current: Path) -> None:
-    """Remove the output of all but the newest runs; `current` is one of those that stay."""
+def remove_old_runs(data: Path, current: Path, kept: int) -> None:
+    """Remove the output of all runs but the newest, `kept` of them; `current` is one of those that stay."""
     runs = [path for path in (data / RUNS).iterdir() if path.is_dir()]
     runs.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in runs[KEPT_RUNS:]:
+    for path in runs[kept:]:
         if path not in current.parents:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The pipeline's errors → what Airflow does about them: fail at once, or retry."""
+"""The pipeline's errors → what Airflow does about them, fail at once or retry, and what people are told."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from audited_load.errors import PipelineError, UnavailableError
+from customer_pipeline.failed_tests import REMEDY, describe_failed_tests
 
 log = logging.getLogger(__name__)
 
@@ -32,3 +33,29 @@ def reported_errors(parent_group: str) -> Iterator[None]:
     except PipelineError as error:
         log.error("[%s] %s", parent_group, error)  # noqa: TRY400 - the traceback comes with the raise
         raise AirflowFailException(str(error)) from error
+
+
+def find_cause(error: object) -> PipelineError | None:
+    """Find the pipeline's own error behind a task's exception, if there is one."""
+    cause: BaseException | None = error if isinstance(error, BaseException) else None
+    while cause is not None and not isinstance(cause, PipelineError):
+        cause = cause.__cause__
+    return cause
+
+
+def explain_error(error: object) -> tuple[str, str]:
+    """Say what happened and what to do, without a value of any record.
+
+    Only the pipeline's own errors are quoted: the words of a database or a library may quote a row.
+
+    Args:
+        error: The exception of the task, text, or None, as Airflow gives it.
+    """
+    cause = find_cause(error)
+    if cause is not None:
+        # What was found instead of a header may be a record.
+        return cause.message.split(" Found: ")[0], cause.remedy
+    if tests := describe_failed_tests(str(error)):
+        return tests, REMEDY
+    kind = type(error).__name__ if isinstance(error, BaseException) else "the task's process ended without a word"
+    return kind, "read the log; clear the task when the cause is gone."

@@ -15,8 +15,8 @@ from psycopg.conninfo import make_conninfo
 
 from audited_load import code_version as sources
 from audited_load.columns import Feed
-from audited_load.errors import PipelineError
 from audited_load.form import form_of_all
+from audited_load.loading.batch import Delivery
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
@@ -57,6 +57,14 @@ def run_date(context: Context) -> datetime:
     return moment.astimezone(UTC)
 
 
+def delivery_of(context: Context) -> Delivery:
+    """Return what the run is: its day, its mode, who started it and with which params."""
+    run = context["dag_run"]
+    asked_for = dict(context["params"])
+    started_by = run.triggering_user_name or str(getattr(run.run_type, "value", run.run_type))
+    return Delivery(context["run_id"], run_date(context), asked_for["mode"], started_by, asked_for, run.start_date)
+
+
 def warehouse_dsn() -> str:
     """Return the connection string of the Airflow connection `postgres_default`."""
     found = BaseHook.get_connection(CONNECTION_ID)
@@ -91,20 +99,6 @@ def leased_connection(
             yield connection, dsn
         if is_last:
             release_lease(connection, TABLES, run_id)
-
-
-def give_lease_back(context: Context) -> None:
-    """Release the lease of a run of which a task failed for good, wherever it failed.
-
-    Args:
-        context: Of the task, as Airflow gives it to a callback.
-    """
-    try:
-        with connect(warehouse_dsn()) as connection:
-            if connection.execute("select to_regclass(%s)", (f"{TABLES.schema}.lease",)).fetchone() != (None,):
-                release_lease(connection, TABLES, context["run_id"])
-    except PipelineError as error:
-        log.warning("The lease ends by itself: %s", error)
 
 
 def make_tables(parent_group: str, brought: Mapping[str, str] | None = None) -> None:
