@@ -17,16 +17,26 @@ from audited_load.command import command
 from audited_load.errors import UnusableFileError
 from audited_load.form import read_form
 from audited_load.loading.batch import MODES
-from audited_load.shown import show_text, storable_name
+from audited_load.shown import storable_name
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
-from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run, where_time_went
+from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run
 from customer_pipeline.contract_of_run import REPLAYED, bring_contract
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
+from customer_pipeline.watching.run_steps import (
+    FINISHED,
+    Task,
+    covered_seconds,
+    describe_counts,
+    describe_tries,
+    describe_wait,
+    find_steps,
+    name_task,
+)
 from customer_pipeline.watching.task_logs import find_cause
 
 POLL_SECONDS = 0.5
@@ -36,8 +46,6 @@ _VISIBLE = """
 """
 _CODES = {"UnusableFileError": ExitCode.UNUSABLE_FILE, "BadDataError": ExitCode.BAD_DATA}
 BROUGHT_IN = {GIVEN, REPLAYED}
-_MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
-_FINISHED = {"success", "failed", "skipped", "upstream_failed"}
 
 
 def run_pipeline(
@@ -121,13 +129,6 @@ def _needed(runtime: Runtime, api: AirflowApi) -> set[str]:
         return needed
 
 
-def name_task(task: dict[str, Any]) -> str:
-    """Name a task instance; one of several by what it is for."""
-    if task["map_index"] < 0:
-        return str(task["task_id"])
-    return f"{task['task_id']} [{show_text(str(task['rendered_map_index'] or task['map_index']), 200)}]"
-
-
 def let_containers_read(runtime: Runtime, source: str) -> None:
     """Give a file that root brings in to the containers' user, since no container runs as root."""
     path = runtime.data / source
@@ -140,34 +141,54 @@ def let_containers_read(runtime: Runtime, source: str) -> None:
 
 
 def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> str:
-    """Print a line for each task as it finishes, and how far the others are; return the run's final state."""
-    told: set[tuple[str, int, str]] = set()
+    """Print a line for each step as it ends, what the run waits for, and how far it is; return its final state."""
+    told: set[str] = set()
     started, copied = time.monotonic(), Copied()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            console.print(line, markup=False)
+
     with Display(console).shown() as display:
         while True:
-            state = str(api.run(run_id)["state"])
+            run = api.run(run_id)
             tasks = api.tasks(run_id)
-            for task in sorted(tasks, key=lambda task: task["end_date"] or ""):
-                key = (name_task(task), task["try_number"], task["state"])
-                if task["state"] in {*_FINISHED, "up_for_retry"} - {"upstream_failed"} and key not in told:
-                    told.add(key)
-                    mark = _MARKS.get(task["state"], f"[red]{task['state']}[/]")
-                    console.print(f"  {task['duration'] or 0:6.1f} s  {escape(name_task(task))}  {mark}")
-            seconds = time.monotonic() - started
-            if state in {"success", "failed"}:
-                console.print(f"Run {state} after {seconds:.1f} s: {where_time_went(tasks, seconds)}")
+            state, seconds = str(run["state"]), time.monotonic() - started
+            for task in tasks:
+                if task["state"] == "up_for_retry":
+                    tell(f"     ...    {name_task(task)} failed, {describe_tries(task)}; the next one follows")
+            has_ended = state in {"success", "failed"}
+            for step in find_steps(tasks):
+                if step.has_ended and (step.has_run or has_ended):
+                    time_taken = f"{step.seconds:6.1f} s" if step.has_run else " " * 8
+                    tell(f"  {time_taken}  {step.name}  {step.outcome}")
+            if has_ended:
+                idle = f"{max(seconds - covered_seconds(tasks), 0):.1f} s of them between tasks"
+                words = describe_counts(tasks) if state == "failed" else idle
+                console.print(f"Run {state} after {seconds:.1f} s, {words}", markup=False)
                 return state
-            display.show([_overall(tasks, seconds), *look_at_run(runtime, run_id, tasks, copied)])
+            others = api.find_runs(["queued", "running"]) if state == "queued" else []
+            others = [other for other in others if other["dag_run_id"] != run_id]
+            if wait := describe_wait(run, tasks, others):
+                tell(f"     ...    {wait}")
+            display.show([_overall(tasks, seconds, wait), *look_at_run(runtime, run_id, tasks, copied)])
             time.sleep(POLL_SECONDS)
 
 
-def _overall(tasks: Sequence[dict[str, Any]], seconds: float) -> Step:
+def _overall(tasks: Sequence[Task], seconds: float, wait: str) -> Step:
     """Say how many tasks are done, and which run."""
-    done = sum(task["state"] in _FINISHED for task in tasks)
-    names = (name_task(task).rpartition(f"{MODELS_GROUP}.")[2] for task in tasks if task["state"] == "running")
-    running = ", ".join(names)
+    done = sum(task["state"] in FINISHED for task in tasks)
+    running = [
+        name_task(task).rpartition(f"{MODELS_GROUP}.")[2]
+        + (f" ({describe_tries(task)})" if task["try_number"] > 1 else "")
+        for task in tasks
+        if task["state"] == "running"
+    ]
     share = done / len(tasks) if tasks else None
-    return Step("run", share, f"{done} of {len(tasks)} tasks, {seconds:.0f} s: {running or 'waiting'}")
+    return Step(
+        "run", share, f"{describe_counts(tasks)}, {seconds:.0f} s: {', '.join(running) or wait or 'waiting'}"
+    )
 
 
 def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""Task instances of a run, as Airflow's API gives them → its steps in order, how each ended, what the run waits for."""
+"""Task instances of a run, as Airflow's API gives them → its steps in order, how each ended, what it waits for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from customer_pipeline.names import CLEAN_GROUP, LOAD_GROUP, MODEL_TASKS, PUBLIS
 
 Task = dict[str, Any]
 FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
-_NEVER_RAN = {"skipped", "upstream_failed", "removed"}
+_HELD_UP = {"upstream_failed", "removed", None}
+_NEVER_RAN = {"skipped", *_HELD_UP}
 _ORDER = (CLEAN_GROUP, LOAD_GROUP, MODEL_TASKS.rstrip("."), PUBLISH_TASK)
 _SILENT_SECONDS = 30
 """After how long without a running task the run is said to wait."""
@@ -51,7 +52,7 @@ class RunStep:
         """How it ended, in words."""
         failed = [name_task(task).removeprefix(f"{self.name}.") for task in self.tasks if task["state"] == "failed"]
         if failed:
-            rest = count_not_run(self.tasks)
+            rest = sum(task["state"] in _HELD_UP for task in self.tasks)
             return f"failed: {', '.join(failed)}" + (f"; {count_of(rest, 'task')} not run" if rest else "")
         return "ok" if self.has_run else "not run"
 
@@ -76,21 +77,14 @@ def name_task(task: Task) -> str:
     return f"{task['task_id']} [{show_text(str(task['rendered_map_index'] or task['map_index']), 200)}]"
 
 
-def count_not_run(tasks: Sequence[Task]) -> int:
-    """Count what was held up by a failure: of a run that goes on or succeeded, nothing."""
-    if not any(task["state"] == "failed" for task in tasks):
-        return 0
-    return sum(task["state"] in _NEVER_RAN or task["state"] is None for task in tasks)
-
-
 def describe_counts(tasks: Sequence[Task]) -> str:
     """Say how many tasks are done, failed and were held up."""
     states = Counter(task["state"] for task in tasks)
-    held_up = sum(states[state] for state in (*_NEVER_RAN, None)) if states["failed"] else 0
-    # What a run has no need of is no more to be waited for.
-    done = states["success"] + (0 if states["failed"] else states["skipped"])
-    words = f"{done} of {len(tasks)} tasks done"
-    words += f", {states['failed']} failed" if states["failed"] else ""
+    if not states["failed"]:
+        # What the run has no need of is no more to be waited for.
+        return f"{states['success'] + states['skipped']} of {len(tasks)} tasks done"
+    held_up = sum(states[state] for state in _NEVER_RAN)
+    words = f"{states['success']} of {len(tasks)} tasks done, {states['failed']} failed"
     return words + (f", {held_up} not run" if held_up else "")
 
 
@@ -135,7 +129,8 @@ def describe_wait(run: dict[str, Any], tasks: Sequence[Task], others: Sequence[d
     silent = (datetime.now(UTC) - last).total_seconds() if last else 0.0
     if silent < _SILENT_SECONDS:
         return ""
-    return f"waits for the scheduler: no task has started for {silent:.0f} s"
+    rounded = silent // _SILENT_SECONDS * _SILENT_SECONDS
+    return f"waits for the scheduler: no task has started for {rounded:.0f} s"
 
 
 def _describe_queue(run: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
@@ -144,4 +139,4 @@ def _describe_queue(run: dict[str, Any], others: Sequence[dict[str, Any]]) -> st
     if not going_on:
         return "waits for the scheduler to start it"
     words = f"waits for run {show_text(going_on[0]['dag_run_id'], 200)}, since one run goes at a time"
-    return words + (f"; {count_of(len(before), 'run')} before it wait, too" if before else "")
+    return words + (f"; before it: {count_of(len(before), 'run')} more" if before else "")

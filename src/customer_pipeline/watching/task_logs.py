@@ -12,8 +12,8 @@ from typing import Any
 
 from audited_load.errors import RefusedError
 from audited_load.shown import escape_text
-from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.failed_tests import REMEDY, describe_failed_tests
+from customer_pipeline.runtime.installation import Runtime
 
 Event = dict[str, Any]
 WITHOUT_A_WORD = "The task's process ended without a word: it was killed, or the machine was short of memory."
