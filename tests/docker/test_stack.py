@@ -134,10 +134,11 @@ def test_the_dag_runs_to_success_and_ties_out(stack: Runtime) -> None:
             "facts|941",
         ),
         (["dbt", "--", "debug", "--connection"], "OK connection ok"),
-        (["dbt", "--", "compile"], "5 models"),
+        (["dbt", "--", "compile"], "6 models"),
         (["dbt", "--", "run"], "ERROR=0"),
         (["dbt", "--", "test"], "ERROR=0"),
         (["quarantine", "list"], "customer_transactions.csv"),
+        (["tidy", "--dry-run"], "0 log files of before"),
     ],
     ids=" ".join,
 )
@@ -145,6 +146,23 @@ def test_every_verb_works_on_the_stack(stack: Runtime, verb: list[str], answer: 
     done = run(stack, *verb)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert answer in done.stdout
+
+
+def test_a_backup_takes_the_place_of_what_was_loaded_since(stack: Runtime, tmp_path: Path) -> None:
+    assert run(stack, "backup", str(tmp_path / "backup")).returncode == 0
+    small = tmp_path / "small.csv"
+    small.write_text("".join((stack.data / "customer_transactions.csv").read_text().splitlines(keepends=True)[:20]))
+    assert run(stack, "run", str(small), "--force").returncode == 0
+    refused = run(stack, "restore", str(tmp_path / "backup"))
+    assert refused.returncode == 1
+    assert "holds" in refused.stderr
+    restored = run(stack, "restore", str(tmp_path / "backup"), "--force")
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    assert "941 rows, as the ledger says" in restored.stdout
+    done = run(stack, "run", "--mode", "merge")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = run(stack, "psql", "--role", "reader", "-Atc", "select count(*) from analytics.fact_transactions")
+    assert told.stdout.strip() == "941"
 
 
 def test_a_customer_is_erased_and_the_files_stay_the_containers(stack: Runtime) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -153,3 +155,60 @@ def test_a_merge_that_left_a_file_out_as_merged_notices_that_it_was_taken_back(l
         roll_back(connection, TABLES)
     with pytest.raises(RefusedError, match="taken for visible"):
         publish(loader, batch)
+
+
+def test_a_run_waits_for_one_that_is_alive_for_as_long_as_that_is_and_says_for_which(
+    loader: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    give(loader, "backfill-1", "2 seconds")
+    beats = 6
+
+    def live() -> None:
+        with psycopg.connect(loader, autocommit=True) as holder:
+            for _ in range(beats):
+                time.sleep(0.5)
+                holder.execute("update cleaned_data.lease set expires_at = now() + interval '2 seconds'")
+            holder.execute("delete from cleaned_data.lease")
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    started = time.monotonic()
+    with connect(loader) as connection:
+        acquire_lease(connection, TABLES, "daily", 1.5, longest_seconds=60)
+    thread.join()
+    assert time.monotonic() - started > beats * 0.5 - 0.1
+    assert holders(loader) == ["daily"]
+    said = [record.getMessage() for record in caplog.records if "Waiting for run" in record.getMessage()]
+    assert said == ["Waiting for run backfill-1, which is loading into cleaned_data (for 0 s)"]
+
+
+def test_it_waits_no_longer_than_that_and_a_command_not_at_all(loader: str) -> None:
+    give(loader, "backfill-1", "40 seconds")
+    done = threading.Event()
+
+    def live() -> None:
+        with psycopg.connect(loader, autocommit=True) as holder:
+            while not done.wait(0.2):
+                holder.execute("update cleaned_data.lease set expires_at = now() + interval '40 seconds'")
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    try:
+        with connect(loader) as connection:
+            for waits, longest, least in ((1.0, 3.0, 3.0), (0.0, None, 0.0)):
+                started = time.monotonic()
+                with pytest.raises(UnavailableError, match="Run backfill-1 is loading"):
+                    acquire_lease(connection, TABLES, "daily", waits, longest)
+                assert least <= time.monotonic() - started < least + 3
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_it_waits_for_a_silent_one_only_for_a_sign_of_life(loader: str) -> None:
+    give(loader, "dead", "40 seconds")
+    started = time.monotonic()
+    with connect(loader) as connection, pytest.raises(UnavailableError):
+        acquire_lease(connection, TABLES, "daily", 1, longest_seconds=60)
+    assert time.monotonic() - started < 10

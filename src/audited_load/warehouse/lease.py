@@ -6,6 +6,7 @@ gives it back, whatever the reason: its retry takes it anew, and if another run 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -15,12 +16,18 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from audited_load.errors import UnavailableError
+from audited_load.shown import show_text
 from audited_load.warehouse.tables import Tables
+
+log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60
 HEARTBEAT_SECONDS = 15
 WAIT_SECONDS = LEASE_SECONDS + 2 * HEARTBEAT_SECONDS
-"""How long a run waits for another's lease: longer than that of a dead run lasts."""
+"""How long a run waits for a sign of life of the one that holds the lease: longer than that of a dead run lasts."""
+LONGEST_WAIT_SECONDS = 3600
+"""How long a run waits for others that are alive: a backfill beside the daily run, in either order."""
+SAID_EVERY_SECONDS = 60
 
 # Compared with the moment at which the row is locked, for its holder may just have renewed it.
 _TAKE = """
@@ -38,8 +45,14 @@ _TIMES = {
 }
 
 
-def acquire_lease(connection: psycopg.Connection, tables: Tables, run_id: str, wait_seconds: float) -> None:
-    """Take the lease for a run, or renew it; waits while another run holds it.
+def acquire_lease(
+    connection: psycopg.Connection,
+    tables: Tables,
+    run_id: str,
+    wait_seconds: float,
+    longest_seconds: float | None = None,
+) -> None:
+    """Take the lease for a run, or renew it; waits while another run holds it, and says so in the log.
 
     A lease that is to last longer than any lease does counts as expired: its clock was ahead.
 
@@ -47,20 +60,30 @@ def acquire_lease(connection: psycopg.Connection, tables: Tables, run_id: str, w
         connection: In autocommit mode.
         tables: Where the lease lies.
         run_id: The run; its own lease is only renewed.
-        wait_seconds: How long to wait.
+        wait_seconds: How long to wait for a sign of life of the run that holds it.
+        longest_seconds: How long to wait for runs that give such signs; by default no longer.
 
     Raises:
         UnavailableError: Another run still holds it.
     """
-    deadline = time.monotonic() + wait_seconds
+    began = signed = time.monotonic()
+    said, seen = -float(SAID_EVERY_SECONDS), None
     while not _try_lease(connection, tables, run_id):
-        if time.monotonic() > deadline:
-            row = connection.execute(tables.fill("select holder from {lease}")).fetchone()
+        held = connection.execute(tables.fill("select holder, expires_at from {lease}")).fetchone()
+        now = time.monotonic()
+        if held != seen and longest_seconds is not None:
+            seen, signed = held, now
+        holder = show_text(str(held[0]), 200) if held else "unknown"
+        waited = now - began
+        if now - signed > wait_seconds or (longest_seconds is not None and waited > longest_seconds):
             raise UnavailableError(
-                f"Run {row[0] if row else 'unknown'} is loading into {tables.schema}; run {run_id} waited"
-                f" {wait_seconds:.0f} s.",
+                f"Run {holder} is loading into {tables.schema}; run {show_text(run_id, 200)} waited"
+                f" {waited:.0f} s.",
                 f"Let it finish. If it died, its lease ends {LEASE_SECONDS} s after its last sign of life.",
             )
+        if waited - said >= SAID_EVERY_SECONDS:
+            said = waited
+            log.info("Waiting for run %s, which is loading into %s (for %.0f s)", holder, tables.schema, waited)
         time.sleep(0.5)
 
 
@@ -89,12 +112,19 @@ def require_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -
 
 
 @contextmanager
-def held_lease(connection: psycopg.Connection, tables: Tables, run_id: str, wait_seconds: float) -> Iterator[None]:
+def held_lease(
+    connection: psycopg.Connection,
+    tables: Tables,
+    run_id: str,
+    wait_seconds: float,
+    longest_seconds: float | None = None,
+) -> Iterator[None]:
     """Hold the lease while the block runs, and keep it after for the run's next step.
 
-    A block that fails gives it back, for whatever reason: nobody knows whether and when there is a next try.
+    It waits as `acquire_lease` does. A block that fails gives it back, for whatever reason: nobody knows whether
+    and when there is a next try.
     """
-    acquire_lease(connection, tables, run_id, wait_seconds)
+    acquire_lease(connection, tables, run_id, wait_seconds, longest_seconds)
     try:
         yield
     except BaseException:

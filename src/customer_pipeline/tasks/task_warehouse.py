@@ -19,7 +19,7 @@ from audited_load.form import form_of_all
 from audited_load.loading.batch import Delivery
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.lease import WAIT_SECONDS, held_lease, kept_lease, release_lease
+from audited_load.warehouse.lease import LONGEST_WAIT_SECONDS, WAIT_SECONDS, held_lease, kept_lease, release_lease
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
 from customer_pipeline.contract_of_run import choose_feed
@@ -93,7 +93,7 @@ def leased_connection(
     with (
         reported_errors(parent_group),
         connect(dsn) as connection,
-        held_lease(connection, TABLES, run_id, WAIT_SECONDS),
+        held_lease(connection, TABLES, run_id, WAIT_SECONDS, LONGEST_WAIT_SECONDS),
     ):
         with kept_lease(dsn, TABLES, run_id):
             yield connection, dsn
