@@ -102,13 +102,16 @@ def _restart() -> None:
     _up()
 
 
-@app.command("status", epilog=examples("status"))
-def _status() -> int:
-    """Show services, runs and the age of the data."""
+@app.command("status", epilog=examples("status", "status --json"))
+def _status(*, as_json: Annotated[bool, Option("--json", help="All of it, for programs.")] = False) -> int:
+    """Show services, runs, why the last one failed, and the age of the data.
+
+    Ends with 1 if a service is down, 4 if the last run failed, 5 if the data is stale, else 0.
+    """
     from customer_pipeline.commands.status import print_status
     from customer_pipeline.runtime.installation import read_runtime
 
-    return print_status(read_runtime())
+    return print_status(read_runtime(), as_json=as_json)
 
 
 @app.command(

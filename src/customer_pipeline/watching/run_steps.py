@@ -14,10 +14,12 @@ from customer_pipeline.names import CLEAN_GROUP, LOAD_GROUP, MODEL_TASKS, PUBLIS
 Task = dict[str, Any]
 FINISHED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _HELD_UP = {"upstream_failed", "removed", None}
-_NEVER_RAN = {"skipped", *_HELD_UP}
+NEVER_RAN = {"skipped", *_HELD_UP}
 _ORDER = (CLEAN_GROUP, LOAD_GROUP, MODEL_TASKS.rstrip("."), PUBLISH_TASK)
 _SILENT_SECONDS = 30
 """After how long without a running task the run is said to wait."""
+_SLOW_SECONDS = 10
+"""Within these, the scheduler starts a run that waits for no other."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class RunStep:
     @property
     def has_run(self) -> bool:
         """Whether a task of it ran."""
-        return any(task["state"] not in _NEVER_RAN for task in self.tasks)
+        return any(task["state"] not in NEVER_RAN for task in self.tasks)
 
     @property
     def seconds(self) -> float:
@@ -83,7 +85,7 @@ def describe_counts(tasks: Sequence[Task]) -> str:
     if not states["failed"]:
         # What the run has no need of is no more to be waited for.
         return f"{states['success'] + states['skipped']} of {len(tasks)} tasks done"
-    held_up = sum(states[state] for state in _NEVER_RAN)
+    held_up = sum(states[state] for state in NEVER_RAN)
     words = f"{states['success']} of {len(tasks)} tasks done, {states['failed']} failed"
     return words + (f", {held_up} not run" if held_up else "")
 
@@ -137,6 +139,7 @@ def _describe_queue(run: dict[str, Any], others: Sequence[dict[str, Any]]) -> st
     going_on = [other for other in others if other["state"] == "running"]
     before = [other for other in others if other["state"] == "queued" and other["run_after"] < run["run_after"]]
     if not going_on:
-        return "waits for the scheduler to start it"
+        waited = (datetime.now(UTC) - datetime.fromisoformat(run["run_after"])).total_seconds()
+        return "waits for the scheduler to start it" if waited > _SLOW_SECONDS else ""
     words = f"waits for run {show_text(going_on[0]['dag_run_id'], 200)}, since one run goes at a time"
     return words + (f"; before it: {count_of(len(before), 'run')} more" if before else "")

@@ -66,8 +66,8 @@ class Cause:
 
     @property
     def line(self) -> str:
-        """What happened, in one line."""
-        return " ".join(self.message.split())
+        """What happened, in one line; what was found instead of a header may be a record, and is left out."""
+        return " ".join(self.message.split(" Found: ")[0].split())
 
 
 def logs_folder(runtime: Runtime) -> Path:
