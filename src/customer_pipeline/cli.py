@@ -14,7 +14,8 @@ import typer
 from typer import Argument, Option
 from typer._click.exceptions import UsageError
 
-from audited_load.errors import BadDataError, PipelineError, UnusableFileError
+from audited_load.errors import BadDataError, PipelineError, UnavailableError, UnusableFileError
+from customer_pipeline import interrupts
 from customer_pipeline.cli_data import PLAIN, data, examples
 from customer_pipeline.cli_upkeep import upkeep
 from customer_pipeline.names import ExitCode
@@ -35,9 +36,12 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A name that the terminal can't show must not end the command.
             stream.reconfigure(errors="backslashreplace")
+    interrupts.raise_again()
     try:
         code = int(app(prog_name="customer-pipeline", standalone_mode=False) or 0)
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
     except UsageError as error:
         error.show()
         code = ExitCode.USAGE
@@ -46,6 +50,11 @@ def main() -> None:
         code = ExitCode.FAILED
     except Exception as raised:
         code = _tell(raised)
+    interrupts.end_at_once()
+    if code == ExitCode.INTERRUPTED:  # typer makes it of the exception
+        interrupts.tell(sys.argv[1:])
+        # All is closed. The interpreter's own end takes a while, in which an interrupt would have its say again.
+        os._exit(code)
     sys.exit(code)
 
 
@@ -59,10 +68,26 @@ def _tell(raised: Exception) -> ExitCode:
         if not isinstance(raised, Error):
             raise raised
         raised = as_pipeline_error(raised)
+    if isinstance(raised, UnavailableError):
+        raised = _say_if_down(raised)
     sys.stderr.write(f"{raised}\n")
     if isinstance(raised, UnusableFileError):
         return ExitCode.UNUSABLE_FILE
     return ExitCode.BAD_DATA if isinstance(raised, BadDataError) else ExitCode.FAILED
+
+
+def _say_if_down(error: UnavailableError) -> UnavailableError:
+    """Return in place of what a server that is away led to that all of the pipeline is down, if it is."""
+    from customer_pipeline.runtime.installation import read_runtime
+    from customer_pipeline.runtime.services import require_up
+
+    try:
+        require_up(read_runtime())
+    except UnavailableError as down:
+        return down
+    except PipelineError:
+        pass  # the first error says more
+    return error
 
 
 @app.command("up", epilog=examples("up"))
@@ -177,17 +202,27 @@ def _logs(
     return show_together(list(AIRFLOW) if service else SERVICES, number, follow=follow)
 
 
-@app.command("psql", context_settings=TO_PSQL, epilog=examples("psql --role reader -c 'select 1'"))
+@app.command(
+    "psql", context_settings=TO_PSQL, epilog=examples("psql", "psql --role reader -c 'select 1'", "psql -- --help")
+)
 def _psql(context: typer.Context, role: Annotated[Role, Option(help="Who asks.")] = "loader") -> None:
-    """Open a SQL prompt on the warehouse; the rest goes to psql."""
+    """Open a SQL prompt on the warehouse.
+
+    What follows is handed on to psql; its own help is behind `--`, as in the last example.
+    """
     from customer_pipeline.commands.programs import open_psql
 
     open_psql(role, context.args)
 
 
-@app.command("exec", context_settings=HANDED_ON, epilog=examples("exec -- airflow dags list"))
+@app.command(
+    "exec", context_settings=HANDED_ON, epilog=examples("exec -- airflow dags list", "exec -- airflow --help")
+)
 def _exec(arguments: Program) -> None:
-    """Run a command in the pipeline's environment."""
+    """Run a command in the pipeline's environment.
+
+    All that follows is the command's, its help too.
+    """
     from customer_pipeline.commands.programs import run_program
 
     run_program(arguments)
@@ -202,10 +237,15 @@ def _shell() -> None:
 
 
 @app.command(
-    "dbt", context_settings=HANDED_ON, epilog=examples("dbt build", "dbt -- test --select fact_transactions")
+    "dbt",
+    context_settings=HANDED_ON,
+    epilog=examples("dbt build", "dbt -- test --select fact_transactions", "dbt -- run --help"),
 )
 def _dbt(arguments: Program) -> None:
-    """Run dbt on the project."""
+    """Run dbt on the project.
+
+    All that follows is dbt's; the help of its commands is behind `--`, as in the last example.
+    """
     from customer_pipeline.commands.programs import run_dbt
 
     run_dbt(arguments)
@@ -224,7 +264,9 @@ def _check() -> None:
     """Build all marts beside the published ones, and compare every cell."""
     from customer_pipeline.commands.programs import run_program
 
-    run_program(["python", "-m", "customer_pipeline.tasks.drift_check"])
+    run_program(
+        ["python", "-m", "customer_pipeline.interrupts", "customer_pipeline.tasks.drift_check"], needs_services=True
+    )
 
 
 app.add_typer(marts, name="marts")

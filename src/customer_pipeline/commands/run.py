@@ -23,6 +23,7 @@ from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
 from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run
 from customer_pipeline.contract_of_run import REPLAYED, bring_contract
+from customer_pipeline.interrupts import leave
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
@@ -92,16 +93,20 @@ def run_pipeline(
     api = AirflowApi(runtime)
     api.wait_for_dag()
     run_id = f"manual__{datetime.now(UTC).isoformat()}"
+    leave(
+        f"The run goes on, unless it was not asked for yet: {runtime.url}/dags/{DAG_ID}/runs/{run_id}, or"
+        f" {command('status')}. `make down` would cut it short."
+    )
     api.trigger(run_id, conf)
     console.print(f"Run {run_id}")
     if file:
         prune_given(runtime.data, _needed(runtime, api))
-    try:
-        state = _follow(runtime, api, run_id, console)
-    except KeyboardInterrupt:
-        console.print(f"\nThe run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}")
-        console.print(f"or with {command('status')}. `make down` would cut it short.", markup=False)
-        return ExitCode.INTERRUPTED
+    leave(
+        f"The run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}, or with {command('status')}."
+        " `make down` would cut it short."
+    )
+    state = _follow(runtime, api, run_id, console)
+    leave(f"The run has ended: {command('accounting')} says what became of its records.")
     if state == "success":
         print_accounting(runtime, run_id, console)
         console.print(f"\nLook at it: {runtime.url} ({runtime.sign_in})")
