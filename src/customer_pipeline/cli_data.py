@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
-from typer._click.exceptions import UsageError
+from typer._click.exceptions import BadParameter, UsageError
 
 from audited_load.command import COMMAND
 
@@ -40,7 +40,16 @@ Loads = Annotated[
         help="What load N refused, in place of the loads that readers see; may be said several times.",
     ),
 ]
-UNCHECKED: dict[str, Any] = {"readable": False}
+
+
+def _read_path(text: str) -> Path:
+    """Read a path; an empty one, such as of a variable that is not set, would be the working directory."""
+    if not text:
+        raise BadParameter("It is empty. Is a variable not set?")
+    return Path(text)
+
+
+UNCHECKED: dict[str, Any] = {"parser": _read_path}
 """Files are looked at by what reads them, which says what to do."""
 Reason = Annotated[str, Option(metavar="PREFIX", help="Only reasons that begin so: price:", show_default=False)]
 Force = Annotated[bool, Option("--force", help="Replace what is there.")]
@@ -100,6 +109,8 @@ def _run(
 
     if file and source:
         raise UsageError("Give FILE or --source, not both.")
+    if source == "":
+        raise UsageError("--source is empty. Is a variable not set?")
     return run_pipeline(
         file,
         source=source,

@@ -22,9 +22,12 @@ Folder = Annotated[Path, Argument(metavar="FOLDER", **UNCHECKED, help="Of the ba
 def _backup(folder: Folder) -> None:
     """Write the warehouse, the erasure key and the contracts into a folder; runs and readers may go on."""
     from customer_pipeline.runtime.installation import read_runtime
+    from customer_pipeline.runtime.services import require_up
     from customer_pipeline.upkeep.backup import describe, write_backup
 
-    sys.stdout.write(f"{describe(write_backup(read_runtime(), folder))} It holds a secret and personal data.\n")
+    runtime = read_runtime()
+    require_up(runtime)
+    sys.stdout.write(f"{describe(write_backup(runtime, folder))} It holds a secret and personal data.\n")
 
 
 @upkeep.command("restore", epilog=examples("restore /backups/2025-12-31"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from audited_load.cleaning.outputs import refuse_existing, write_whole
 from audited_load.errors import PipelineError, RefusedError
+from audited_load.shown import escape_text
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.runtime.installation import Runtime, read_runtime
 from pipeline_page.runs import Run
@@ -39,7 +40,8 @@ def write_report(out: Path, *, force: bool = False) -> int:
         raise RefusedError(
             f"{out} can't be written: {error.strerror}.", "Name a file in a folder of yours."
         ) from None
-    sys.stdout.write(f"Written: {out}, {len(text.encode()) // 1024} KiB. It holds no customer and no raw value.\n")
+    size = len(text.encode()) // 1024
+    sys.stdout.write(f"Written: {escape_text(str(out))}, {size} KiB. It holds no customer and no raw value.\n")
     return 0
 
 

@@ -109,7 +109,11 @@ def run_dbt(arguments: Sequence[str]) -> NoReturn:
 
 
 def _say_if_down(runtime: Runtime, *, needs_services: bool = False) -> None:
-    """Say that the pipeline is down: what was typed may need it, or be about files alone; in containers, all does."""
+    """Say that the pipeline is down: what was typed may need it, or be about files alone. In containers all does.
+
+    Raises:
+        UnavailableError: It is down, and the command can do nothing without.
+    """
     if runtime.kind == DOCKER or needs_services:
         require_up(runtime)
     elif is_down(runtime):
