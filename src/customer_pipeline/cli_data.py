@@ -111,6 +111,26 @@ def _run(
     )
 
 
+@data.command("accounting", epilog=examples("accounting", "accounting --load 7", "accounting --json"))
+def _accounting(
+    *,
+    load: Annotated[
+        int | None, Option(metavar="N", help="Of the run that brought load N.", show_default=False)
+    ] = None,
+    run: Annotated[
+        str | None,
+        Option(metavar="RUN", help="Of this run; default: the newest that has read a file.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="All of it, for programs.")] = False,
+) -> int:
+    """Show what became of every record of a run: all reasons and rules with their counts, and the tie-out."""
+    from customer_pipeline.commands.accounting import show_accounting
+
+    if run and load is not None:
+        raise UsageError("Give --load or --run, not both.")
+    return show_accounting(run, load, as_json=as_json)
+
+
 @data.command("report", epilog=examples("report --out report.html"))
 def _report(
     *,

@@ -44,4 +44,5 @@ def _tidy(*, dry_run: Annotated[bool, Option("--dry-run", help="Only say what wo
     """Remove Airflow's runs and their logs that are older than RUN_HISTORY_DAYS."""
     from customer_pipeline.commands.programs import run_program
 
-    run_program(["python", "-m", "customer_pipeline.upkeep.tidy", *(["--dry-run"] if dry_run else [])])
+    module = ["customer_pipeline.interrupts", "customer_pipeline.upkeep.tidy"]
+    run_program(["python", "-m", *module, *(["--dry-run"] if dry_run else [])], needs_services=True)
