@@ -23,6 +23,7 @@ help: ## Show this list
 	    || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable . \
 	    || $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pipeline_page.web_assets
 	@touch $@
 
 setup: .venv/ready ## Make the virtual environment, and nothing else

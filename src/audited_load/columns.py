@@ -209,6 +209,7 @@ class Feed:
         patterns: Which files of the data folder are read by its contract, unless somebody names another.
         unknown: What to do with a column that is neither the feed's nor left out: "warn", "fail" or "ignore".
         vanished: The same for an optional column that the load before had.
+        currency: The code of the one currency of its amounts, if it has any.
     """
 
     name: str
@@ -224,6 +225,7 @@ class Feed:
     patterns: tuple[str, ...] = ()
     unknown: str = "warn"
     vanished: str = "fail"
+    currency: str = ""
 
     def __post_init__(self) -> None:
         """Let the columns follow the form, whoever put them in."""

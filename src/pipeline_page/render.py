@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
 from audited_load.errors import RefusedError
 from audited_load.marts.mart_manifest import read_models
 from audited_load.shown import DECLARE_ENCODING, escape_text
-from pipeline_page import charts, texts
+from customer_pipeline.feed import FEED
+from pipeline_page import charts, quality_charts, texts
 from pipeline_page.runs import TASKS, run_address, task_address
 
+_CODE = re.compile("`([^`]+)`")
 TABS = (("today", "Today"), ("quality", "Quality"), ("sales", "Sales"), ("loads", "Loads"))
+_OF_TAB = {"compare": "loads", "month": "sales", "rules": "quality", "tests": "quality"}
+"""Views that no tab of their own leads to."""
+_TITLES = dict(TABS) | {
+    "compare": "Two loads",
+    "month": "A month",
+    "rules": "Reasons and rules",
+    "tests": "Tests of dbt by name",
+}
 
 
 def make_environment() -> Environment:
@@ -27,12 +39,16 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= texts.FILTERS
+    environment.filters |= texts.FILTERS | {"code": mark_code}
     environment.globals |= {
         "charts": charts,
+        "quality_charts": quality_charts,
+        "currency": FEED.currency,
         "declare_encoding": DECLARE_ENCODING,
         "chart_config": charts.CONFIG,
         "tabs": TABS,
+        "here": "",
+        "ignored": (),
         "tasks": TASKS,
         "run_address": run_address,
         "task_address": task_address,
@@ -43,6 +59,11 @@ def make_environment() -> Environment:
 def _escape(value: object) -> object:
     """Show what a browser would hide or obey in a text from outside; what is HTML by now stays as it is."""
     return escape_text(value) if type(value) is str else value
+
+
+def mark_code(text: str) -> Markup:
+    """Return a text as HTML in which what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(escape_text(text)))))  # noqa: S704 - escaped just here
 
 
 def documented_models() -> tuple[str, ...]:
@@ -61,10 +82,11 @@ def render_view(environment: Environment, tab: str, context: dict[str, Any]) -> 
 
     Args:
         environment: Of `make_environment`.
-        tab: Name of the view, one of `TABS`.
+        tab: Name of the view: one of `TABS`, or one that belongs to a tab.
         context: What its template needs.
 
     Returns:
         HTML.
     """
-    return environment.get_template(f"{tab}.html").render(tab=tab, title=dict(TABS)[tab], **context)
+    common = {"title": _TITLES[tab]} | context
+    return environment.get_template(f"{tab}.html").render(common, tab=_OF_TAB.get(tab, tab))

@@ -1,12 +1,14 @@
-"""Values → the words and figures that people read. Exact: no digit is rounded away from money."""
+"""Values → the words and figures that people read. Exact, but for `show_money`, which writes cents."""
 
 from __future__ import annotations
 
 from calendar import month_abbr
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import NamedTuple
+
+from markupsafe import Markup
 
 NOTHING = "–"  # noqa: RUF001 - a dash for an absent figure
 _CENT = Decimal("0.01")
@@ -49,6 +51,19 @@ def show_number(value: Decimal | int | None) -> str:
     return f"{cents:,f}"
 
 
+def show_money(value: Decimal | int | None) -> str:
+    """Write an amount with two decimals; one that would round to nothing, with all of its own."""
+    if value is None:
+        return NOTHING
+    cents = Decimal(value).quantize(_CENT, context=EXACT)
+    return show_number(Decimal(value)) if value and not cents else f"{cents:,f}"
+
+
+def is_rounded(value: Decimal | int | None) -> bool:
+    """Return whether `show_money` leaves digits out."""
+    return isinstance(value, Decimal) and show_money(value) != show_number(value)
+
+
 def show_quantity(value: Decimal | int | None) -> str:
     """Write a number that is whole, mostly: without decimals if it has none."""
     if isinstance(value, Decimal) and value == value.to_integral_value():
@@ -56,10 +71,15 @@ def show_quantity(value: Decimal | int | None) -> str:
     return show_number(value)
 
 
-def show_change(value: Decimal | int) -> str:
-    """Write a difference with its sign."""
+def show_change(value: Decimal | int, show: Callable[[Decimal | int], str] = show_quantity) -> str:
+    """Write a difference with its sign.
+
+    Args:
+        value: The difference.
+        show: How its amount is written.
+    """
     with localcontext(EXACT):
-        text = show_quantity(value if value > 0 else -value)
+        text = show(value if value > 0 else -value)
     return f"+{text}" if value > 0 else f"\N{MINUS SIGN}{text}" if value < 0 else "no change"
 
 
@@ -94,6 +114,14 @@ def show_age(age: timedelta) -> str:
     return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
 
 
+def show_duration(length: timedelta) -> str:
+    """Write how long something took: to the second below an hour."""
+    seconds = max(0, round(length.total_seconds()))
+    if seconds >= 3600:  # noqa: PLR2004 - seconds of an hour
+        return show_age(length)
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"  # noqa: PLR2004
+
+
 def show_bytes(value: int) -> str:
     """Write a size."""
     size = float(value)
@@ -104,15 +132,48 @@ def show_bytes(value: int) -> str:
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+_FITS = range(18, 67, 6)
+"""Widths in rem that the stylesheet knows, as `fit-18`."""
+_CHARACTER, _GAP = 0.6, 0.7
+"""A digit's width in a table, and the gap after a cell, in rem."""
+_TEXT = 22
+"""Characters of a text that stay on one line; a longer one may break."""
+
+
+def fit_class(header: Sequence[str], rows: Iterable[Sequence[str]], of_texts: bool = False) -> str:
+    """Return the classes of a table whose rows become blocks where their figures would not fit side by side.
+
+    Args:
+        header: Its header; the first column is of names.
+        rows: Its cells, as they are shown.
+        of_texts: Whether all columns are of texts, which may break.
+    """
+    widths = [max(map(_length, cells)) for cells in zip(header, *rows, strict=True)]
+    needed = [min(width, _TEXT) if of_texts or not column else width for column, width in enumerate(widths)]
+    needs = sum(needed) * _CHARACTER + len(widths) * _GAP
+    return " ".join(["stack", *(f"fit-{width}" for width in _FITS if width >= needs)][:2])
+
+
+def _length(cell: str) -> int:
+    """Count the characters that a cell shows: one that is HTML has tags, too."""
+    return len(cell.striptags() if isinstance(cell, Markup) else cell)
+
+
+FILTERS: dict[str, Callable[..., object]] = {
     "number": show_number,
+    "money": show_money,
+    "is_rounded": is_rounded,
     "quantity": show_quantity,
     "change": show_change,
     "percent": show_percent,
     "share": show_share,
     "moment": show_moment,
+    "day": lambda value: f"{value.astimezone(UTC):%Y-%m-%d}",
+    "clock": lambda value: f"{value.astimezone(UTC):%H:%M} UTC",
     "month": show_month,
+    "fit": fit_class,
     "age": show_age,
+    "duration": show_duration,
     "bytes": show_bytes,
 }
 """How templates write figures."""

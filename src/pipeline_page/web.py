@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from datetime import date
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BeforeValidator
 
 from audited_load.errors import UnavailableError
-from pipeline_page.download import TABLES, write_csv
 from pipeline_page.render import documented_models, make_environment, render_view
 from pipeline_page.runs import FindRun
-from pipeline_page.tabs.loads import find_loads, find_visible_load
-from pipeline_page.tabs.quality import find_quality, read_thresholds
-from pipeline_page.tabs.sales import Sales, find_sales
+from pipeline_page.tabs.ledger_csv import write_ledger
+from pipeline_page.tabs.loads import STATUSES, Wanted, find_load, find_loads, find_visible_load
+from pipeline_page.tabs.quality import read_thresholds
 from pipeline_page.tabs.today import find_today
-from pipeline_page.texts import YearMonth
-from pipeline_page.views import SHOWN_LOADS, loads_context, quality_context, sales_context, today_context
+from pipeline_page.views import SHOWN_LOADS, compare_context, loads_context, today_context
 from pipeline_page.warehouse import Kept, NothingLoadedError, reading
+from pipeline_page.web_analysis import router as analysis
 from pipeline_page.web_assets import ASSETS, HEADERS, VERSION, serve
+from pipeline_page.web_errors import PageError, add_error_pages, unknown_parameters
 
 router = APIRouter()
 
 
-class _Site:
+class Site:
     """What every view needs: where to read, whom to ask, how to write.
 
     Args:
@@ -39,13 +43,24 @@ class _Site:
         self._common = {"root": root, "version": VERSION, "report": False}
         self.login = f"{root}/api/v2/auth/login"
 
+    def asked_by(self, request: Request) -> Site:
+        """Return the site for a request, whose address may have names in it that nobody knows."""
+        own = copy.copy(self)
+        # Relative, whatever a proxy makes of the address: up again from a path of several parts.
+        depth = request.url.path.removeprefix(_prefix(request)).count("/") - 1
+        own._common = self._common | {"ignored": unknown_parameters(request), "here": "../" * depth}
+        return own
+
     def show(self, tab: str, context: dict[str, Any]) -> HTMLResponse:
+        """Show a tab."""
         text = render_view(
             self._environment, tab, context | self._common | {"docs": documented_models() if tab == "sales" else ()}
         )
         return HTMLResponse(text, headers=HEADERS)
 
-    def say(self, message: str, remedies: list[str], command: str = "", *, is_bad: bool = False) -> HTMLResponse:
+    def say(self, message: str, remedies: list[str], command: str = "", *, status: int = 200) -> HTMLResponse:
+        """Say something in place of a view."""
+        is_bad = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         context = {
             "tab": "",
             "title": "Customer pipeline",
@@ -53,32 +68,43 @@ class _Site:
             "message": message,
             "remedies": remedies,
             "command": command,
-            "run": None if is_bad else self.find_run(),
+            "run": self.find_run() if status == HTTPStatus.OK else None,
         }
         text = self._environment.get_template("message.html").render(context | self._common)
-        return HTMLResponse(text, headers=HEADERS, status_code=503 if is_bad else 200)
+        return HTMLResponse(text, headers=HEADERS, status_code=status)
 
 
-def _site(request: Request) -> _Site:
-    site: _Site = request.app.state.site
-    return site
+def _site(request: Request) -> Site:
+    site: Site = request.app.state.site
+    return site.asked_by(request)
 
 
-_MONTH = r"^-?\d{4,6}-(0[1-9]|1[0-2])$"
+_A_DAY, _A_LOAD = "a day such as 2025-12-04", "the number of a load"
+_LARGEST = 2**63 - 1
 
 
-def _sales(
-    site: Annotated[_Site, Depends(_site)],
-    first: Annotated[str | None, Query(pattern=_MONTH)] = None,
-    last: Annotated[str | None, Query(pattern=_MONTH)] = None,
-) -> Sales | None:
-    with reading(site.find_dsn()) as connection:
-        months = [YearMonth.read(text) if text else None for text in (first, last)]
-        return find_sales(connection, site.kept, *months)
+SiteDep = Annotated[Site, Depends(_site)]
+# A form sends what is left blank, too.
+_Day = Annotated[date | None, BeforeValidator(lambda text: text or None)]
+_LoadNumber = Annotated[int | None, Query(ge=1, le=_LARGEST, description=_A_LOAD)]
 
 
-SiteDep = Annotated[_Site, Depends(_site)]
-SalesDep = Annotated[Sales | None, Depends(_sales)]
+def _wanted(
+    first: Annotated[_Day, Query(alias="from", description=_A_DAY)] = None,
+    last: Annotated[_Day, Query(alias="to", description=_A_DAY)] = None,
+    file: Annotated[str, Query(max_length=1000, description="a part of a file's name")] = "",
+    status: Annotated[
+        str, Query(pattern=f"^({'|'.join(STATUSES)})?$", description=f"one of {', '.join(STATUSES)}")
+    ] = "",
+    before: _LoadNumber = None,
+) -> Wanted:
+    if first and last and first > last:
+        first, last = last, first
+    # PostgreSQL has no text with such a character, so no name does.
+    return Wanted(first, last, file.strip().replace("\0", "\ufffd"), status, before)
+
+
+WantedDep = Annotated[Wanted, Depends(_wanted)]
 
 
 def create_app(
@@ -96,11 +122,13 @@ def create_app(
         It, to be mounted under a prefix.
     """
     app = FastAPI(dependencies=[Depends(guard)], docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.site = _Site(find_dsn, find_run, root)
+    app.state.site = Site(find_dsn, find_run, root)
+    app.include_router(analysis)
     app.include_router(router)
     app.add_exception_handler(NothingLoadedError, _say_what_to_run)
     app.add_exception_handler(UnavailableError, _say_what_is_away)
     app.add_exception_handler(401, _send_to_login)
+    add_error_pages(app, lambda request: app.state.site.asked_by(request).say)
     return app
 
 
@@ -116,41 +144,37 @@ def _today(site: SiteDep) -> Response:
         return site.show("today", today_context(find_today(connection, site.kept, run), read_thresholds()))
 
 
-@router.get("/quality")
-def _quality(
-    site: SiteDep, reason: Annotated[str | None, Query(pattern="^[a-z0-9_]+(:[a-z0-9_]+)?$")] = None
-) -> Response:
-    with reading(site.find_dsn()) as connection:
-        return site.show("quality", quality_context(find_quality(connection, reason)))
-
-
-@router.get("/sales")
-def _show_sales(site: SiteDep, sales: SalesDep) -> Response:
-    if sales is None:
-        remedy = "They are published when all tests of a run have passed."
-        return site.say("No marts are published yet", [remedy, "Run the pipeline in the clone:"], "make run")
-    return site.show("sales", sales_context(sales))
-
-
-@router.get("/sales.csv")
-def _download_sales(sales: SalesDep, table: Annotated[str, Query(pattern=f"^({'|'.join(TABLES)})$")]) -> Response:
-    if sales is None:
-        raise HTTPException(404, "No marts are published yet.")
-    more = {"Content-Disposition": f'attachment; filename="{table}.csv"'}
-    return Response(write_csv(sales, table), media_type="text/csv; charset=utf-8", headers=HEADERS | more)
-
-
 @router.get("/loads")
-def _loads(site: SiteDep) -> Response:
+def _loads(site: SiteDep, wanted: WantedDep) -> Response:
     with reading(site.find_dsn()) as connection:
-        loads, visible = find_loads(connection, SHOWN_LOADS), find_visible_load(connection)
-    return site.show("loads", loads_context(loads, visible))
+        loads, visible = find_loads(connection, SHOWN_LOADS, wanted), find_visible_load(connection)
+    return site.show("loads", loads_context(loads, visible, wanted))
 
 
-@router.get("/{name}")
+@router.get("/loads.csv")
+def _download_loads(site: SiteDep, wanted: WantedDep) -> Response:
+    with reading(site.find_dsn()) as connection:
+        text = write_ledger(find_loads(connection, SHOWN_LOADS, wanted))
+    more = {"Content-Disposition": 'attachment; filename="loads.csv"'}
+    return Response(text, media_type="text/csv; charset=utf-8", headers=HEADERS | more)
+
+
+@router.get("/compare")
+def _compare(site: SiteDep, a: _LoadNumber = None, b: _LoadNumber = None) -> Response:
+    with reading(site.find_dsn()) as connection:
+        # By default, what readers see with what they saw before.
+        latter = find_load(connection, b or find_visible_load(connection))
+        former = find_load(connection, a or (latter.previous_load if latter else None))
+    if former is None or latter is None:
+        which = next((number for number, load in ((a, former), (b, latter)) if number and load is None), None)
+        raise PageError(404, f"There is no load {which}" if which else "There are no two loads to compare")
+    return site.show("compare", compare_context(former, latter))
+
+
+@router.get("/{name:path}")
 def _asset(name: str) -> Response:
     if name not in ASSETS:
-        raise HTTPException(404, "There is no such view.")
+        raise HTTPException(404)
     return serve(name)
 
 
@@ -161,7 +185,7 @@ def _say_what_to_run(request: Request, _: Exception) -> Response:
 
 def _say_what_is_away(request: Request, error: Exception) -> Response:
     message, remedy = error.args
-    return _site(request).say(message, [remedy], is_bad=True)
+    return _site(request).say(message, [remedy], status=HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _send_to_login(request: Request, _: Exception) -> Response:

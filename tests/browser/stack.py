@@ -55,6 +55,11 @@ class Stack:
         """Run `customer-pipeline`."""
         return _command(self.runtime, *arguments)
 
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start `customer-pipeline`, and go on."""
+        line, quiet = [COMMAND, *arguments], subprocess.DEVNULL
+        return subprocess.Popen(line, env=_environment(self.runtime), stdout=quiet, stderr=quiet)
+
 
 @contextmanager
 def running_stack(browser: Browser) -> Iterator[Stack]:
@@ -97,14 +102,17 @@ def log_in(context: BrowserContext, url: str) -> Page:
     return page
 
 
-def _command(runtime: Runtime, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {
+def _environment(runtime: Runtime) -> dict[str, str]:
+    return os.environ | {
         "PIPELINE_HOME": str(runtime.home),
         "API_PORT": str(runtime.api_port),
         "POSTGRES_PORT": str(runtime.postgres_port),
     }
+
+
+def _command(runtime: Runtime, *arguments: str) -> subprocess.CompletedProcess[str]:
     line = [COMMAND, *arguments]
-    return subprocess.run(line, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(line, env=_environment(runtime), capture_output=True, text=True, check=False, timeout=300)
 
 
 def _require(done: subprocess.CompletedProcess[str]) -> None:

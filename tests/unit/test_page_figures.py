@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
@@ -15,15 +16,19 @@ import yaml
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.settings import reader_dsn
-from pipeline_page.download import TABLES, write_csv
+from pipeline_page.download import SALES_TABLES, write_csv
 from pipeline_page.render import make_environment, render_view
+from pipeline_page.tabs.groups import Group, Product
 from pipeline_page.tabs.quality import read_thresholds
-from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
+from pipeline_page.tabs.sales import Month, Sales, grow
 from pipeline_page.texts import (
     NOTHING,
     YearMonth,
+    fit_class,
+    is_rounded,
     show_age,
     show_change,
+    show_money,
     show_month,
     show_number,
     show_percent,
@@ -32,6 +37,7 @@ from pipeline_page.texts import (
 )
 from pipeline_page.views import sales_context
 from pipeline_page.warehouse import Kept, PublishedMarts
+from pipeline_page.web_assets import read_asset
 
 MODELS = Path(__file__).parents[2] / "dbt" / "models"
 MARTS = PublishedMarts(1, 1, datetime(2025, 1, 1, tzinfo=UTC))
@@ -98,13 +104,15 @@ def test_growth_and_sums_hold_all_digits_that_the_marts_can() -> None:
 
 def test_what_is_unknown_is_no_zero_on_the_page_and_in_the_download() -> None:
     months = [replace(month("2025-01", None), without_amount=1, units=None, tax=None)]
-    sales = Sales(MARTS, [], months, [], [Group("Unknown", 1, None)], [], [Product(1, None, None, None, "Unknown")])
+    sales = Sales(
+        MARTS, [], months, [], [Group("Unknown", 1, 1, None)], [], [Product(1, None, None, None, "Unknown")]
+    )
     assert (sales.total.revenue, sales.total.units, sales.total.without_amount) == (None, None, 1)
     context = sales_context(sales)
     assert context["month_rows"] == [("Jan 2025", *[NOTHING] * 3, "1", "1", NOTHING)]
     page = {"root": "", "version": "", "report": False, "docs": False}
     assert "without 1 transaction of unknown amount" in render_view(make_environment(), "sales", context | page)
-    (row,) = csv.DictReader(io.StringIO(write_csv(sales, "months")))
+    (row,) = csv.DictReader(io.StringIO(write_csv(SALES_TABLES["months"](sales))))
     assert (row["transactions_without_amount"], row["units"], row["revenue"], row["tax"]) == ("1", "", "", "")
     known = replace(sales, months=[*months, month("2025-02", "3")])
     assert (known.total.revenue, known.total.units, known.total.without_amount) == (Decimal(3), 1, 1)
@@ -122,17 +130,17 @@ def test_a_month_of_any_year_is_written_and_read_again(key: str) -> None:
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "＝1", "'=1"])  # noqa: RUF001
 def test_a_spreadsheet_calculates_no_product_name(name: str) -> None:
     sales = Sales(MARTS, [], [], [], [], [], [Product(1, name, -2, Decimal("-3.50"), "Regular")])
-    (row,) = csv.DictReader(io.StringIO(write_csv(sales, "products"), newline=""))
+    (row,) = csv.DictReader(io.StringIO(write_csv(SALES_TABLES["products"](sales)), newline=""))
     assert row["product_name"] == f"'{name}"
     assert (row["units"], row["revenue"]) == ("-2", "-3.50")
 
 
 def test_every_table_has_as_many_cells_as_names() -> None:
-    group = [Group("Gold", 1, Decimal(2))]
+    group = [Group("Gold", 1, 4, Decimal(2))]
     product = [Product(1, None, 2, Decimal(3), "Top")]
     sales = Sales(MARTS, [], [month("2025-01", "1")], group, group, group, product)
-    for table in TABLES:
-        header, row = csv.reader(io.StringIO(write_csv(sales, table)))
+    for table, rows in SALES_TABLES.items():
+        header, row = csv.reader(io.StringIO(write_csv(rows(sales))))
         assert len(header) == len(row), table
 
 
@@ -160,3 +168,40 @@ def test_settings_are_read_as_the_steps_read_them() -> None:
     with pytest.raises(UnavailableError, match="READER_PASSWORD"):
         reader_dsn({"POSTGRES_PORT": "1"})
     assert "user=reader" in reader_dsn({"POSTGRES_PORT": "1", "READER_PASSWORD": "x"})
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "rounded"),
+    [
+        (Decimal("1111842.7633"), "1,111,842.76", True),
+        (Decimal("0.125"), "0.13", True),
+        (Decimal("-0.125"), "-0.13", True),
+        (Decimal("0.0004"), "0.0004", False),
+        (Decimal("-12.5"), "-12.50", False),
+        (Decimal("0.0000"), "0.00", False),
+        (Decimal("9" * 34 + ".9951"), f"{10**34:,}.00", True),
+        (0, "0.00", False),
+        (None, "–", False),  # noqa: RUF001
+    ],
+)
+def test_money_is_written_in_cents_and_never_as_nothing(
+    value: Decimal | int | None, text: str, rounded: bool
+) -> None:
+    assert show_money(value) == text
+    assert is_rounded(value) is rounded
+
+
+def test_a_table_is_one_from_the_width_on_that_its_figures_need() -> None:
+    def width(*cells: str) -> int:
+        classes = fit_class(["Name", *["x"] * len(cells)], [("Rows", *cells)]).split()
+        assert classes[0] == "stack"
+        return int(classes[1].removeprefix("fit-")) if len(classes) > 1 else 1000
+
+    figures = [width(*["9" * digits] * 3) for digits in range(1, 60)]
+    assert figures == sorted(figures)
+    assert figures[0] == 18
+    assert figures[-1] == 1000, "what fits nowhere is never a table"
+    rems = re.findall(r"min-width: (\d+)rem\) \{ \.fit-(\d+) ", read_asset("page.css"))
+    assert [int(one) for one, _ in rems] == [int(one) for _, one in rems] == list(range(18, 67, 6))
+    long_name = fit_class(["Name", "x"], [("a name of a product that may break", "1")])
+    assert long_name == fit_class(["Name", "x"], [("n" * 22, "1")])

@@ -143,6 +143,7 @@ def build_feed(
         ),
         unknown=given.get("unknownColumns", Feed.unknown),
         vanished=given.get("vanishedColumns", Feed.vanished),
+        currency=currency.code,
     )
 
 

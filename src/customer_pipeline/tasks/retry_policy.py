@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from customer_pipeline.failed_tests import describe_failed_tests
+from customer_pipeline.failures import describe_failed_tests
 
 _BROKEN_PROMISE = re.compile(
     r"violates|actual differs from expected|does not exist|permission denied|Compilation Error", re.IGNORECASE

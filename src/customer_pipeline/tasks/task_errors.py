@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from audited_load.errors import PipelineError, UnavailableError
-from customer_pipeline.failed_tests import REMEDY, describe_failed_tests
+from customer_pipeline.failures import find_reason
 
 log = logging.getLogger(__name__)
 
@@ -46,16 +46,12 @@ def find_cause(error: object) -> PipelineError | None:
 def explain_error(error: object) -> tuple[str, str]:
     """Say what happened and what to do, without a value of any record.
 
-    Only the pipeline's own errors are quoted: the words of a database or a library may quote a row.
-
     Args:
         error: The exception of the task, text, or None, as Airflow gives it.
     """
-    cause = find_cause(error)
-    if cause is not None:
-        # What was found instead of a header may be a record.
-        return cause.message.split(" Found: ")[0], cause.remedy
-    if tests := describe_failed_tests(str(error)):
-        return tests, REMEDY
-    kind = type(error).__name__ if isinstance(error, BaseException) else "the task's process ended without a word"
-    return kind, "read the log; clear the task when the cause is gone."
+    causes, cause = [], error
+    while isinstance(cause, BaseException):
+        causes.append((type(cause).__name__, str(cause)))
+        cause = cause.__cause__
+    reason = find_reason(causes or ([("", str(error))] if error else []))
+    return reason.what, reason.remedy

@@ -12,7 +12,7 @@ from typing import Any
 
 from audited_load.errors import RefusedError
 from audited_load.shown import escape_text
-from customer_pipeline.failed_tests import REMEDY, describe_failed_tests
+from customer_pipeline.failures import TESTS_REMEDY, describe_failed_tests
 from customer_pipeline.runtime.installation import Runtime
 
 Event = dict[str, Any]
@@ -214,7 +214,7 @@ def _make_cause(kind: str, text: str) -> Cause:
     if found:
         return Cause(kind, escape_text(message), escape_text(remedy))
     if tests := describe_failed_tests(text):
-        return Cause(kind, tests, REMEDY)
+        return Cause(kind, tests, TESTS_REMEDY)
     return Cause(kind, escape_text(text) or kind or WITHOUT_A_WORD, READ_THE_LOG)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime, timedelta
 from decimal import Decimal, localcontext
+from typing import Any
 
 from audited_load.reading.encoding import is_guessed
 from audited_load.shown import most_frequent
@@ -14,18 +15,34 @@ from pipeline_page.texts import EXACT
 from pipeline_page.warehouse import Connection, ask
 
 _COLUMNS = """
-    load_id, run_id, run_date, generation, mode, source_name, bytes, encoding, read, accepted, quarantined,
-    duplicates, superseded, inserted, updated, unchanged, outdated, visible_rows, visible_quantity, visible_gross,
-    visible_tax, total_quantity, total_gross, total_tax, rule_counts, reason_counts, started_at, published_at,
-    status, previous_load, to_jsonb(l) ->> 'contract_id' as contract, to_jsonb(l) -> 'drift' as drift
+    load_id, run_id, run_date, generation, mode, source_name, bytes, encoding, delimiter, code_version, read,
+    accepted, quarantined, duplicates, superseded, inserted, updated, unchanged, outdated, visible_rows,
+    visible_quantity, visible_gross, visible_tax, total_quantity, total_gross, total_tax, rule_counts,
+    reason_counts, started_at, published_at, status, previous_load,
+    entry ->> 'contract_id' as contract, entry ->> 'contract_version' as contract_version,
+    entry -> 'drift' as drift, entry ->> 'failure' as failure, entry ->> 'remedy' as remedy,
+    (entry ->> 'run_started_at')::timestamptz as run_started_at,
+    (entry ->> 'ended_at')::timestamptz as ended_at, entry ->> 'started_by' as started_by,
+    coalesce(entry -> 'params', '{}') as params
 """
-# The last two are there from the first load on that this code brings.
-_NEWEST = f"select {_COLUMNS} from cleaned_data.loads as l order by load_id desc limit %(limit)s"  # noqa: S608
-_ONE = f"select {_COLUMNS} from cleaned_data.loads as l where load_id = %(load_id)s"  # noqa: S608
+# Those of `entry` are there from the first load on that this code brings.
+_LEDGER = "cleaned_data.loads as l cross join lateral to_jsonb(l) as entry"
+_WANTED = f"""
+    select {_COLUMNS} from {_LEDGER}
+    where (%(first)s::date is null or (run_date at time zone 'UTC')::date >= %(first)s::date)
+        and (%(last)s::date is null or (run_date at time zone 'UTC')::date <= %(last)s::date)
+        and position(lower(%(file)s) in lower(source_name)) > 0
+        and (%(status)s = '' or status = %(status)s)
+        and (%(before)s::bigint is null or load_id < %(before)s::bigint)
+    order by load_id desc limit %(limit)s
+"""  # noqa: S608
+_ONE = f"select {_COLUMNS} from {_LEDGER} where load_id = %(load_id)s"  # noqa: S608
 _VISIBLE = "select load_id from cleaned_data.published_load"
 KEY = "transaction_id"
 """By which a later record replaces an earlier one."""
 TOTALS = ("quantity", "gross", "tax")
+STATUSES = ("published", "unchanged", "loading", "refused", "failed", "rolled_back")
+"""What the ledger may say of a load."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +54,47 @@ class Totals:
     gross: Decimal
     tax: Decimal
 
+    def __getitem__(self, name: str) -> Decimal | int:
+        """Return one of them by its name."""
+        value: Decimal | int = getattr(self, name)
+        return value
+
     def minus(self, other: Totals) -> Totals:
-        """Return the difference."""
-        return Totals(
-            self.rows - other.rows,
-            self.quantity - other.quantity,
-            self.gross - other.gross,
-            self.tax - other.tax,
-        )
+        """Return the difference, to the last digit."""
+        with localcontext(EXACT):
+            return Totals(
+                self.rows - other.rows,
+                self.quantity - other.quantity,
+                self.gross - other.gross,
+                self.tax - other.tax,
+            )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which loads are looked for.
+
+    Attributes:
+        first: The first day of their runs, in UTC, if not any.
+        last: The last one.
+        file: What the name of the file has in it, in either case.
+        status: One of `STATUSES`, or blank.
+        before: Only loads of a smaller number than this: the next ones of a list.
+    """
+
+    first: date | None = None
+    last: date | None = None
+    file: str = ""
+    status: str = ""
+    before: int | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it leaves nothing out."""
+        return self == Wanted()
+
+
+EVERYTHING = Wanted()
 
 
 @dataclass(frozen=True)
@@ -59,6 +109,8 @@ class Load:
     source_name: str
     bytes: int
     encoding: str
+    delimiter: str
+    code_version: str
     read: int
     accepted: int
     quarantined: int
@@ -82,7 +134,14 @@ class Load:
     status: str
     previous_load: int | None
     contract: str | None = None
+    contract_version: str | None = None
     drift: dict[str, list[str]] | None = None
+    failure: str | None = None
+    remedy: str | None = None
+    run_started_at: datetime | None = None
+    ended_at: datetime | None = None
+    started_by: str | None = None
+    params: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unknown_columns(self) -> list[str]:
@@ -93,6 +152,15 @@ class Load:
     def vanished_columns(self) -> list[str]:
         """Optional columns that the load before had, and the file lacks."""
         return (self.drift or {}).get("vanished", [])
+
+    @property
+    def took(self) -> timedelta | None:
+        """How long it took from the start of the run until it was visible, refused or failed; None if nobody knows.
+
+        Of loads of before the ledger knew when a run starts, from their entry in the ledger.
+        """
+        ended = self.ended_at or self.published_at
+        return ended - (self.run_started_at or self.started_at) if ended else None
 
     @property
     def file_totals(self) -> Totals:
@@ -128,9 +196,9 @@ class Load:
         return (self.quarantined - self.superseded) / self.read if self.read else 0.0
 
 
-def find_loads(connection: Connection, limit: int) -> list[Load]:
-    """Return the newest loads, newest first."""
-    return [Load(**row) for row in ask(connection, _NEWEST, {"limit": limit})]
+def find_loads(connection: Connection, limit: int, wanted: Wanted = EVERYTHING) -> list[Load]:
+    """Return the newest loads of those that are wanted, newest first."""
+    return [Load(**row) for row in ask(connection, _WANTED, asdict(wanted) | {"limit": limit})]
 
 
 def find_load(connection: Connection, load_id: int | None) -> Load | None:

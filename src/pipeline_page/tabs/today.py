@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from customer_pipeline.usual import compare_with_usual
 from pipeline_page.missed import find_missed_runs
 from pipeline_page.runs import Run
 from pipeline_page.tabs.loads import (
@@ -19,6 +20,7 @@ from pipeline_page.tabs.loads import (
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
 RECENT = 200
+NAMES = ("rows", "quantity", "gross", "tax")
 _FACT = """
     select
         count(*) as rows,
@@ -36,12 +38,17 @@ class Checked:
     Attributes:
         name: The place.
         totals: What it holds.
-        agrees: By column: None where there is nothing to compare.
+        off: By how much each total differs from the ledger's: None where there is nothing to compare.
     """
 
     name: str
     totals: Totals
-    agrees: dict[str, bool] | None
+    off: Totals | None
+
+    @property
+    def agrees(self) -> dict[str, bool] | None:
+        """Whether each total is the ledger's."""
+        return {name: not self.off[name] for name in NAMES} if self.off else None
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ class Today:
         reasons: Why records of `loads` were refused.
         missed: Scheduled runs that brought no load.
         asked_at: When this was read.
+        taken_back: Loads that readers saw, of later ones than `visible`, the newest first.
+        unusual: What of `loads` is outside the usual, in sentences.
     """
 
     run: Run | None
@@ -71,6 +80,8 @@ class Today:
     reasons: list[tuple[str, int]]
     missed: list[datetime]
     asked_at: datetime
+    taken_back: list[Load] = field(default_factory=list)
+    unusual: list[str] = field(default_factory=list)
 
     @property
     def run_id(self) -> str:
@@ -92,20 +103,30 @@ class Today:
         return bool(self.marts and self.visible and self.marts.load_id != self.visible.load_id)
 
     @property
-    def outcome(self) -> str:
-        """What came of the loads: published, loading, ended (before it published), rolled_back, or unchanged.
+    def is_visible(self) -> bool:
+        """Whether readers see what the run brought."""
+        return self.visible is not None and self.visible.run_id == self.run_id
 
-        The ledger says `loading` of a run that died, too; only Airflow knows whether it goes on.
+    @property
+    def not_loaded(self) -> list[Load]:
+        """The files of the run that were refused, or whose load failed."""
+        return [load for load in self.loads if load.failure]
+
+    @property
+    def outcome(self) -> str:
+        """What came of the loads: published, loading, ended (before it published), or a status of the ledger.
+
+        Until another run begins, the ledger says `loading` of one that died, too; Airflow knows whether it goes on.
         """
         statuses = {load.status for load in self.loads}
-        if self.visible and self.visible.run_id == self.run_id:
+        if self.is_visible:
             return "published"
         if "loading" in statuses:
             goes_on = self.run is None or (
                 self.run.run_id == self.run_id and self.run.state in {"running", "queued"}
             )
             return "loading" if goes_on else "ended"
-        return "rolled_back" if "rolled_back" in statuses else "unchanged"
+        return next((each for each in ("refused", "failed", "rolled_back") if each in statuses), "unchanged")
 
     @property
     def ties_out(self) -> bool | None:
@@ -134,6 +155,7 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
     recent = find_loads(connection, RECENT)
     newest = [load for load in recent if load.run_id == recent[0].run_id] if recent else []
     visible = find_load(connection, find_visible_load(connection))
+    later = [load for load in recent if visible is None or load.load_id > visible.load_id]
     marts = find_published(connection)
     fact = kept.get(marts, "fact", lambda: _find_fact(connection)) if marts else None
     return Today(
@@ -149,6 +171,12 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
         reasons=add_reasons(newest),
         missed=find_missed_runs(connection, run.schedule) if run and recent else [],
         asked_at=ask(connection, "select now() as now")[0]["now"],
+        taken_back=[load for load in later if load.status == "rolled_back"],
+        unusual=[
+            sentence
+            for one in compare_with_usual(connection, [load.load_id for load in newest])
+            for sentence in one.unusual
+        ],
     )
 
 
@@ -167,17 +195,13 @@ def _check(connection: Connection, visible: Load | None, fact: Totals | None) ->
         totals = add_totals(files)
         # What several files have in common counts once, and a merge adds to what was there.
         alone = len(files) == 1 and visible.mode == "replace"
-        checks.append(Checked(name, totals, _compare(totals, ledger) if alone else None))
+        checks.append(Checked(name, totals, totals.minus(ledger) if alone else None))
     checks.append(Checked("Ledger", ledger, None))
     if fact:
-        checks.append(Checked("Fact", fact, _compare(fact, ledger)))
+        checks.append(Checked("Fact", fact, fact.minus(ledger)))
     return checks
 
 
 def _files_of(connection: Connection, visible: Load) -> list[Load]:
     same = [load for load in find_loads(connection, RECENT) if load.run_id == visible.run_id]
     return [load for load in same if load.status == "published"]
-
-
-def _compare(totals: Totals, ledger: Totals) -> dict[str, bool]:
-    return {name: getattr(totals, name) == getattr(ledger, name) for name in ("rows", "quantity", "gross", "tax")}
