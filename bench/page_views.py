@@ -21,7 +21,7 @@ from audited_load.warehouse.connection import connect
 from audited_load.warehouse.operations import create_operations
 from pipeline_page.web import create_app
 
-VIEWS = ("today", "quality", "sales", "loads")
+VIEWS = ("today", "quality", "tests", "sales", "sales?first=2023-02&last=2024-11", "month?month=2023-07", "loads")
 
 
 def main() -> None:

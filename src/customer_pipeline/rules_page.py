@@ -16,7 +16,7 @@ What the pipeline accepts, and why it refuses the rest. This page is made from
 
 A value is accepted by a rule, or its record goes to quarantine with a reason that names column, rule and
 value. A blank is null; so is a null token where a column lists some. Every change is counted by rule in the
-ledger.
+ledger. *Quality* on [the page](page.md) says beside each count what its rule or reason means.
 
 Broken records are quarantined too, under the column name `record`: `too_few_fields`, `too_many_fields`,
 `stray_quote`, `unclosed_quote`, `nul_byte`, `undecodable_bytes`. So is a record with the same key as a later

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from pipeline_page.tabs.quality import Quality
-from pipeline_page.tabs.sales import Group, Month, Product
-from pipeline_page.texts import show_moment, show_month
+from pipeline_page.tabs.groups import Group, Product
+from pipeline_page.tabs.one_month import Day
+from pipeline_page.tabs.sales import Month
+from pipeline_page.texts import show_month
 
 Spec = dict[str, Any]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-SHOWN_REASONS = 12
-SHOWN_COLUMNS = 5
 BAR_PIXELS = 26
 SERIES = ("@accent", "@warm", "@plum", "@moss", "@rose", "@faint")
 # The report is read as a letter is, so it is always light; the page takes its own from page.css.
@@ -31,6 +29,7 @@ LIGHT = {
     "@moss": "#5d8a3c",
     "@rose": "#b65479",
 }
+_PALE = {"condition": {"test": "!datum.over", "value": 0.45}, "value": 1}
 _FIT = {"type": "fit-x", "contains": "padding"}
 CONFIG: Spec = {
     "background": None,
@@ -64,18 +63,18 @@ def _figure(value: Decimal | None) -> float | None:
 
 
 def draw_months(months: Sequence[Month]) -> Spec:
-    """Revenue by month, as bars."""
+    """Revenue by month, as bars; those of months that are not over are pale."""
     values = [
-        {"month": show_month(month.month), "revenue": _figure(month.revenue), "transactions": month.transactions}
-        for month in months
+        _month(month) | {"revenue": _figure(month.revenue), "transactions": month.transactions} for month in months
     ]
-    return _spec(values, 220) | {
+    return make_spec(values, 220) | {
         "mark": {"type": "bar", "color": "@accent", "cornerRadiusEnd": 3, "width": {"band": 0.72}},
         "encoding": {
-            "x": _month_axis(),
+            "x": _label_axis("month"),
             "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": _money_axis()},
+            "opacity": _PALE,
             "tooltip": [
-                {"field": "month", "title": "Month"},
+                {"field": "label", "title": "Month"},
                 {"field": "revenue", "title": "Revenue", "format": ",.2f"},
                 {"field": "transactions", "title": "Transactions", "format": ","},
             ],
@@ -84,16 +83,12 @@ def draw_months(months: Sequence[Month]) -> Spec:
 
 
 def draw_growth(months: Sequence[Month]) -> Spec:
-    """Growth against the previous calendar month, as bars up and down."""
-    values = [
-        {"month": show_month(month.month), "growth": float(month.growth) / 100}
-        for month in months
-        if month.growth is not None
-    ]
-    return _spec(values, 150) | {
+    """Growth against the previous calendar month, as bars up and down; pale as those of `draw_months`."""
+    values = [_month(month) | {"growth": float(month.growth) / 100} for month in months if month.growth is not None]
+    return make_spec(values, 150) | {
         "mark": {"type": "bar", "cornerRadiusEnd": 3, "width": {"band": 0.72}},
         "encoding": {
-            "x": _month_axis(),
+            "x": _label_axis("month"),
             "y": {
                 "field": "growth",
                 "type": "quantitative",
@@ -101,18 +96,47 @@ def draw_growth(months: Sequence[Month]) -> Spec:
                 "axis": {"format": "+.0%", "tickCount": 4},
             },
             "color": {"condition": {"test": "datum.growth < 0", "value": "@bad"}, "value": "@good"},
+            "opacity": _PALE,
             "tooltip": [
-                {"field": "month", "title": "Month"},
+                {"field": "label", "title": "Month"},
                 {"field": "growth", "title": "Growth", "format": "+.2%"},
             ],
         },
     }
 
 
-def draw_groups(groups: Sequence[Group], field: str, colour: str = "@accent") -> Spec:
-    """Members or revenue of tiers or segments, as bars with their figures."""
-    values = [{"name": group.name, "members": group.members, "revenue": _figure(group.revenue)} for group in groups]
-    return _bars(values, field, colour, ",.3s" if field == "revenue" else ",")
+def draw_month_days(days: Sequence[Day]) -> Spec:
+    """Revenue by day of a month, as bars; a day without transactions is a gap."""
+    known = {day.day: day for day in days}
+    values = [
+        {
+            "day": str(number),
+            "name": day.day_name if day else "",
+            "revenue": _figure(day.revenue) if day else None,
+            "transactions": day.transactions if day else 0,
+        }
+        for number in range(1, max(known, default=0) + 1)
+        for day in (known.get(number),)
+    ]
+    return make_spec(values, 220) | {
+        "mark": {"type": "bar", "color": "@accent", "cornerRadiusEnd": 3, "width": {"band": 0.72}},
+        "encoding": {
+            "x": _label_axis("day"),
+            "y": {"field": "revenue", "type": "quantitative", "title": None, "axis": _money_axis()},
+            "tooltip": [
+                {"field": "day", "title": "Day"},
+                {"field": "name", "title": "Weekday"},
+                {"field": "revenue", "title": "Revenue", "format": ",.2f"},
+                {"field": "transactions", "title": "Transactions", "format": ","},
+            ],
+        },
+    }
+
+
+def draw_groups(groups: Sequence[Group], colour: str = "@accent") -> Spec:
+    """Revenue of tiers or segments, as bars with their figures."""
+    values = [{"name": group.name, "revenue": _figure(group.revenue)} for group in groups]
+    return draw_bars(values, "revenue", colour, ",.3s")
 
 
 def draw_products(products: Sequence[Product]) -> Spec:
@@ -122,108 +146,7 @@ def draw_products(products: Sequence[Product]) -> Spec:
         {"name": f"{product.product_name or 'no name'} · {product.product_id}", "revenue": _figure(product.revenue)}
         for product in products
     ]
-    return _bars(values, "revenue", "@accent", ",.3s")
-
-
-def draw_reasons(reasons: Sequence[tuple[str, int]]) -> Spec:
-    """Refusals by reason, as bars with their figures."""
-    values = [{"name": name, "records": number} for name, number in reasons[:SHOWN_REASONS]]
-    return _bars(values, "records", "@warm", ",")
-
-
-def draw_ratio(quality: Quality) -> Spec:
-    """The rejected ratio of each load, with the threshold."""
-    values = [
-        {
-            "started": show_moment(load.started_at),
-            "ratio": load.rejected_ratio,
-            "source": load.source_name,
-            "load": str(load.load_id),
-        }
-        for load in reversed(quality.loads)
-    ]
-    x = {
-        "field": "load",
-        "type": "ordinal",
-        "sort": None,
-        "title": "load",
-        "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 8, "ticks": False},
-    }
-    y = {
-        "field": "ratio",
-        "type": "quantitative",
-        "title": None,
-        "scale": {"domainMin": 0},
-        "axis": {"format": ".1%", "tickCount": 4},
-    }
-    line = {
-        "type": "line",
-        "color": "@warm",
-        "point": {"color": "@warm", "size": 48, "filled": True},
-        "strokeWidth": 2,
-    }
-    tooltip = [
-        {"field": "load", "title": "Load"},
-        {"field": "source", "title": "File"},
-        {"field": "started", "title": "Started"},
-        {"field": "ratio", "title": "Rejected", "format": ".2%"},
-    ]
-    limit = quality.limits.max_rejected_ratio
-    threshold = {"data": {"values": [{"ratio": limit, "text": f"threshold {limit:.1%}"}]}}
-    level = {"y": {"field": "ratio", "type": "quantitative"}}
-    return _spec(values, 180) | {
-        "layer": [
-            {"mark": line, "encoding": {"x": x, "y": y, "tooltip": tooltip}},
-            threshold | {"mark": {"type": "rule", "color": "@bad", "strokeDash": [5, 4]}, "encoding": level},
-            threshold
-            | {
-                "mark": {"type": "text", "color": "@bad", "align": "right", "x": "width", "dy": -7, "fontSize": 11},
-                "encoding": level | {"text": {"field": "text"}},
-            },
-        ]
-    }
-
-
-def draw_days(quality: Quality) -> Spec:
-    """Refusals by day, stacked by column; the rarer columns together."""
-    totals: Counter[str] = Counter()
-    for _, column, number in quality.by_day:
-        totals[column] += number
-    shown = [column for column, _ in totals.most_common(SHOWN_COLUMNS)]
-    counts: Counter[tuple[str, str]] = Counter()
-    for day, column, number in quality.by_day:
-        counts[day.isoformat(), column if column in shown else "others"] += number
-    values = [{"day": day, "column": column, "records": number} for (day, column), number in sorted(counts.items())]
-    names = [*shown, *(["others"] if len(totals) > len(shown) else [])]
-    return _spec(values, 180) | {
-        "mark": {"type": "bar", "width": {"expr": "min(56, 0.6 * bandwidth('x'))"}},
-        "encoding": {
-            # As text: a day without a run is no gap of nothing refused.
-            "x": {
-                "field": "day",
-                "type": "ordinal",
-                "title": None,
-                "axis": {"labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 8, "ticks": False},
-            },
-            "y": {
-                "field": "records",
-                "type": "quantitative",
-                "title": None,
-                "axis": {"tickCount": 4, "format": "~s"},
-            },
-            "color": {
-                "field": "column",
-                "type": "nominal",
-                "scale": {"domain": names, "range": list(SERIES[: len(names)])},
-                "legend": {"columns": 3},
-            },
-            "tooltip": [
-                {"field": "day", "title": "Day"},
-                {"field": "column", "title": "Column"},
-                {"field": "records", "title": "Refusals", "format": ","},
-            ],
-        },
-    }
+    return draw_bars(values, "revenue", "@accent", ",.3s")
 
 
 def draw_as_svg(spec: Spec, width: int) -> str:
@@ -235,11 +158,12 @@ def draw_as_svg(spec: Spec, width: int) -> str:
     return svg
 
 
-def _spec(values: list[Spec], height: int) -> Spec:
+def make_spec(values: list[Spec], height: int) -> Spec:
+    """Begin a chart of some values, some pixels high."""
     return {"$schema": SCHEMA, "width": "container", "height": height, "data": {"values": values}}
 
 
-def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Spec:
+def draw_bars(values: list[Spec], field: str, colour: str, number_format: str) -> Spec:
     """Draw named values as bars, in their order, each with its figure at its end."""
     y = {
         "field": "name",
@@ -250,7 +174,7 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
     }
     # Room for the figure at the end of the longest bar.
     longest = max((value[field] or 0 for value in values), default=0)
-    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domainMax": 1.2 * longest or 1}}
+    x = {"field": field, "type": "quantitative", "axis": None, "scale": {"domainMax": 1.3 * longest or 1}}
     tooltip = [
         {"field": "name", "title": "Name"},
         {"field": field, "title": field.capitalize(), "format": ",.2f" if field == "revenue" else ","},
@@ -258,7 +182,7 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
     encoding = {"x": x, "y": y, "tooltip": tooltip}
     bar = {"type": "bar", "color": colour, "cornerRadiusEnd": 3, "height": {"band": 0.7}}
     figure = {"text": {"field": field, "format": number_format}}
-    return _spec(values, BAR_PIXELS * max(len(values), 1)) | {
+    return make_spec(values, BAR_PIXELS * max(len(values), 1)) | {
         "layer": [
             {"mark": bar, "encoding": encoding},
             {"mark": {"type": "text", "align": "left", "dx": 6}, "encoding": encoding | figure},
@@ -266,7 +190,12 @@ def _bars(values: list[Spec], field: str, colour: str, number_format: str) -> Sp
     }
 
 
-def _month_axis() -> Spec:
+def _month(month: Month) -> Spec:
+    name = show_month(month.month)
+    return {"month": name, "label": name if month.is_over else f"{name}, not over", "over": month.is_over}
+
+
+def _label_axis(field: str) -> Spec:
     axis = {
         "grid": False,
         "labelAngle": 0,
@@ -275,7 +204,7 @@ def _month_axis() -> Spec:
         "ticks": False,
     }
     # As text: not every date that a table may hold is one to a browser.
-    return {"field": "month", "type": "ordinal", "sort": None, "title": None, "axis": axis}
+    return {"field": field, "type": "ordinal", "sort": None, "title": None, "axis": axis}
 
 
 def _money_axis() -> Spec:

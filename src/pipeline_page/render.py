@@ -14,14 +14,19 @@ from audited_load.errors import RefusedError
 from audited_load.marts.mart_manifest import read_models
 from audited_load.shown import DECLARE_ENCODING, escape_text
 from customer_pipeline.feed import FEED
-from pipeline_page import charts, texts
+from pipeline_page import charts, quality_charts, texts
 from pipeline_page.runs import TASKS, run_address, task_address
 
 _CODE = re.compile("`([^`]+)`")
 TABS = (("today", "Today"), ("quality", "Quality"), ("sales", "Sales"), ("loads", "Loads"))
-_OF_TAB = {"compare": "loads"}
+_OF_TAB = {"compare": "loads", "month": "sales", "rules": "quality", "tests": "quality"}
 """Views that no tab of their own leads to."""
-_TITLES = dict(TABS) | {"compare": "Two loads"}
+_TITLES = dict(TABS) | {
+    "compare": "Two loads",
+    "month": "A month",
+    "rules": "Reasons and rules",
+    "tests": "Tests of dbt by name",
+}
 
 
 def make_environment() -> Environment:
@@ -37,6 +42,7 @@ def make_environment() -> Environment:
     environment.filters |= texts.FILTERS | {"code": mark_code}
     environment.globals |= {
         "charts": charts,
+        "quality_charts": quality_charts,
         "currency": FEED.currency,
         "declare_encoding": DECLARE_ENCODING,
         "chart_config": charts.CONFIG,
@@ -82,4 +88,5 @@ def render_view(environment: Environment, tab: str, context: dict[str, Any]) -> 
     Returns:
         HTML.
     """
-    return environment.get_template(f"{tab}.html").render(tab=_OF_TAB.get(tab, tab), title=_TITLES[tab], **context)
+    common = {"title": _TITLES[tab]} | context
+    return environment.get_template(f"{tab}.html").render(common, tab=_OF_TAB.get(tab, tab))

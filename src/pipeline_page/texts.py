@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 NOTHING = "–"  # noqa: RUF001 - a dash for an absent figure
 _CENT = Decimal("0.01")
 EXACT = Context(prec=100, rounding=ROUND_HALF_UP)
@@ -146,10 +148,15 @@ def fit_class(header: Sequence[str], rows: Iterable[Sequence[str]], of_texts: bo
         rows: Its cells, as they are shown.
         of_texts: Whether all columns are of texts, which may break.
     """
-    widths = [max(map(len, cells)) for cells in zip(header, *rows, strict=True)]
+    widths = [max(map(_length, cells)) for cells in zip(header, *rows, strict=True)]
     needed = [min(width, _TEXT) if of_texts or not column else width for column, width in enumerate(widths)]
     needs = sum(needed) * _CHARACTER + len(widths) * _GAP
     return " ".join(["stack", *(f"fit-{width}" for width in _FITS if width >= needs)][:2])
+
+
+def _length(cell: str) -> int:
+    """Count the characters that a cell shows: one that is HTML has tags, too."""
+    return len(cell.striptags() if isinstance(cell, Markup) else cell)
 
 
 FILTERS: dict[str, Callable[..., object]] = {

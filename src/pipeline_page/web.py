@@ -13,31 +13,22 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BeforeValidator
 
 from audited_load.errors import UnavailableError
-from pipeline_page.download import TABLES, write_csv
 from pipeline_page.render import documented_models, make_environment, render_view
 from pipeline_page.runs import FindRun
 from pipeline_page.tabs.ledger_csv import write_ledger
 from pipeline_page.tabs.loads import STATUSES, Wanted, find_load, find_loads, find_visible_load
-from pipeline_page.tabs.quality import find_quality, read_thresholds
-from pipeline_page.tabs.sales import Sales, find_sales
+from pipeline_page.tabs.quality import read_thresholds
 from pipeline_page.tabs.today import find_today
-from pipeline_page.texts import YearMonth
-from pipeline_page.views import (
-    SHOWN_LOADS,
-    compare_context,
-    loads_context,
-    quality_context,
-    sales_context,
-    today_context,
-)
+from pipeline_page.views import SHOWN_LOADS, compare_context, loads_context, today_context
 from pipeline_page.warehouse import Kept, NothingLoadedError, reading
+from pipeline_page.web_analysis import router as analysis
 from pipeline_page.web_assets import ASSETS, HEADERS, VERSION, serve
 from pipeline_page.web_errors import PageError, add_error_pages, unknown_parameters
 
 router = APIRouter()
 
 
-class _Site:
+class Site:
     """What every view needs: where to read, whom to ask, how to write.
 
     Args:
@@ -52,7 +43,7 @@ class _Site:
         self._common = {"root": root, "version": VERSION, "report": False}
         self.login = f"{root}/api/v2/auth/login"
 
-    def asked_by(self, request: Request) -> _Site:
+    def asked_by(self, request: Request) -> Site:
         """Return the site for a request, whose address may have names in it that nobody knows."""
         own = copy.copy(self)
         # Relative, whatever a proxy makes of the address: up again from a path of several parts.
@@ -61,12 +52,14 @@ class _Site:
         return own
 
     def show(self, tab: str, context: dict[str, Any]) -> HTMLResponse:
+        """Show a tab."""
         text = render_view(
             self._environment, tab, context | self._common | {"docs": documented_models() if tab == "sales" else ()}
         )
         return HTMLResponse(text, headers=HEADERS)
 
     def say(self, message: str, remedies: list[str], command: str = "", *, status: int = 200) -> HTMLResponse:
+        """Say something in place of a view."""
         is_bad = status >= HTTPStatus.INTERNAL_SERVER_ERROR
         context = {
             "tab": "",
@@ -81,28 +74,16 @@ class _Site:
         return HTMLResponse(text, headers=HEADERS, status_code=status)
 
 
-def _site(request: Request) -> _Site:
-    site: _Site = request.app.state.site
+def _site(request: Request) -> Site:
+    site: Site = request.app.state.site
     return site.asked_by(request)
 
 
-_MONTH = r"^-?\d{4,6}-(0[1-9]|1[0-2])$"
-_A_MONTH, _A_DAY, _A_LOAD = "a month such as 2023-07", "a day such as 2025-12-04", "the number of a load"
+_A_DAY, _A_LOAD = "a day such as 2025-12-04", "the number of a load"
 _LARGEST = 2**63 - 1
 
 
-def _sales(
-    site: Annotated[_Site, Depends(_site)],
-    first: Annotated[str | None, Query(pattern=_MONTH, description=_A_MONTH)] = None,
-    last: Annotated[str | None, Query(pattern=_MONTH, description=_A_MONTH)] = None,
-) -> Sales | None:
-    with reading(site.find_dsn()) as connection:
-        months = [YearMonth.read(text) if text else None for text in (first, last)]
-        return find_sales(connection, site.kept, *months)
-
-
-SiteDep = Annotated[_Site, Depends(_site)]
-SalesDep = Annotated[Sales | None, Depends(_sales)]
+SiteDep = Annotated[Site, Depends(_site)]
 # A form sends what is left blank, too.
 _Day = Annotated[date | None, BeforeValidator(lambda text: text or None)]
 _LoadNumber = Annotated[int | None, Query(ge=1, le=_LARGEST, description=_A_LOAD)]
@@ -141,7 +122,8 @@ def create_app(
         It, to be mounted under a prefix.
     """
     app = FastAPI(dependencies=[Depends(guard)], docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.site = _Site(find_dsn, find_run, root)
+    app.state.site = Site(find_dsn, find_run, root)
+    app.include_router(analysis)
     app.include_router(router)
     app.add_exception_handler(NothingLoadedError, _say_what_to_run)
     app.add_exception_handler(UnavailableError, _say_what_is_away)
@@ -160,36 +142,6 @@ def _today(site: SiteDep) -> Response:
     run = site.find_run()
     with reading(site.find_dsn()) as connection:
         return site.show("today", today_context(find_today(connection, site.kept, run), read_thresholds()))
-
-
-@router.get("/quality")
-def _quality(
-    site: SiteDep,
-    reason: Annotated[
-        str | None, Query(pattern="^[a-z0-9_]+(:[a-z0-9_]+)?$", description="a reason such as price:exponent")
-    ] = None,
-) -> Response:
-    with reading(site.find_dsn()) as connection:
-        return site.show("quality", quality_context(find_quality(connection, reason)))
-
-
-@router.get("/sales")
-def _show_sales(site: SiteDep, sales: SalesDep) -> Response:
-    if sales is None:
-        remedy = "They are published when all tests of a run have passed."
-        return site.say("No marts are published yet", [remedy, "Run the pipeline in the clone:"], "make run")
-    return site.show("sales", sales_context(sales))
-
-
-@router.get("/sales.csv")
-def _download_sales(
-    sales: SalesDep,
-    table: Annotated[str, Query(pattern=f"^({'|'.join(TABLES)})$", description=f"one of {', '.join(TABLES)}")],
-) -> Response:
-    if sales is None:
-        raise PageError(404, "No marts are published yet")
-    more = {"Content-Disposition": f'attachment; filename="{table}.csv"'}
-    return Response(write_csv(sales, table), media_type="text/csv; charset=utf-8", headers=HEADERS | more)
 
 
 @router.get("/loads")

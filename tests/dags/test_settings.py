@@ -15,6 +15,7 @@ from customer_pipeline.tasks import alerts
 from customer_pipeline.tasks.alerts import (
     alert_of_rejects,
     alert_of_stale_source,
+    alert_of_unusual,
     deadline_alerts,
     describe_error,
 )
@@ -85,3 +86,18 @@ def test_a_stale_source_is_told_with_its_age_and_what_is_allowed(
     assert sent[:2] == ["dag: no new data", "Run: run-1"]
     assert "error_after of the source published_load is 72 hours" in sent[2]
     assert f"`{COMMAND} status`" in sent[3]
+
+
+def test_a_load_that_is_not_as_usual_is_told_with_what_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(alerts, "send", lambda title, lines, *_: sent.extend([title, *lines]))
+    context: Any = {"dag_run": SimpleNamespace(run_id="run-1"), "ti": SimpleNamespace(dag_id="dag")}
+    alert_of_unusual(["a.csv, load 7: records read 10; usually 90 to 110."], context)
+    assert sent == []
+    assert "What: a.csv, load 7: records read 10; usually 90 to 110." in caplog.text
+    monkeypatch.setenv("ALERT_EMAIL", "operator@example.com")
+    alert_of_unusual(["a.csv, load 7: records read 10; usually 90 to 110."], context)
+    assert sent[:2] == ["dag: a load is not as usual", "Run: run-1"]
+    assert f"`{COMMAND} rollback`" in sent[-1]

@@ -180,7 +180,7 @@ def test_a_run_waits_for_one_that_is_alive_for_as_long_as_that_is_and_says_for_w
     assert time.monotonic() - started > beats * 0.5 - 0.1
     assert holders(loader) == ["daily"]
     said = [record.getMessage() for record in caplog.records if "Waiting for run" in record.getMessage()]
-    assert said == ["Waiting for run backfill-1, which is loading into cleaned_data (for 0 s)"]
+    assert said == ["Waiting for run backfill-1, which is loading or building marts (for 0 s)"]
 
 
 def test_it_waits_no_longer_than_that_and_a_command_not_at_all(loader: str) -> None:

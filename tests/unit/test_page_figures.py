@@ -16,10 +16,11 @@ import yaml
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.settings import reader_dsn
-from pipeline_page.download import TABLES, write_csv
+from pipeline_page.download import SALES_TABLES, write_csv
 from pipeline_page.render import make_environment, render_view
+from pipeline_page.tabs.groups import Group, Product
 from pipeline_page.tabs.quality import read_thresholds
-from pipeline_page.tabs.sales import Group, Month, Product, Sales, grow
+from pipeline_page.tabs.sales import Month, Sales, grow
 from pipeline_page.texts import (
     NOTHING,
     YearMonth,
@@ -103,13 +104,15 @@ def test_growth_and_sums_hold_all_digits_that_the_marts_can() -> None:
 
 def test_what_is_unknown_is_no_zero_on_the_page_and_in_the_download() -> None:
     months = [replace(month("2025-01", None), without_amount=1, units=None, tax=None)]
-    sales = Sales(MARTS, [], months, [], [Group("Unknown", 1, None)], [], [Product(1, None, None, None, "Unknown")])
+    sales = Sales(
+        MARTS, [], months, [], [Group("Unknown", 1, 1, None)], [], [Product(1, None, None, None, "Unknown")]
+    )
     assert (sales.total.revenue, sales.total.units, sales.total.without_amount) == (None, None, 1)
     context = sales_context(sales)
     assert context["month_rows"] == [("Jan 2025", *[NOTHING] * 3, "1", "1", NOTHING)]
     page = {"root": "", "version": "", "report": False, "docs": False}
     assert "without 1 transaction of unknown amount" in render_view(make_environment(), "sales", context | page)
-    (row,) = csv.DictReader(io.StringIO(write_csv(sales, "months")))
+    (row,) = csv.DictReader(io.StringIO(write_csv(SALES_TABLES["months"](sales))))
     assert (row["transactions_without_amount"], row["units"], row["revenue"], row["tax"]) == ("1", "", "", "")
     known = replace(sales, months=[*months, month("2025-02", "3")])
     assert (known.total.revenue, known.total.units, known.total.without_amount) == (Decimal(3), 1, 1)
@@ -127,17 +130,17 @@ def test_a_month_of_any_year_is_written_and_read_again(key: str) -> None:
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "＝1", "'=1"])  # noqa: RUF001
 def test_a_spreadsheet_calculates_no_product_name(name: str) -> None:
     sales = Sales(MARTS, [], [], [], [], [], [Product(1, name, -2, Decimal("-3.50"), "Regular")])
-    (row,) = csv.DictReader(io.StringIO(write_csv(sales, "products"), newline=""))
+    (row,) = csv.DictReader(io.StringIO(write_csv(SALES_TABLES["products"](sales)), newline=""))
     assert row["product_name"] == f"'{name}"
     assert (row["units"], row["revenue"]) == ("-2", "-3.50")
 
 
 def test_every_table_has_as_many_cells_as_names() -> None:
-    group = [Group("Gold", 1, Decimal(2))]
+    group = [Group("Gold", 1, 4, Decimal(2))]
     product = [Product(1, None, 2, Decimal(3), "Top")]
     sales = Sales(MARTS, [], [month("2025-01", "1")], group, group, group, product)
-    for table in TABLES:
-        header, row = csv.reader(io.StringIO(write_csv(sales, table)))
+    for table, rows in SALES_TABLES.items():
+        header, row = csv.reader(io.StringIO(write_csv(rows(sales))))
         assert len(header) == len(row), table
 
 

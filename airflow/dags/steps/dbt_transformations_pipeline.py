@@ -26,6 +26,7 @@ from customer_pipeline.tasks.dbt_manifest import TARGET, find_marts, fresh_manif
 from customer_pipeline.tasks.metrics import send_gauges
 from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
 from customer_pipeline.tasks.task_errors import reported_errors
+from customer_pipeline.tasks.task_warehouse import hold_lease, let_lease_go
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +53,14 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
     @task(task_id="publish_marts", outlets=list(assets))
     def publish() -> dict[str, Any]:
         """Let readers see the marts, now that every test has passed."""
+        context = get_current_context()
+        hold_lease(context)
         with reported_errors(parent_group), connect(transformer_dsn()) as connection:
             end_old_readers(connection, READER_TRANSACTION_SECONDS)
             published = publish_marts(connection, MARTS, models)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s set %s, of load %s", parent_group, word, published.set_number, published.load_id)
         send_gauges({"marts_published_timestamp": time.time()})
-        context = get_current_context()
         built = [f"{MARTS.staging}.{mart.name}" for mart in models]
         report_lineage(context, built, [asset.name for asset in assets])
         for asset in assets:
@@ -80,7 +82,11 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
             test_indirect_selection=TestIndirectSelection.BUILDABLE,
         ),
         render_config=RenderConfig(load_method=LoadMode.DBT_MANIFEST, exclude=["resource_type:snapshot"]),
-        operator_args={"retry_policy": DbtRetryPolicy(), "full_refresh": "{{ params.full_refresh }}"},
+        operator_args={
+            "retry_policy": DbtRetryPolicy(),
+            "full_refresh": "{{ params.full_refresh }}",
+            "pre_execute": hold_lease,
+        },
     )
     # One task for all histories, after the publication: they hold what readers saw, never what failed a test.
     history = DbtSnapshotLocalOperator(
@@ -90,6 +96,8 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
         install_deps=False,
         invocation_mode=InvocationMode.DBT_RUNNER,
         retry_policy=DbtRetryPolicy(),
+        pre_execute=hold_lease,
+        post_execute=let_lease_go,
     )
     dbt_models >> publish() >> history
     return history

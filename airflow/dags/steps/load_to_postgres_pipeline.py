@@ -19,12 +19,13 @@ from audited_load.loading.quarantine import remove_expired
 from audited_load.warehouse.operations import remove_old_results
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
-from customer_pipeline.tasks.alerts import alert_of_stale_source
+from customer_pipeline.tasks.alerts import alert_of_stale_source, alert_of_unusual
 from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
 from customer_pipeline.tasks.metrics import send_load_figures
 from customer_pipeline.tasks.task_errors import reported_errors
 from customer_pipeline.tasks.task_warehouse import delivery_of, leased_connection, make_tables
+from customer_pipeline.usual import describe_unusual
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         """Audit the incoming table against the accounting of its files, then publish it."""
         batch = Batch.from_dict(upstream_output)
         context, settings = get_current_context(), read_settings()
-        with leased_connection(parent_group, batch.run_id, is_last=True) as (connection, _):
+        with leased_connection(parent_group, batch.run_id) as (connection, _):
             published = audit_and_publish(
                 connection,
                 TABLES,
@@ -92,7 +93,9 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             expired = remove_expired(connection, TABLES, settings.quarantine_days)
             remove_old_results(connection, settings.test_results_days)
             send_load_figures(connection, batch.run_id)
-            if not published.changed:
+            if published.changed:
+                _tell_if_unusual(parent_group, connection, context)
+            else:
                 _tell_if_stale(parent_group, connection, context)
         if expired:
             log.info("[%s] %s refused records went, after QUARANTINE_DAYS", parent_group, expired)
@@ -111,6 +114,17 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     truncated: Any = truncate_cleaned_table(created)
     loaded: Any = load_cleaned_csv_to_postgres(truncated)
     return validate_postgres_load(loaded)
+
+
+def _tell_if_unusual(parent_group: str, connection: psycopg.Connection, context: Context) -> None:
+    """Alert if the files are not as those before them; what readers see must not fail for it."""
+    try:
+        unusual = describe_unusual(connection, context["run_id"])
+    except (PipelineError, psycopg.Error):
+        log.warning("[%s] Nobody knows whether the files are as usual", parent_group, exc_info=True)
+        return
+    if unusual:
+        alert_of_unusual(unusual, context)
 
 
 def _tell_if_stale(parent_group: str, connection: psycopg.Connection, context: Context) -> None:

@@ -1,4 +1,4 @@
-"""The lease: one run at a time may write, and a run that died gives way.
+"""The lease: one run at a time may load and build, and a run that died gives way.
 
 A row, not a session lock: it spans the tasks of a run, each of which has a connection of its own. A step that fails
 gives it back, whatever the reason: its retry takes it anew, and if another run came between, the steps notice.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
@@ -77,13 +77,12 @@ def acquire_lease(
         waited = now - began
         if now - signed > wait_seconds or (longest_seconds is not None and waited > longest_seconds):
             raise UnavailableError(
-                f"Run {holder} is loading into {tables.schema}; run {show_text(run_id, 200)} waited"
-                f" {waited:.0f} s.",
+                f"Run {holder} is loading or building marts; run {show_text(run_id, 200)} waited {waited:.0f} s.",
                 f"Let it finish. If it died, its lease ends {LEASE_SECONDS} s after its last sign of life.",
             )
         if waited - said >= SAID_EVERY_SECONDS:
             said = waited
-            log.info("Waiting for run %s, which is loading into %s (for %.0f s)", holder, tables.schema, waited)
+            log.info("Waiting for run %s, which is loading or building marts (for %.0f s)", holder, waited)
         time.sleep(0.5)
 
 
@@ -143,12 +142,24 @@ def _give_back(connection: psycopg.Connection, tables: Tables, run_id: str) -> N
 
 @contextmanager
 def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
-    """Renew the lease from a thread for as long as the block runs.
+    """Renew the lease from a thread for as long as the block runs, as `start_renewing` does."""
+    stop = start_renewing(dsn, tables, run_id)
+    try:
+        yield
+    finally:
+        stop()
+
+
+def start_renewing(dsn: str, tables: Tables, run_id: str) -> Callable[[], None]:
+    """Renew the lease from a thread.
 
     Args:
         dsn: Connection string, since the thread needs a connection of its own.
         tables: Where the lease lies.
         run_id: The run that holds it.
+
+    Returns:
+        What stops it; without, it ends with the process.
     """
     done = threading.Event()
 
@@ -162,11 +173,12 @@ def kept_lease(dsn: str, tables: Tables, run_id: str) -> Iterator[None]:
 
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
+
+    def stop() -> None:
         done.set()
         thread.join()
+
+    return stop
 
 
 def _try_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -> bool:

@@ -1,7 +1,8 @@
 """The quarantine and dbt's tests → what a page about the pipeline may show: shapes and results, never a value.
 
 ```
-operations.rejected_shapes    view: of a load's first refused records, how many values of a column had which shape
+operations.refused_records    view: of each reason of a refused record, where it lies and which shape the value has
+operations.rejected_shapes    view: of a load's first refusals, how many values of a column had which shape
 operations.dbt_test_results   one row per test and invocation of dbt, written by a macro of the dbt project
 ```
 """
@@ -20,11 +21,11 @@ from audited_load.warehouse.tables import Tables
 
 SCHEMA = "operations"
 SHAPED_RECORDS = 5_000
-"""How many refused records of a load are looked at for shapes: enough to see a pattern, quick at any number."""
+"""How many refusals of a load are looked at for shapes: enough to see a pattern, quick at any number."""
 _FOLDER = Path(__file__).with_name("migrations") / SCHEMA
 _GRANTS = (
     "grant usage on schema operations to {role}",
-    "grant select on operations.rejected_shapes, operations.dbt_test_results to {role}",
+    "grant select on operations.refused_records, operations.rejected_shapes, operations.dbt_test_results to {role}",
 )
 _WRITE = "grant insert on operations.dbt_test_results to {role}"
 

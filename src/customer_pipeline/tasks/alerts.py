@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -127,6 +127,25 @@ def alert_of_stale_source(stale: StaleLoad, context: Context) -> None:
     log.warning("%s", " | ".join(lines[1:]))
     if not settings.is_silent:
         send(f"{context['ti'].dag_id}: no new data", lines, settings, context)
+
+
+def alert_of_unusual(unusual: Sequence[str], context: Context) -> None:
+    """Say that a load which was published is not as the loads before it; a person may know why.
+
+    Args:
+        unusual: What is outside the usual, a sentence each.
+        context: Of the task that published it.
+    """
+    settings = read_alert_settings()
+    lines = [
+        f"Run: {context['dag_run'].run_id}",
+        *(f"What: {sentence}" for sentence in unusual),
+        f"What to do: ask the supplier if nobody knows why; {command('rollback')} takes the load back. Readers see"
+        " it meanwhile.",
+    ]
+    log.warning("%s", " | ".join(lines[1:]))
+    if not settings.is_silent:
+        send(f"{context['ti'].dag_id}: a load is not as usual", lines, settings, context)
 
 
 def deadline_alerts(settings: AlertSettings) -> list[DeadlineAlert]:

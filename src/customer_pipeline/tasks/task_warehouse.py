@@ -19,12 +19,20 @@ from audited_load.form import form_of_all
 from audited_load.loading.batch import Delivery
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
-from audited_load.warehouse.lease import LONGEST_WAIT_SECONDS, WAIT_SECONDS, held_lease, kept_lease, release_lease
+from audited_load.warehouse.lease import (
+    LONGEST_WAIT_SECONDS,
+    WAIT_SECONDS,
+    acquire_lease,
+    held_lease,
+    kept_lease,
+    release_lease,
+    start_renewing,
+)
 from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
 from customer_pipeline.contract_of_run import choose_feed
 from customer_pipeline.feed import READER_TRANSACTION_SECONDS, TABLES
-from customer_pipeline.names import CONNECTION_ID, DAG_ID
+from customer_pipeline.names import CONNECTION_ID, DAG_ID, TRANSFORM_GROUP
 from customer_pipeline.settings import read_settings
 from customer_pipeline.tasks.task_errors import reported_errors
 from steps import data_cleaners
@@ -79,26 +87,39 @@ def warehouse_dsn() -> str:
 
 
 @contextmanager
-def leased_connection(
-    parent_group: str, run_id: str, *, is_last: bool = False
-) -> Iterator[tuple[psycopg.Connection, str]]:
+def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.Connection, str]]:
     """Connect for a step of a run, with the run's lease held and renewed; gives the connection and its string.
 
     Args:
         parent_group: The task group, for the log.
         run_id: The run.
-        is_last: Whether it is the run's last step that needs the lease.
     """
     dsn = warehouse_dsn()
     with (
         reported_errors(parent_group),
         connect(dsn) as connection,
         held_lease(connection, TABLES, run_id, WAIT_SECONDS, LONGEST_WAIT_SECONDS),
+        kept_lease(dsn, TABLES, run_id),
     ):
-        with kept_lease(dsn, TABLES, run_id):
-            yield connection, dsn
-        if is_last:
-            release_lease(connection, TABLES, run_id)
+        yield connection, dsn
+
+
+def hold_lease(context: Context) -> None:
+    """Hold the run's lease until the task's process ends: two runs must not build the same marts at once.
+
+    Args:
+        context: Of the task, as Airflow gives it before it runs one.
+    """
+    dsn, run_id = warehouse_dsn(), context["run_id"]
+    with reported_errors(TRANSFORM_GROUP), connect(dsn) as connection:
+        acquire_lease(connection, TABLES, run_id, WAIT_SECONDS, LONGEST_WAIT_SECONDS)
+    start_renewing(dsn, TABLES, run_id)
+
+
+def let_lease_go(context: Context, _result: object = None) -> None:
+    """Release the run's lease: its last task has succeeded. That of one that failed is given back by a callback."""
+    with reported_errors(TRANSFORM_GROUP), connect(warehouse_dsn()) as connection:
+        release_lease(connection, TABLES, context["run_id"])
 
 
 def make_tables(parent_group: str, brought: Mapping[str, str] | None = None) -> None:

@@ -1,18 +1,16 @@
-"""The published marts → *Sales*: months, growth, tiers, products, segments. Aggregates only, never the fact."""
+"""The published marts → *Sales*: months, growth, tiers, products, segments, each over the chosen months."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
-from typing import TypeVar
 
+from pipeline_page.tabs.groups import Group, Product, Span, find_customers, find_products, sum_of_known
 from pipeline_page.texts import EXACT, YearMonth
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
 
-_N = TypeVar("_N", int, Decimal)
-
-TOP_PRODUCTS = 10
 _MONTHS = """
     select extract(year from transaction_month)::integer as year,
         extract(month from transaction_month)::integer as number, sum(transactions)::bigint as transactions,
@@ -20,25 +18,12 @@ _MONTHS = """
         sum(revenue) as revenue, sum(tax_amount) as tax
     from analytics.agg_monthly_sales group by transaction_month order by transaction_month
 """
-_TIERS = """
-    select customer_tier as name, count(*) as members, sum(lifetime_revenue) as revenue
-    from analytics.dim_customers where customer_id <> -1 group by 1
-    order by array_position(array['Gold', 'Silver', 'Bronze'], customer_tier)
-"""
-_VALUE_SEGMENTS = """
-    select value_segment as name, count(*) as members, sum(lifetime_revenue) as revenue
-    from analytics.dim_customers where customer_id <> -1 group by 1
-    order by array_position(array['High', 'Medium', 'Low'], value_segment)
-"""
-_REVENUE_SEGMENTS = """
-    select revenue_segment as name, count(*) as members, sum(revenue) as revenue
-    from analytics.dim_products where product_id <> -1 group by 1
-    order by array_position(array['Top', 'Good', 'Regular'], revenue_segment)
-"""
-_PRODUCTS = """
-    select product_id, product_name, units_sold as units, revenue, revenue_segment
-    from analytics.dim_products where product_id <> -1
-    order by revenue desc nulls last, product_id limit %(limit)s
+_NEWEST = """
+    select extract(year from newest)::integer as year, extract(month from newest)::integer as number,
+        extract(day from newest)::integer as day,
+        newest = (date_trunc('month', newest) + interval '1 month' - interval '1 day')::date as ends_month
+    from (select max(last_transaction_date) as newest from analytics.dim_customers) as known
+    where newest is not null
 """
 
 
@@ -55,6 +40,7 @@ class Month:
         tax: Per line.
         growth: Percent of revenue against the month before in the calendar; None unless that one's is above zero
             and this one's known.
+        is_over: Whether the data reach its end, and the calendar has.
     """
 
     month: YearMonth
@@ -64,26 +50,21 @@ class Month:
     revenue: Decimal | None
     tax: Decimal | None
     growth: Decimal | None
+    is_over: bool = True
 
 
 @dataclass(frozen=True)
-class Group:
-    """Members of a tier or a segment, and their revenue over all months; None if no amount is known."""
+class Newest:
+    """The day of the newest transaction, and whether its month ends with it."""
 
-    name: str
-    members: int
-    revenue: Decimal | None
+    month: YearMonth
+    day: int
+    ends_month: bool
 
-
-@dataclass(frozen=True)
-class Product:
-    """A product, its units and its revenue over all months; each None if nothing is known of it."""
-
-    product_id: int
-    product_name: str | None
-    units: int | None
-    revenue: Decimal | None
-    revenue_segment: str
+    @property
+    def key(self) -> str:
+        """The day as text: 2023-07-14."""
+        return f"{self.month.key}-{self.day:02}"
 
 
 @dataclass(frozen=True)
@@ -94,10 +75,11 @@ class Sales:
         marts: Which marts this is read from.
         all_months: Months to choose from, in order.
         months: Those that were chosen.
-        tiers: Customers by tier.
+        tiers: Customers by tier. As of the segments, the sum over all is that of `months`.
         value_segments: Customers by value.
         revenue_segments: Products by revenue.
         products: Those with the highest revenue.
+        newest: The day up to which there are data.
     """
 
     marts: PublishedMarts
@@ -107,6 +89,7 @@ class Sales:
     value_segments: list[Group]
     revenue_segments: list[Group]
     products: list[Product]
+    newest: Newest | None = None
 
     @property
     def total(self) -> Month:
@@ -115,15 +98,25 @@ class Sales:
             self.months[0].month,
             sum(month.transactions for month in self.months),
             sum(month.without_amount for month in self.months),
-            _sum_of_known(month.units for month in self.months),
-            _sum_of_known(month.revenue for month in self.months),
-            _sum_of_known(month.tax for month in self.months),
+            sum_of_known(month.units for month in self.months),
+            sum_of_known(month.revenue for month in self.months),
+            sum_of_known(month.tax for month in self.months),
             None,
         )
 
+    @property
+    def not_over(self) -> list[YearMonth]:
+        """Those of the chosen months that go on."""
+        return [month.month for month in self.months if not month.is_over]
+
 
 def find_sales(
-    connection: Connection, kept: Kept, first: YearMonth | None = None, last: YearMonth | None = None
+    connection: Connection,
+    kept: Kept,
+    first: YearMonth | None = None,
+    last: YearMonth | None = None,
+    *,
+    today: date | None = None,
 ) -> Sales | None:
     """Read everything of *Sales*.
 
@@ -132,6 +125,7 @@ def find_sales(
         kept: Answers about the marts from earlier views.
         first: First month, or None for the first there is. In the wrong order, the two change places.
         last: Last month, alike.
+        today: The day, if it is another.
 
     Returns:
         It; None if no marts are published yet.
@@ -139,45 +133,56 @@ def find_sales(
     marts = find_published(connection)
     if marts is None:
         return None
-    whole = kept.get(marts, "sales", lambda: _find_all(connection, marts))
+    months, newest = find_months(connection, kept, marts)
     if first and last and first > last:
         first, last = last, first
     chosen = [
-        month for month in whole.months if (not first or month.month >= first) and (not last or month.month <= last)
+        month for month in months if (not first or month.month >= first) and (not last or month.month <= last)
     ]
-    return Sales(
-        marts,
-        whole.all_months,
-        chosen,
-        whole.tiers,
-        whole.value_segments,
-        whole.revenue_segments,
-        whole.products,
-    )
-
-
-def _find_all(connection: Connection, marts: PublishedMarts) -> Sales:
-    rows = ask(connection, _MONTHS)
-    months = grow([Month(YearMonth(row.pop("year"), row.pop("number")), growth=None, **row) for row in rows])
+    day = today or datetime.now(UTC).date()
+    span = Span(chosen[0].month, chosen[-1].month) if chosen and len(chosen) < len(months) else None
+    tiers, values = find_customers(connection, kept, marts, span)
+    segments, products = find_products(connection, kept, marts, span)
     return Sales(
         marts=marts,
-        all_months=[month.month for month in months],
-        months=months,
-        tiers=_find_groups(connection, _TIERS),
-        value_segments=_find_groups(connection, _VALUE_SEGMENTS),
-        revenue_segments=_find_groups(connection, _REVENUE_SEGMENTS),
-        products=[Product(**row) for row in ask(connection, _PRODUCTS, {"limit": TOP_PRODUCTS})],
+        all_months=[each.month for each in months],
+        months=mark_not_over(chosen, newest, YearMonth(day.year, day.month)),
+        tiers=tiers,
+        value_segments=values,
+        revenue_segments=segments,
+        products=products,
+        newest=newest,
     )
 
 
-def _find_groups(connection: Connection, statement: str) -> list[Group]:
-    return [Group(**row) for row in ask(connection, statement)]
+def find_months(connection: Connection, kept: Kept, marts: PublishedMarts) -> tuple[list[Month], Newest | None]:
+    """Read all months with their growth, and the newest day; `is_over` says nothing yet."""
+
+    def find() -> tuple[list[Month], Newest | None]:
+        rows = ask(connection, _MONTHS)
+        months = grow([Month(YearMonth(row.pop("year"), row.pop("number")), growth=None, **row) for row in rows])
+        for row in ask(connection, _NEWEST):
+            return months, Newest(YearMonth(row["year"], row["number"]), row["day"], row["ends_month"])
+        return months, None
+
+    return kept.get(marts, "months", find)
 
 
-def _sum_of_known(values: Iterable[_N | None]) -> _N | None:
-    known = [value for value in values if value is not None]
-    with localcontext(EXACT):
-        return sum(known[1:], known[0]) if known else None
+def mark_not_over(months: Iterable[Month], newest: Newest | None, now: YearMonth) -> list[Month]:
+    """Mark the months of which more is to come: by the calendar, or since the data end before the month does.
+
+    Args:
+        months: Any.
+        newest: The day up to which there are data.
+        now: The month of today.
+    """
+    return [
+        replace(
+            each,
+            is_over=each.month < now and not (newest and each.month == newest.month and not newest.ends_month),
+        )
+        for each in months
+    ]
 
 
 def grow(months: Sequence[Month]) -> list[Month]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from customer_pipeline.usual import compare_with_usual
 from pipeline_page.missed import find_missed_runs
 from pipeline_page.runs import Run
 from pipeline_page.tabs.loads import (
@@ -66,6 +67,7 @@ class Today:
         missed: Scheduled runs that brought no load.
         asked_at: When this was read.
         taken_back: Loads that readers saw, of later ones than `visible`, the newest first.
+        unusual: What of `loads` is outside the usual, in sentences.
     """
 
     run: Run | None
@@ -79,6 +81,7 @@ class Today:
     missed: list[datetime]
     asked_at: datetime
     taken_back: list[Load] = field(default_factory=list)
+    unusual: list[str] = field(default_factory=list)
 
     @property
     def run_id(self) -> str:
@@ -169,6 +172,11 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
         missed=find_missed_runs(connection, run.schedule) if run and recent else [],
         asked_at=ask(connection, "select now() as now")[0]["now"],
         taken_back=[load for load in later if load.status == "rolled_back"],
+        unusual=[
+            sentence
+            for one in compare_with_usual(connection, [load.load_id for load in newest])
+            for sentence in one.unusual
+        ],
     )
 
 
