@@ -67,7 +67,11 @@ def _find_run(runtime: Runtime) -> Run | None:
             dag.get("timetable_summary"),
             tuple(_describe(api, found, task) for task in tasks if task["state"] in GOING_ON),
             _moment(found.get("queued_at")) if found["state"] == "queued" else None,
-            tuple(OtherRun(run["dag_run_id"], _moment(run.get("start_date"))) for run in running),
+            tuple(
+                OtherRun(run["dag_run_id"], _moment(run.get("start_date")))
+                for run in running
+                if run["dag_run_id"] != found["dag_run_id"]
+            ),
             bool(dag.get("is_paused")),
         )
     except PipelineError:
