@@ -55,8 +55,12 @@ def runtime() -> Iterator[Runtime]:
 @pytest.fixture
 def dsn(runtime: Runtime) -> Callable[[str], str]:
     """Connection strings, by role, of an `ebury` without cleaned data and without marts."""
+    empty_warehouse(runtime)
+    return runtime.dsn
+
+
+def empty_warehouse(runtime: Runtime) -> None:
     with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as admin:
         for schema in SCHEMA_OWNERS.keys() - {OPERATIONS}:
             admin.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
     make_roles_and_databases(runtime)
-    return runtime.dsn

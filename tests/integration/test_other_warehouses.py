@@ -1,0 +1,121 @@
+"""The models elsewhere than on PostgreSQL: the same cells on DuckDB, and what other databases' SQL can't say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from customer_pipeline.commands.clean import clean
+from customer_pipeline.feed import MARTS
+from customer_pipeline.runtime.installation import Runtime
+from integration.conftest import empty_warehouse
+from integration.loading import load_file
+from integration.test_star_schema import PROJECT, dbt
+from integration.warm_dbt import call_dbt
+from marts.oracle import KEYS, Row, differences
+from marts.states import STAGED
+from marts.world import make_worlds, write
+
+LOADED_AT = "loaded_at"
+"""No file says when a row was loaded."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """The same file, as PostgreSQL's marts and as a cleaned file.
+
+    Attributes:
+        cells: What staging and each mart hold, by name.
+        statements: Each model as dbt compiled it for PostgreSQL.
+        cleaned: The folder that `customer-pipeline clean` wrote.
+    """
+
+    cells: dict[str, list[Row]]
+    statements: dict[str, str]
+    cleaned: Path
+
+
+@pytest.fixture(scope="module")
+def built(runtime: Runtime, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    folder = tmp_path_factory.mktemp("built")
+    file = write(folder / "all.csv", make_worlds(18)[1].whole)
+    assert clean(file, folder / "cleaned", {}) == 0
+    empty_warehouse(runtime)
+    load_file(runtime.dsn("loader"), file, "run-1")
+    done = dbt(runtime, folder / "target", "run")
+    assert done.returncode == 0, done.stdout
+    with psycopg.connect(runtime.dsn("transformer"), row_factory=dict_row) as connection:
+        cells = {
+            name: connection.execute(f"table {MARTS.staging}.{name}").fetchall()  # type: ignore[call-overload]
+            for name in KEYS
+        }
+    models = (folder / "target" / "compiled" / "ebury" / "models").rglob("*.sql")
+    yield Built(cells, {path.stem: path.read_text() for path in models}, folder / "cleaned")
+    empty_warehouse(runtime)
+
+
+def read_duckdb(file: Path, schema: str) -> dict[str, list[Row]]:
+    with duckdb.connect(str(file), read_only=True) as connection:
+        found = {}
+        for name in KEYS:
+            result = connection.execute(f"from {schema}.{name}")
+            columns = [column[0] for column in result.description]
+            found[name] = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+    return found
+
+
+def wrong_cells(found: dict[str, list[Row]], built: Built) -> list[str]:
+    texts = []
+    for name, keys in KEYS.items():
+        left_out = {LOADED_AT} if name == STAGED else set()
+        rows, others = (
+            [{column: row[column] for column in row.keys() - left_out} for row in cells[name]]
+            for cells in (found, built.cells)
+        )
+        texts += differences(rows, {tuple(row[key] for key in keys): row for row in others}, name)
+    return texts
+
+
+@pytest.fixture(scope="module")
+def on_duckdb(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of DuckDB in which dbt built and tested everything, twice: tables that keys lead to are replaced."""
+    folder = tmp_path_factory.mktemp("duckdb")
+    environment = os.environ | {
+        "DBT_TARGET": "duckdb",
+        "DBT_TARGET_PATH": str(folder),
+        "CLEANED_FOLDER": str(built.cleaned),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+    for _ in range(2):
+        done = call_dbt(PROJECT, folder, ["build"], environment)
+        assert done.returncode == 0, done.stdout
+        assert "WARN=0 ERROR=0 SKIP=0" in done.stdout
+    return folder / "marts.duckdb"
+
+
+def test_every_cell_that_duckdb_makes_of_a_cleaned_file_is_postgresqls(built: Built, on_duckdb: Path) -> None:
+    found = read_duckdb(on_duckdb, "analytics")
+    assert min(map(len, found.values())) > 20
+    assert wrong_cells(found, built) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update analytics.fact_transactions set tax_amount = tax_amount + 1",
+        "update analytics.dim_customers set customer_tier = 'Platinum'",
+        "update analytics.dim_dates set day_name = null",
+        "insert into analytics.agg_monthly_sales from analytics.agg_monthly_sales limit 1",
+        "delete from analytics.dim_dates",
+    ],
+)
+def test_duckdb_holds_the_constraints_of_the_marts(on_duckdb: Path, change: str) -> None:
+    with duckdb.connect(str(on_duckdb)) as connection, pytest.raises(duckdb.ConstraintException):
+        connection.execute(change)
