@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import psycopg
@@ -19,10 +22,12 @@ from integration.conftest import empty_warehouse
 from integration.loading import load_file
 from integration.test_star_schema import PROJECT, dbt
 from integration.warm_dbt import call_dbt
+from marts.broken import breaches, constraints_of
 from marts.oracle import KEYS, Row, differences
 from marts.states import STAGED
 from marts.world import make_worlds, write
 
+MARTS_ALONE = [name for name in KEYS if name != STAGED]
 LOADED_AT = "loaded_at"
 """No file says when a row was loaded."""
 
@@ -119,3 +124,55 @@ def test_every_cell_that_duckdb_makes_of_a_cleaned_file_is_postgresqls(built: Bu
 def test_duckdb_holds_the_constraints_of_the_marts(on_duckdb: Path, change: str) -> None:
     with duckdb.connect(str(on_duckdb)) as connection, pytest.raises(duckdb.ConstraintException):
         connection.execute(change)
+
+
+@pytest.fixture(scope="module")
+def manifest(on_duckdb: Path) -> dict[str, Any]:
+    return json.loads((on_duckdb.parent / "manifest.json").read_text())
+
+
+@pytest.mark.parametrize("mart", MARTS_ALONE)
+def test_a_data_test_notices_each_broken_constraint_where_the_database_holds_none(
+    on_duckdb: Path, manifest: dict[str, Any], mart: str
+) -> None:
+    (node,) = [one for one in manifest["nodes"].values() if one["name"] == mart]
+    (test,) = (on_duckdb.parent / "compiled").rglob(f"constraints_hold_{mart}_.sql")
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{on_duckdb}' as built (read_only); attach ':memory:' as marts")
+        # Rows without their constraints, under the name that the test asks for.
+        table = f"marts.analytics.{mart}"
+        connection.execute(f"create schema marts.analytics; create table {table} as from built.analytics.{mart}")
+        assert connection.execute(test.read_text()).fetchall() == []
+        unnoticed = []
+        for breach in breaches(connection, node):
+            connection.execute("begin")
+            connection.execute(breach.statement.format(table=table))
+            if breach.promise not in {name for name, _ in connection.execute(test.read_text()).fetchall()}:
+                unnoticed.append(breach)
+            connection.execute("rollback")
+    assert unnoticed == []
+
+
+def test_every_constraint_has_a_data_test_and_every_foreign_key_one_of_its_own(manifest: dict[str, Any]) -> None:
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    looked_up = {
+        (
+            node["attached_node"],
+            node["column_name"],
+            *re.findall(r"\w+", node["test_metadata"]["kwargs"]["to"])[1:],
+            node["test_metadata"]["kwargs"]["field"],
+        )
+        for node in tests
+        if node["test_metadata"]["name"] == "relationships"
+    }
+    held = {node["attached_node"] for node in tests if node["test_metadata"]["name"] == "constraints_hold"}
+    foreign_keys = set()
+    for unique_id, node in manifest["nodes"].items():
+        for column, constraint in constraints_of(node) if node["resource_type"] == "model" else []:
+            assert constraint["type"] in {"not_null", "check", "primary_key", "foreign_key"}
+            assert unique_id in held
+            if constraint["type"] == "foreign_key":
+                parent = re.findall(r"\w+", constraint["to"])[-1]
+                foreign_keys.add((unique_id, column, parent, *constraint["to_columns"]))
+    assert len(foreign_keys) == 3
+    assert foreign_keys <= looked_up
