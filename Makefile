@@ -70,11 +70,11 @@ restart: .venv/ready ## Stop and start them
 status: .venv/ready ## Services, runs and the age of the data
 	@$(CLI) status
 
-logs: .venv/ready ## Last lines of every service's log
+logs: .venv/ready ## Last lines of every service's log, and the errors of tasks
 	@$(CLI) logs
 
-logs-airflow: .venv/ready ## Last lines of the api-server's log
-	@$(CLI) logs api-server
+logs-airflow: .venv/ready ## Last lines of Airflow's services, without requests, and the errors of tasks
+	@$(CLI) logs airflow
 
 logs-scheduler: .venv/ready ## Last lines of the scheduler's log
 	@$(CLI) logs scheduler

@@ -48,7 +48,7 @@ def find_run() -> Run | None:
             dag.timetable_summary if dag else None,
             tuple(_describe(ti, explain=ti.state == "up_for_retry") for ti in _find_tries(session, run, GOING_ON)),
             run.queued_at if is_queued else None,
-            _find_running(session) if is_queued else (),
+            _find_running(session, run) if is_queued else (),
             bool(dag and dag.is_paused),
         )
 
@@ -58,8 +58,10 @@ def _find_tries(session: Session, run: DagRun, states: tuple[str, ...]) -> list[
     return list(session.scalars(select(TaskInstance).where(*of_run).order_by(TaskInstance.end_date)))
 
 
-def _find_running(session: Session) -> tuple[OtherRun, ...]:
-    running = select(DagRun).where(DagRun.dag_id == DAG_ID, DagRun.state == "running").order_by(DagRun.start_date)
+def _find_running(session: Session, waiting: DagRun) -> tuple[OtherRun, ...]:
+    # The one that waits may have been started in this moment.
+    others = (DagRun.dag_id == DAG_ID, DagRun.state == "running", DagRun.id != waiting.id)
+    running = select(DagRun).where(*others).order_by(DagRun.start_date)
     return tuple(OtherRun(run.run_id, run.start_date) for run in session.scalars(running))
 
 

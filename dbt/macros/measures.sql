@@ -6,9 +6,9 @@
 
 {% macro growth_percent(now, before) %}
     {#- Null where either is unknown, or where there is nothing above zero to compare with. -#}
-    case when {{ before }} > 0 then round(100 * ({{ now }} - {{ before }}) / {{ before }}, 2) end
+    case when {{ before }} > 0 then {{ quotient("100 * (" ~ now ~ " - " ~ before ~ ")", before, 2) }} end
 {%- endmacro %}
 
 {% macro average_of(total, number) %}
-    round({{ total }} / nullif({{ number }}, 0), 4)
+    {{ quotient(total, "nullif(" ~ number ~ ", 0)", 4) }}
 {%- endmacro %}

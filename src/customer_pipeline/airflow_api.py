@@ -88,6 +88,14 @@ class AirflowApi:
         found: list[dict[str, Any]] = runs.get("dag_runs", [])
         return found[0] if found else None
 
+    def last_ended_run(self) -> dict[str, Any] | None:
+        """Return the run that ended last, if one has."""
+        params = {"limit": 1, "order_by": "-end_date", "state": ["success", "failed"]}
+        found: list[dict[str, Any]] = self._call("GET", f"/dags/{DAG_ID}/dagRuns", params=params).get(
+            "dag_runs", []
+        )
+        return found[0] if found else None
+
     def find_runs(self, states: list[str]) -> list[dict[str, Any]]:
         """Return all runs of these states, the newest first."""
         return self._all(f"/dags/{DAG_ID}/dagRuns", "dag_runs", order_by="-run_after", state=states)

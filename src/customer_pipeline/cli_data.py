@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from typer import Argument, Option
-from typer._click.exceptions import UsageError
+from typer._click.exceptions import BadParameter, UsageError
 
 from audited_load.command import COMMAND
 
@@ -40,7 +40,16 @@ Loads = Annotated[
         help="What load N refused, in place of the loads that readers see; may be said several times.",
     ),
 ]
-UNCHECKED: dict[str, Any] = {"readable": False}
+
+
+def _read_path(text: str) -> Path:
+    """Read a path; an empty one, such as of a variable that is not set, would be the working directory."""
+    if not text:
+        raise BadParameter("It is empty. Is a variable not set?")
+    return Path(text)
+
+
+UNCHECKED: dict[str, Any] = {"parser": _read_path}
 """Files are looked at by what reads them, which says what to do."""
 Reason = Annotated[str, Option(metavar="PREFIX", help="Only reasons that begin so: price:", show_default=False)]
 Force = Annotated[bool, Option("--force", help="Replace what is there.")]
@@ -100,6 +109,8 @@ def _run(
 
     if file and source:
         raise UsageError("Give FILE or --source, not both.")
+    if source == "":
+        raise UsageError("--source is empty. Is a variable not set?")
     return run_pipeline(
         file,
         source=source,
@@ -109,6 +120,26 @@ def _run(
         full_refresh=full_refresh,
         form=_words(decimal, date_order, encoding),
     )
+
+
+@data.command("accounting", epilog=examples("accounting", "accounting --load 7", "accounting --json"))
+def _accounting(
+    *,
+    load: Annotated[
+        int | None, Option(metavar="N", help="Of the run that brought load N.", show_default=False)
+    ] = None,
+    run: Annotated[
+        str | None,
+        Option(metavar="RUN", help="Of this run; default: the newest that has read a file.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, Option("--json", help="All of it, for programs.")] = False,
+) -> int:
+    """Show what became of every record of a run: all reasons and rules with their counts, and the tie-out."""
+    from customer_pipeline.commands.accounting import show_accounting
+
+    if run and load is not None:
+        raise UsageError("Give --load or --run, not both.")
+    return show_accounting(run, load, as_json=as_json)
 
 
 @data.command("report", epilog=examples("report --out report.html"))

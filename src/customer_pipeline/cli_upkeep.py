@@ -22,9 +22,12 @@ Folder = Annotated[Path, Argument(metavar="FOLDER", **UNCHECKED, help="Of the ba
 def _backup(folder: Folder) -> None:
     """Write the warehouse, the erasure key and the contracts into a folder; runs and readers may go on."""
     from customer_pipeline.runtime.installation import read_runtime
+    from customer_pipeline.runtime.services import require_up
     from customer_pipeline.upkeep.backup import describe, write_backup
 
-    sys.stdout.write(f"{describe(write_backup(read_runtime(), folder))} It holds a secret and personal data.\n")
+    runtime = read_runtime()
+    require_up(runtime)
+    sys.stdout.write(f"{describe(write_backup(runtime, folder))} It holds a secret and personal data.\n")
 
 
 @upkeep.command("restore", epilog=examples("restore /backups/2025-12-31"))
@@ -44,4 +47,5 @@ def _tidy(*, dry_run: Annotated[bool, Option("--dry-run", help="Only say what wo
     """Remove Airflow's runs and their logs that are older than RUN_HISTORY_DAYS."""
     from customer_pipeline.commands.programs import run_program
 
-    run_program(["python", "-m", "customer_pipeline.upkeep.tidy", *(["--dry-run"] if dry_run else [])])
+    module = ["customer_pipeline.interrupts", "customer_pipeline.upkeep.tidy"]
+    run_program(["python", "-m", *module, *(["--dry-run"] if dry_run else [])], needs_services=True)

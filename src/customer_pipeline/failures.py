@@ -12,6 +12,10 @@ from audited_load.errors import PipelineError
 
 _REMEDY = "\n  What to do: "
 """Between an error's message and its remedy, as `PipelineError` writes them."""
+TESTS_REMEDY = (
+    "the data of this load contradict a rule; readers keep the marts that they have. Look into the load, then clear"
+    " the task group of the models."
+)
 _FAILED_TEST = re.compile(r"([\w.]+): (Got (\d+) results?, configured to fail)")
 
 
@@ -49,13 +53,8 @@ def find_reason(causes: Sequence[tuple[str, str]]) -> Reason:
     if not causes:
         return NO_WORD
     kind, text = causes[0]
-    tests = failed_tests(text)
-    if tests:
-        return Reason(
-            f"Failed dbt tests: {', '.join(f'{name} ({rows} rows)' for name, rows in tests)}",
-            "the data of this load contradict a rule; readers keep the marts that they have. Look into the load,"
-            " then clear the task group of the models.",
-        )
+    if tests := describe_failed_tests(text):
+        return Reason(tests, TESTS_REMEDY)
     return Reason(kind or NO_WORD.what, NO_WORD.remedy)
 
 
@@ -74,6 +73,12 @@ def find_reason_in_log(events: Iterable[Mapping[str, Any]]) -> Reason:
 def failed_tests(message: str) -> list[tuple[str, int]]:
     """Find the dbt tests that failed, and how many rows each found, in the words of Cosmos' exception."""
     return [(match[1], int(match[3])) for match in _FAILED_TEST.finditer(message)]
+
+
+def describe_failed_tests(message: str) -> str:
+    """Name them in one line; empty if there are none."""
+    tests = ", ".join(f"{name} ({rows} rows)" for name, rows in failed_tests(message))
+    return f"Failed dbt tests: {tests}" if tests else ""
 
 
 def _own_types(kind: type[PipelineError]) -> set[str]:

@@ -50,6 +50,8 @@ class ExitCode(IntEnum):
     FAILED = 1
     BAD_DATA = 2
     UNUSABLE_FILE = 3
+    RUN_FAILED = 4
+    STALE = 5
     USAGE = 64
     NOT_FOUND = 127
     INTERRUPTED = 130

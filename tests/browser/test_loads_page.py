@@ -24,7 +24,7 @@ def test_run_and_publishing_are_seen_without_scrolling(page: Page, stack: Stack)
     expect(row).to_contain_text("airflow")
     row.locator("summary").click()
     expect(row).to_contain_text("mode=merge")
-    expect(row).to_contain_text("source=given/")
+    expect(row).to_contain_text("source=day.csv")
 
 
 def test_the_keyboard_alone_searches_compares_and_comes_back(page: Page, stack: Stack) -> None:

@@ -12,7 +12,6 @@ import pytest
 from cosmos.dbt import runner as cosmos_runner
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
-from customer_pipeline.commands.run_progress import where_time_went
 from customer_pipeline.runtime.warm_executor import share_manifest
 from customer_pipeline.runtime.warm_modules import own_folders, own_state
 from customer_pipeline.settings import dbt_project
@@ -156,19 +155,3 @@ def test_dbt_names_the_module_of_a_flag_as_before(project: Path) -> None:
     before = make_flag()
     share_manifest(project)
     assert make_flag() == before == __name__
-
-
-def test_where_the_seconds_of_a_run_went() -> None:
-    def task(name: str, start: int | None, end: int | None) -> dict[str, str | None]:
-        moments = [None if second is None else f"2026-01-01T00:00:{second:02}Z" for second in (start, end)]
-        return {"task_id": name, "start_date": moments[0], "end_date": moments[1]}
-
-    tasks = [
-        task("B.two", 5, 8),
-        task("A.one", 1, 3),
-        task("B.models.x.run", 7, 9),
-        task("B.models.y.run", 7, 8),
-        task("A.skipped", None, None),
-    ]
-    assert where_time_went(tasks, 10.0) == "A 2.0 s, B 4.0 s, between tasks 4.0 s"
-    assert where_time_went([], 1.5) == "between tasks 1.5 s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -83,7 +84,9 @@ def test_up_brings_every_service_up_healthy(stack: Runtime) -> None:
     assert all(found[service].is_healthy for service in SERVICES.values())
     status = run(stack, "status")
     assert status.returncode == 0
-    assert status.stdout.count("(healthy)") == len(SERVICES)
+    services = json.loads(run(stack, "status", "--json").stdout)["services"]
+    assert len(services) == len(SERVICES)
+    assert all(service["is_up"] and "(healthy)" in service["words"] for service in services.values())
     assert stat.S_IMODE((stack.home / ".env").stat().st_mode) == 0o600
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -28,12 +29,19 @@ from customer_pipeline.runtime.roles import make_roles_and_databases
 
 @pytest.fixture(scope="session")
 def runtime() -> Iterator[Runtime]:
+    with running_server() as runtime:
+        yield runtime
+
+
+@contextmanager
+def running_server(**settings: str) -> Iterator[Runtime]:
+    """Start a PostgreSQL of its own, with the pipeline's roles and databases, and remove it after the block."""
     home = Path(tempfile.mkdtemp(prefix="customer-pipeline-test-"))
     home.chmod(0o755)
     runtime = read_runtime({"PIPELINE_HOME": str(home), "POSTGRES_PORT": str(free_port())})
     server = locate_server(runtime)
     make_cluster(server, runtime.secrets["postgres"])
-    command = [*server_command(server, runtime.postgres_port), "-c", "fsync=off"]
+    command = [*server_command(server, runtime.postgres_port, **settings), "-c", "fsync=off"]
     who = {}
     if server.user:
         entry = pwd.getpwnam(server.user)
@@ -55,8 +63,12 @@ def runtime() -> Iterator[Runtime]:
 @pytest.fixture
 def dsn(runtime: Runtime) -> Callable[[str], str]:
     """Connection strings, by role, of an `ebury` without cleaned data and without marts."""
+    empty_warehouse(runtime)
+    return runtime.dsn
+
+
+def empty_warehouse(runtime: Runtime) -> None:
     with psycopg.connect(runtime.dsn("postgres"), autocommit=True) as admin:
         for schema in SCHEMA_OWNERS.keys() - {OPERATIONS}:
             admin.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(schema)))
     make_roles_and_databases(runtime)
-    return runtime.dsn

@@ -16,6 +16,8 @@ from command_line import call
 from customer_pipeline.commands import refused_records as quarantine
 from customer_pipeline.commands import replay, run, status
 from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.watching import run_steps
+from customer_pipeline.watching.stack_status import Airflow, ask_warehouse
 from integration.loading import HEADER, load_file
 
 Dsn = Callable[[str], str]
@@ -119,8 +121,8 @@ def test_what_a_supplier_wrote_acts_on_no_terminal(
     for line in ("list", "list --raw", "list --json", f"export --out {repair}"):
         assert call("quarantine", *line.split()) == 0
     assert call("quarantine", "replay", repair) == 2
-    status._print_data(runtime, Console(), None)
-    print(run.name_task({"task_id": "clean", "map_index": 0, "rendered_map_index": file.name}))
+    status.print_warehouse(ask_warehouse(runtime, None), Airflow(), Console(markup=False))
+    print(run_steps.name_task({"task_id": "clean", "map_index": 0, "rendered_map_index": file.name}))
     printed = capsys.readouterr().out
     assert printed.count(r"\x1b]0;x\x07\u202ed.csv") >= 4
     assert r"\x1b[31m" in printed

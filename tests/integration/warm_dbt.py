@@ -26,7 +26,8 @@ def call_dbt(
     line = ["--no-use-colors", *arguments]
     line += ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target)]
     target.mkdir(parents=True, exist_ok=True)
-    kept = _PARSES / f"{abs(hash(str(project)))}-{_PARSE}"
+    # A parse is of one target.
+    kept = _PARSES / f"{abs(hash((str(project), environment.get('DBT_TARGET'))))}-{_PARSE}"
     if kept.exists() and not (target / _PARSE).exists():
         shutil.copy(kept, target / _PARSE)
     with tempfile.NamedTemporaryFile(mode="r+", prefix="customer-pipeline-dbt-") as out:

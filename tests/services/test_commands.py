@@ -53,6 +53,17 @@ def test_a_target_of_the_specification_does_what_it_says(target: str, typed: str
     assert said.lower() in run("make", "--no-print-directory", target, typed=typed).lower()
 
 
+def test_airflows_services_are_shown_together_and_without_requests() -> None:
+    printed = run("make", "--no-print-directory", "logs-airflow")
+    assert "http.access" not in printed
+    services = {line[20:].split()[0] for line in printed.splitlines()}
+    assert {"api-server", "scheduler", "triggerer", "dag-processor"} <= services
+
+
+def test_what_a_task_said_can_be_read() -> None:
+    assert "Cleaning " in run(CLI, "logs", "--task", "clean_and_transform_csv")
+
+
 def test_airflows_own_commands_of_the_specification_work() -> None:
     airflow = (CLI, "exec", "--", "airflow")
     assert DAG_ID in run(*airflow, "dags", "list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from decimal import Decimal
 
@@ -18,6 +19,7 @@ _WHOLE = (
     "".join(f"(?:({_BELOW_THOUSAND}) {name} ?)?" for _, name in SCALES)
     + f"({_BELOW_THOUSAND.removesuffix('|a)')}))?"
 )
+_LARGE = "|".join(name for _, name in SCALES)
 _HUNDREDS = f"({_BELOW_HUNDRED}) hundred(?: ({_BELOW_HUNDRED}))?"
 """How people say 1905: nineteen hundred and five."""
 
@@ -41,7 +43,7 @@ def spell(number: int) -> str:
 
 def read_words(text: str) -> Decimal | None:
     """Read number words; None for whatever is not one whole English number."""
-    if re.fullmatch(r"[A-Za-z][A-Za-z ,-]*", text) is None:
+    if re.fullmatch(r"[A-Za-z][A-Za-z ,-]*", text) is None or not _commas_fit(text.lower()):
         return None
     words = " ".join(re.sub("[,-]", " ", text.lower()).split())
     sign, words = next(
@@ -52,12 +54,21 @@ def read_words(text: str) -> Decimal | None:
     if point and (not digits or any(digit not in SMALL[:10] for digit in digits)):
         return None
     # "And" joins a tail to hundreds or more; anywhere else the text is no number.
-    whole = re.sub(r"(?<=dred|sand|lion) and (?=\w)", " ", whole)
+    whole = re.sub(rf"(?<=dred|sand|lion) and (?=\w)(?!(?:hundred|{_LARGE})\b)", " ", whole)
     number = _read_whole(whole)
     if number is None:
         return None
     return sign * Decimal(
         f"{number}" + ("." + "".join(str(SMALL.index(digit)) for digit in digits) if point else "")
+    )
+
+
+def _commas_fit(text: str) -> bool:
+    """A comma stands behind a thousand or more, or before "and", never at the end."""
+    pieces = text.split(",")
+    return all(
+        after.strip() and (re.search(rf"(?:{_LARGE})$", before) or re.match(r"\s+and\b", after))
+        for before, after in itertools.pairwise(pieces)
     )
 
 
@@ -68,7 +79,7 @@ def _read_whole(words: str) -> int | None:
     if hundreds and 10 < (count := _read_small(hundreds[1])) < 100 and count % 10:
         return count * 100 + _read_small(hundreds[2])
     match = re.fullmatch(_WHOLE, words)
-    if match is None or not words:
+    if match is None or not words or "a" in words.split()[1:]:
         return None
     sizes = [size for size, _ in SCALES] + [1]
     return sum(size * _read_small(group) for size, group in zip(sizes, match.groups(), strict=True))

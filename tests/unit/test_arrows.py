@@ -20,9 +20,8 @@ RULES = [
 ]
 STANDARD = {"__future__", "collections", "dataclasses", "datetime", "functools", "re"}
 LIBRARIES = {"num2words", "text_to_num"}
-ROOMS_OF_THE_OPERATOR = tuple(
-    f"customer_pipeline.{room}" for room in ("commands", "inspection", "runtime", "upkeep", "cli")
-)
+OPERATOR = ("commands", "watching", "inspection", "runtime", "upkeep", "cli")
+ROOMS_OF_THE_OPERATOR = tuple(f"customer_pipeline.{room}" for room in OPERATOR)
 ROOMS = sorted({path.parent for place in ("src", "airflow") for path in (ROOT / place).rglob("*.py")})
 
 

@@ -60,7 +60,13 @@ def test_a_shell_completes_commands_and_words(typed: str, offered: list[str]) ->
 
 
 def test_the_words_that_are_offered_are_those_that_are_known() -> None:
-    known = {"decimal": DECIMALS, "date_order": DATE_ORDERS, "mode": MODES, "service": SERVICES, "role": ROLES}
+    known = {
+        "decimal": DECIMALS,
+        "date_order": DATE_ORDERS,
+        "mode": MODES,
+        "service": (*SERVICES, "airflow"),
+        "role": ROLES,
+    }
     params = [param for command in COMMANDS.values() for param in command.params if param.name in known]
     assert {param.name for param in params} == set(known)
     for param in params:

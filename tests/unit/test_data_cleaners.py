@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from num2words import num2words
+from number_words_oracle import SCALES, SMALL, TENS, read_words, spell
 
 from audited_load.cleaning.values import clean_column
 from audited_load.columns import Column, Refusal, Rule
@@ -316,9 +317,37 @@ def test_any_text_is_read_exactly_or_refused_with_a_reason(text: str) -> None:
         assert refused or cleaned.values[0] is not None or is_null
 
 
-@pytest.mark.parametrize("words", ["one two three", "two or three", "first", "five and", "hundred", "dozen", ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "one two three", "two or three", "first", "five and", "hundred", "dozen", "", "five hundred and thousand",
+        "one hundred and thousand and five", "twenty and five", "one hundred and and five",
+    ],
+)  # fmt: skip
 def test_words_that_are_not_one_number_are_not_read(words: str) -> None:
     assert read_number_words(words) is None
+
+
+VOCABULARY = [*SMALL, *filter(None, TENS), "hundred", *(name for _, name in SCALES), "and", "a", "point", "minus"]
+TEXTS_OF_WORDS = st.lists(
+    st.tuples(st.sampled_from(VOCABULARY), st.sampled_from([" ", " ", " ", "-", ", "])), min_size=1, max_size=7
+).map(lambda pairs: "".join(f"{word}{joint}" for word, joint in pairs)[: -len(pairs[-1][1])])
+NEARLY_A_NUMBER = st.tuples(
+    st.integers(0, 10**13), st.integers(0, 20), st.sampled_from(["and ", "a ", "thousand ", "hundred ", ""])
+).map(lambda drawn: with_a_slip(*drawn))
+
+
+def with_a_slip(number: int, place: int, word: str) -> str:
+    """Spell a number, with a word put in somewhere."""
+    words = spell(number).split(" ")
+    return " ".join([*words[:place], *word.split(), *words[place:]])
+
+
+@settings(deadline=None, max_examples=1000)
+@given(TEXTS_OF_WORDS | NEARLY_A_NUMBER)
+def test_words_are_read_as_by_a_grammar_or_not_at_all(text: str) -> None:
+    expected, read = read_words(text), read_number_words(text)
+    assert (None if read is None else Decimal(read)) == expected
 
 
 def test_a_form_can_be_taken_back() -> None:
@@ -368,7 +397,7 @@ def test_what_a_rule_needs_stands_in_every_text_that_it_matches() -> None:
 
 @pytest.mark.parametrize("number", [1_001, 21_100, 2_005_006, 999_999_999, 1_000_000_011, 7_000_300_000])
 def test_words_are_read_by_groups_as_they_are_read_whole(number: int) -> None:
-    words = num2words(number).replace(",", "").replace("-", " ")
+    words = num2words(number).replace(",", "").replace("-", " ").replace(" and ", " ")
     assert _read_groups(words.split()) == _read_whole(words) == number
 
 

@@ -101,7 +101,7 @@ def test_without_a_terminal_a_long_step_gets_plain_lines(monkeypatch: pytest.Mon
     text, clock = io.StringIO(), [0.0]
     monkeypatch.setattr(shown.time, "monotonic", lambda: clock[0])
     with Display(Console(file=text, soft_wrap=True)).shown() as display:
-        for clock[0] in (0.0, 5.0, 10.0, 15.0, 20.0):
+        for clock[0] in (0.0, 15.0, 30.0, 45.0, 60.0):
             display.show([Step("cleaning [a]", 0.5, "1 of 2 MiB")])
     assert text.getvalue().splitlines() == ["     ...    cleaning [a]: 50%, 1 of 2 MiB"] * 2
 

@@ -20,11 +20,11 @@
     {% for name in totals %}
         select
             '{{ name }}' as total,
-            left_side.{{ name }}::numeric as found,
-            right_side.{{ name }}::numeric as expected
+            left_side.{{ name }}::{{ exact_numeric() }} as found,
+            right_side.{{ name }}::{{ exact_numeric() }} as expected
         from left_side
         cross join right_side
-        where left_side.{{ name }}::numeric is distinct from right_side.{{ name }}::numeric
+        where left_side.{{ name }}::{{ exact_numeric() }} is distinct from right_side.{{ name }}::{{ exact_numeric() }}
         {{ "union all" if not loop.last }}
     {% endfor %}
 {% endtest %}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import traceback
@@ -115,6 +114,7 @@ def _started_worker(maker: PartMaker) -> Iterator[_Worker]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
+        process_group=0,  # Ctrl+C is for whoever started them, also while they are starting
     ) as process:
         worker = _Worker(cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout))
         pickle.dump(maker, worker.work, pickle.HIGHEST_PROTOCOL)
@@ -150,8 +150,6 @@ def _first_of(waiting: deque[tuple[Block, Future[Tally]]]) -> tuple[Block, Tally
 
 
 if __name__ == "__main__":
-    # Ctrl+C reaches the whole group: whoever started this one ends it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Whatever prints must not get among the answers.
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

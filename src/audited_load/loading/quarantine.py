@@ -47,7 +47,8 @@ _FIND = """
     from {quarantine} as q
     inner join {chosen} as r on r.reject_id = q.reject_id and {same_place}
     inner join {loads} as l on l.load_id = r.load_id
-    where q.status = any(%(statuses)s) and starts_with(r.reasons, %(reason)s)
+    where q.status = any(%(statuses)s)
+        and (starts_with(r.reasons, %(reason)s) or position('; ' || %(reason)s in r.reasons) > 0)
     order by r.load_id desc, r.source_record
 """
 _OF_LOADS = """

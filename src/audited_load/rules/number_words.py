@@ -12,8 +12,11 @@ NUMBER_WORDS = r"(?i)^[a-z][a-z \-,]*$"
 """Texts that are worth a try: letters, spaces, hyphens and commas only."""
 
 _LOOSE_COMMA = re.compile(r"(?i)(?<!thousand)(?<!million)(?<!billion)(?<!trillion),(?!\s+and\b)|,\s*$")
+# "And" joins a tail to hundreds or more; anywhere else it is a slip, such as "five hundred and thousand".
+_SIZES = "hundred|thousand|million|billion|trillion"
+_JOINT = re.compile(rf"\b({_SIZES}) and (?=[a-z])(?!(?:and|{_SIZES})\b)")
 _SIGNS = ("minus ", "negative ")
-_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -37,6 +40,9 @@ def read_number_words(text: str) -> str | None:
     if sign:
         words = words.partition(" ")[2]
     whole_words, point, decimal_words = words.partition(" point ")
+    whole_words = re.sub(rf"^a (?={_SIZES})", "one ", _JOINT.sub(r"\1 ", whole_words))
+    if "and" in whole_words.split():
+        return None
     whole = _read_groups(whole_words.split())
     if whole is None:
         whole = _read_whole(whole_words)
@@ -59,15 +65,13 @@ def _read_groups(words: list[str]) -> int | None:
     for place, word in enumerate(words):
         if found := _SCALES.get(word):
             group = _read_group(" ".join(words[start:place]))
-            if group is None or (scale and (found >= scale or words[start] == "a")):
+            if group is None or (scale and found >= scale):
                 return None
             number, scale, start = number + group * found, found, place + 1
     if not scale or start == len(words):
         return number or None
-    joined = words[start] == "and"
-    rest = words[start + joined :]
-    group = _read_group(" ".join(rest))
-    return None if group is None or rest[0] == "a" else number + group
+    group = _read_group(" ".join(words[start:]))
+    return None if group is None else number + group
 
 
 @lru_cache(maxsize=4096)
@@ -78,7 +82,6 @@ def _read_group(words: str) -> int | None:
 
 
 def _read_whole(words: str) -> int | None:
-    words = re.sub(r"^a (?=hundred|thousand|million|billion)", "one ", words)
     try:
         number = int(text2num(words, "en"))
     except ValueError:

@@ -9,6 +9,7 @@ from typing import Any
 
 from audited_load.cleaning.outputs import refuse_existing, write_whole
 from audited_load.errors import PipelineError, RefusedError
+from audited_load.shown import escape_text
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.failures import NOT_READ, find_reason_in_log
 from customer_pipeline.runtime.installation import Runtime, read_runtime
@@ -41,7 +42,8 @@ def write_report(out: Path, *, force: bool = False) -> int:
         raise RefusedError(
             f"{out} can't be written: {error.strerror}.", "Name a file in a folder of yours."
         ) from None
-    sys.stdout.write(f"Written: {out}, {len(text.encode()) // 1024} KiB. It holds no customer and no raw value.\n")
+    size = len(text.encode()) // 1024
+    sys.stdout.write(f"Written: {escape_text(str(out))}, {size} KiB. It holds no customer and no raw value.\n")
     return 0
 
 
@@ -65,7 +67,11 @@ def _find_run(runtime: Runtime) -> Run | None:
             dag.get("timetable_summary"),
             tuple(_describe(api, found, task) for task in tasks if task["state"] in GOING_ON),
             _moment(found.get("queued_at")) if found["state"] == "queued" else None,
-            tuple(OtherRun(run["dag_run_id"], _moment(run.get("start_date"))) for run in running),
+            tuple(
+                OtherRun(run["dag_run_id"], _moment(run.get("start_date")))
+                for run in running
+                if run["dag_run_id"] != found["dag_run_id"]
+            ),
             bool(dag.get("is_paused")),
         )
     except PipelineError:

@@ -11,6 +11,7 @@ from typing import IO
 
 from audited_load.cleaning.outputs import opened_whole, refuse_existing
 from audited_load.errors import UnavailableError
+from audited_load.shown import escape_text
 from customer_pipeline.sample.generator import write_sample
 
 
@@ -52,8 +53,9 @@ def make_sample(
             "Check the folder, your rights and the free disk space, then run it again.",
         ) from error
     sys.stderr.write(
-        f"{out}: {truth['read']:,} records, {truth['accepted']:,} to be accepted, {truth['quarantined']:,} to be"
-        f" quarantined ({truth['superseded']:,} superseded), {truth['duplicates']:,} duplicates\n"
+        f"{escape_text(str(out))}: {truth['read']:,} records, {truth['accepted']:,} to be accepted,"
+        f" {truth['quarantined']:,} to be quarantined ({truth['superseded']:,} superseded),"
+        f" {truth['duplicates']:,} duplicates\n"
     )
     return 0
 

@@ -9,35 +9,46 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from audited_load.errors import RefusedError
 from customer_pipeline.names import AIRFLOW, DATABASE, SANDBOX, ExitCode
 from customer_pipeline.own_target import own_target
 from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
 from customer_pipeline.runtime.compose import compose_command, exec_command
 from customer_pipeline.runtime.environment import process_environment
-from customer_pipeline.runtime.installation import DOCKER, HOST, operators_environment, read_runtime
+from customer_pipeline.runtime.installation import DOCKER, HOST, Runtime, operators_environment, read_runtime
 from customer_pipeline.runtime.postgres_server import package_folder
-from customer_pipeline.runtime.supervisor import SERVICES, log_file
+from customer_pipeline.runtime.services import is_down, require_up
+from customer_pipeline.runtime.supervisor import log_file
+from customer_pipeline.watching.service_logs import NO_LOGS
+
+_ASKS_FOR_HELP = {"--help", "-?", "--version", "-V", "--help=commands", "--help=variables"}
 
 
-def show_logs(service: str | None, lines: int, *, follow: bool) -> int:
-    """Print the last lines of a service's log, or of all; 0 if there is none yet."""
+def show_log(service: str, lines: int, *, follow: bool) -> NoReturn:
+    """Print the last lines of one service's log, all of them.
+
+    Raises:
+        RefusedError: There is none yet.
+    """
     runtime = read_runtime()
     if runtime.kind == DOCKER:
-        services = [CONTAINERS[service]] if service else []
-        return _become(
-            *compose_command(runtime, "logs", *(["--follow"] if follow else []), f"--tail={lines}", *services)
-        )
-    names = [service] if service else list(SERVICES)
-    files = [str(path) for path in (log_file(runtime, name) for name in names) if path.exists()]
-    if not files:
-        sys.stdout.write("No logs yet: the pipeline was not started.\n")
-        return 0
-    return _become(["tail", *(["-F"] if follow else []), "-n", str(lines), *files], os.environ)
+        options = ["--follow"] if follow else []
+        _become(*compose_command(runtime, "logs", *options, f"--tail={lines}", CONTAINERS[service]))
+    path = log_file(runtime, service)
+    if not path.exists():
+        raise RefusedError(NO_LOGS, "Start it with `make up`.")
+    _become(["tail", *(["-F"] if follow else []), "-n", str(lines), str(path)], os.environ)
 
 
 def open_psql(role: str, arguments: Sequence[str]) -> NoReturn:
-    """Open a SQL prompt on the warehouse as one of its roles, with more arguments for psql."""
+    """Open a SQL prompt on the warehouse as one of its roles, with more arguments for psql.
+
+    Raises:
+        UnavailableError: The pipeline is down.
+    """
     runtime = read_runtime()
+    if not _ASKS_FOR_HELP.intersection(arguments):
+        require_up(runtime)
     place = [
         "-h",
         HOST,
@@ -53,9 +64,18 @@ def open_psql(role: str, arguments: Sequence[str]) -> NoReturn:
     _become([program, *place, *arguments], environment)
 
 
-def run_program(arguments: Sequence[str]) -> NoReturn:
-    """Run a command in the pipeline's environment."""
+def run_program(arguments: Sequence[str], *, needs_services: bool = False) -> NoReturn:
+    """Run a command in the pipeline's environment.
+
+    Args:
+        arguments: The command.
+        needs_services: It can do nothing while the pipeline is down; of others nobody knows, so they are told.
+
+    Raises:
+        UnavailableError: The pipeline is down, and the command needs it.
+    """
     runtime = read_runtime()
+    _say_if_down(runtime, needs_services=needs_services)
     if runtime.kind == DOCKER:
         _become(*exec_command(runtime, "scheduler", *arguments))
     _become(arguments, process_environment(runtime))
@@ -64,6 +84,7 @@ def run_program(arguments: Sequence[str]) -> NoReturn:
 def open_shell() -> NoReturn:
     """Open a shell in the pipeline's environment, in which dbt builds in a schema of its own."""
     runtime = read_runtime()
+    _say_if_down(runtime)
     if runtime.kind == DOCKER:
         variables = _developers(Path("/opt/dbt"))
         _become(*exec_command(runtime, "api-server", "bash", variables=variables))
@@ -80,10 +101,23 @@ def _developers(project: Path) -> dict[str, str]:
 def run_dbt(arguments: Sequence[str]) -> NoReturn:
     """Run dbt on the project."""
     runtime = read_runtime()
+    _say_if_down(runtime)
     if runtime.kind == DOCKER:
         _become(*exec_command(runtime, "scheduler", "dbt", *arguments, folder="/opt/dbt"))
     environment = process_environment(runtime) | {"DBT_PROJECT_DIR": str(runtime.home / "dbt")}
     _become(["dbt", *arguments], environment)
+
+
+def _say_if_down(runtime: Runtime, *, needs_services: bool = False) -> None:
+    """Say that the pipeline is down: what was typed may need it, or be about files alone. In containers all does.
+
+    Raises:
+        UnavailableError: It is down, and the command can do nothing without.
+    """
+    if runtime.kind == DOCKER or needs_services:
+        require_up(runtime)
+    elif is_down(runtime):
+        sys.stderr.write("The pipeline is down: what needs PostgreSQL or Airflow fails until `make up`.\n")
 
 
 def _become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

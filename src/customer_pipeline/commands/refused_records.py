@@ -26,7 +26,7 @@ from audited_load.loading.quarantine import (
     find_rejects,
 )
 from audited_load.reading.dialect import normalise_name
-from audited_load.shown import escape_text, show_json, show_text
+from audited_load.shown import escape_text, most_frequent, show_json, show_text
 from customer_pipeline.commands.refused_loads import choose_loads, describe_load, opened_quarantine
 from customer_pipeline.commands.replay import REJECT_ID
 from customer_pipeline.contract_of_run import feed_of_contracts
@@ -35,6 +35,10 @@ from customer_pipeline.runtime.installation import read_runtime
 
 SHOWN = 20
 RAW_SHOWN = 60
+_COUNTED = """
+    select reason, sum(number::bigint) from {loads}, jsonb_each_text(reason_counts) as counted (reason, number)
+    where load_id = any(%s) and starts_with(reason, %s) group by reason
+"""
 _REASONS, _RAW = "reasons", "raw_record"
 
 
@@ -59,8 +63,10 @@ def list_refused(
     found, chosen, loads = _find(load_ids, reason, STATUSES, of_all=of_all)
     if as_json:
         sys.stdout.write(show_json([asdict(record) for record in found]) + "\n")
-    else:
-        _print(found, chosen, loads, show_raw=raw)
+        return 0
+    with opened_quarantine(read_runtime(), TABLES) as connection:
+        rows = connection.execute(TABLES.fill(_COUNTED), ([load.load_id for load in chosen], reason)).fetchall()
+    _print(found, chosen, loads, {name: int(count) for name, count in rows}, show_raw=raw)
     return 0
 
 
@@ -118,15 +124,23 @@ def _say_unseen(found: list[Quarantined]) -> None:
 
 
 def _print(
-    found: list[Quarantined], chosen: list[RefusingLoad], loads: list[RefusingLoad], *, show_raw: bool
+    found: list[Quarantined],
+    chosen: list[RefusingLoad],
+    loads: list[RefusingLoad],
+    counted: dict[str, int],
+    *,
+    show_raw: bool,
 ) -> None:
     console = Console(highlight=False, markup=False, soft_wrap=True)
     for load in chosen:
         console.print(describe_load(load))
-    counts = Counter((record.status, _kind(record)) for record in found)
-    for (status, kind), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        console.print(f"{count:>8}  {status:<11}  {kind}")
-    console.print(f"{len(found):>8}  in all; a record that came several times is one")
+    if counted:
+        console.print("Refused, by reason, as the run counted; a record with two reasons counts for both:")
+    for name, count in most_frequent(counted):
+        console.print(f"{count:>8}  {name}")
+    statuses = most_frequent(Counter(record.status for record in found))
+    in_words = ", ".join(f"{count} {status}" for status, count in statuses) or "none"
+    console.print(f"Records, each once, however often it came: {in_words}")
     for record in found[:SHOWN]:
         # Reasons quote the value, which is raw text, too.
         raw = f"{escape_text(record.reasons)}  {record.raw_record[:RAW_SHOWN]!r}"

@@ -23,6 +23,7 @@ from audited_load.cleaning.masking import HASHED
 from audited_load.cleaning.outputs import write_whole
 from audited_load.cleaning.rejects import read_rejects, unguard_formula
 from audited_load.columns import Column, Feed, Refusal, Text
+from audited_load.command import command
 from audited_load.errors import BadDataError, UnavailableError, UnusableFileError
 from audited_load.form import Form, form_of_all
 from audited_load.loading.quarantine import (
@@ -63,12 +64,12 @@ def replay(file: Path, words: Mapping[str, str], load_ids: Sequence[int] = ()) -
         0 if all of them are in, 2 if some are still refused or left out, else what the run ended with.
 
     Raises:
+        UnusableFileError: The file is no export.
         RefusedError: Nothing was loaded yet, there is no such load, or the records were read by several contracts.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    _require_export(file)
     runtime, tables = start_services(read_runtime()), TABLES
-    if not file.is_file():
-        raise UnusableFileError(f"{file}: no such file.", "Give an export of the quarantine, repaired.")
     feed = _feed_of(file, runtime, tables, load_ids)
     form = in_form_of_run(feed, words, form_of_all(os.environ).words()).form
     # Of its values; the file is a spreadsheet's.
@@ -104,6 +105,20 @@ def replay(file: Path, words: Mapping[str, str], load_ids: Sequence[int] = ()) -
         closed = count_closed(connection, tables, repaired)
     console.print(f"{closed - before} records of the quarantine are closed; {before} were before.")
     return ExitCode.BAD_DATA if refused or len(good) < len(all_good) else 0
+
+
+def _require_export(file: Path) -> None:
+    """Refuse what is no export of the quarantine, before anything is started."""
+    try:
+        inspect_file(file, [REJECT_ID], REJECT_ID)
+    except UnusableFileError as error:
+        what = error.message.rpartition(f"{file.name}: ")[2]
+        if "missing: column" in what:
+            what = f"it has no column {REJECT_ID}"
+        raise UnusableFileError(
+            f"{file} is no export of the quarantine: {what.rstrip('.')}.",
+            f"Give the file that {command('quarantine export --out FILE')} wrote, repaired. Nothing was loaded.",
+        ) from error
 
 
 def _choose(

@@ -17,25 +17,36 @@ from audited_load.command import command
 from audited_load.errors import UnusableFileError
 from audited_load.form import read_form
 from audited_load.loading.batch import MODES
-from audited_load.shown import escape_text, show_text, storable_name
+from audited_load.shown import storable_name
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
-from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run, where_time_went
+from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run
 from customer_pipeline.contract_of_run import REPLAYED, bring_contract
+from customer_pipeline.interrupts import leave
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
+from customer_pipeline.watching.run_steps import (
+    FINISHED,
+    Task,
+    covered_seconds,
+    describe_counts,
+    describe_tries,
+    describe_wait,
+    find_steps,
+    name_task,
+)
+from customer_pipeline.watching.task_logs import find_cause
 
 POLL_SECONDS = 0.5
 _VISIBLE = """
     select l.sha256 from cleaned_data.loads as l inner join cleaned_data.published_load as p using (generation)
     where l.status = 'published'
 """
+_CODES = {"UnusableFileError": ExitCode.UNUSABLE_FILE, "BadDataError": ExitCode.BAD_DATA}
 BROUGHT_IN = {GIVEN, REPLAYED}
-_MARKS = {"success": "[green]ok[/]", "skipped": "[dim]not needed[/]"}
-_FINISHED = {"success", "failed", "skipped", "upstream_failed"}
 
 
 def run_pipeline(
@@ -82,16 +93,20 @@ def run_pipeline(
     api = AirflowApi(runtime)
     api.wait_for_dag()
     run_id = f"manual__{datetime.now(UTC).isoformat()}"
+    leave(
+        f"The run goes on, unless it was not asked for yet: {runtime.url}/dags/{DAG_ID}/runs/{run_id}, or"
+        f" {command('status')}. `make down` would cut it short."
+    )
     api.trigger(run_id, conf)
     console.print(f"Run {run_id}")
     if file:
         prune_given(runtime.data, _needed(runtime, api))
-    try:
-        state = _follow(runtime, api, run_id, console)
-    except KeyboardInterrupt:
-        console.print(f"\nThe run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}")
-        console.print(f"or with {command('status')}. `make down` would cut it short.", markup=False)
-        return ExitCode.INTERRUPTED
+    leave(
+        f"The run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}, or with {command('status')}."
+        " `make down` would cut it short."
+    )
+    state = _follow(runtime, api, run_id, console)
+    leave(f"The run has ended: {command('accounting')} says what became of its records.")
     if state == "success":
         print_accounting(runtime, run_id, console)
         console.print(f"\nLook at it: {runtime.url} ({runtime.sign_in})")
@@ -119,13 +134,6 @@ def _needed(runtime: Runtime, api: AirflowApi) -> set[str]:
         return needed
 
 
-def name_task(task: dict[str, Any]) -> str:
-    """Name a task instance; one of several by what it is for."""
-    if task["map_index"] < 0:
-        return str(task["task_id"])
-    return f"{task['task_id']} [{show_text(str(task['rendered_map_index'] or task['map_index']), 200)}]"
-
-
 def let_containers_read(runtime: Runtime, source: str) -> None:
     """Give a file that root brings in to the containers' user, since no container runs as root."""
     path = runtime.data / source
@@ -138,34 +146,54 @@ def let_containers_read(runtime: Runtime, source: str) -> None:
 
 
 def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> str:
-    """Print a line for each task as it finishes, and how far the others are; return the run's final state."""
-    told: set[tuple[str, int, str]] = set()
+    """Print a line for each step as it ends, what the run waits for, and how far it is; return its final state."""
+    told: set[str] = set()
     started, copied = time.monotonic(), Copied()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            console.print(line, markup=False)
+
     with Display(console).shown() as display:
         while True:
-            state = str(api.run(run_id)["state"])
+            run = api.run(run_id)
             tasks = api.tasks(run_id)
-            for task in sorted(tasks, key=lambda task: task["end_date"] or ""):
-                key = (name_task(task), task["try_number"], task["state"])
-                if task["state"] in {*_FINISHED, "up_for_retry"} - {"upstream_failed"} and key not in told:
-                    told.add(key)
-                    mark = _MARKS.get(task["state"], f"[red]{task['state']}[/]")
-                    console.print(f"  {task['duration'] or 0:6.1f} s  {escape(name_task(task))}  {mark}")
-            seconds = time.monotonic() - started
-            if state in {"success", "failed"}:
-                console.print(f"Run {state} after {seconds:.1f} s: {where_time_went(tasks, seconds)}")
+            state, seconds = str(run["state"]), time.monotonic() - started
+            for task in tasks:
+                if task["state"] == "up_for_retry":
+                    tell(f"     ...    {name_task(task)} failed, {describe_tries(task)}; the next one follows")
+            has_ended = state in {"success", "failed"}
+            for step in find_steps(tasks):
+                if step.has_ended and (step.has_run or has_ended):
+                    time_taken = f"{step.seconds:6.1f} s" if step.has_run else " " * 8
+                    tell(f"  {time_taken}  {step.name}  {step.outcome}")
+            if has_ended:
+                idle = f"{max(seconds - covered_seconds(tasks), 0):.1f} s of them between tasks"
+                words = describe_counts(tasks) if state == "failed" else idle
+                console.print(f"Run {state} after {seconds:.1f} s, {words}", markup=False)
                 return state
-            display.show([_overall(tasks, seconds), *look_at_run(runtime, run_id, tasks, copied)])
+            others = api.find_runs(["queued", "running"]) if state == "queued" else []
+            others = [other for other in others if other["dag_run_id"] != run_id]
+            if wait := describe_wait(run, tasks, others):
+                tell(f"     ...    {wait}")
+            display.show([_overall(tasks, seconds, wait), *look_at_run(runtime, run_id, tasks, copied)])
             time.sleep(POLL_SECONDS)
 
 
-def _overall(tasks: Sequence[dict[str, Any]], seconds: float) -> Step:
+def _overall(tasks: Sequence[Task], seconds: float, wait: str) -> Step:
     """Say how many tasks are done, and which run."""
-    done = sum(task["state"] in _FINISHED for task in tasks)
-    names = (name_task(task).rpartition(f"{MODELS_GROUP}.")[2] for task in tasks if task["state"] == "running")
-    running = ", ".join(names)
+    done = sum(task["state"] in FINISHED for task in tasks)
+    running = [
+        name_task(task).rpartition(f"{MODELS_GROUP}.")[2]
+        + (f" ({describe_tries(task)})" if task["try_number"] > 1 else "")
+        for task in tasks
+        if task["state"] == "running"
+    ]
     share = done / len(tasks) if tasks else None
-    return Step("run", share, f"{done} of {len(tasks)} tasks, {seconds:.0f} s: {running or 'waiting'}")
+    return Step(
+        "run", share, f"{describe_counts(tasks)}, {seconds:.0f} s: {', '.join(running) or wait or 'waiting'}"
+    )
 
 
 def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> int:
@@ -174,25 +202,14 @@ def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Co
     for task in api.tasks(run_id):
         if task["state"] != "failed":
             continue
-        kind, message = _last_error(api.log(run_id, task))
+        cause = find_cause(api.log(run_id, task))
         console.print(f"\n[red]Failed:[/] {escape(name_task(task))} (try {task['try_number']})")
-        console.print(escape_text(message) or "(its log names no error)", markup=False)
+        console.print(f"{cause.message}\n  What to do: {cause.remedy}", markup=False)
         logs = runtime.home / "airflow" / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
         place = [
             f"task_id={task['task_id']}",
             *([f"map_index={task['map_index']}"] if task["map_index"] >= 0 else []),
         ]
         console.print(f"Log: {logs.joinpath(*place)}/attempt={task['try_number']}.log", markup=False)
-        code = {"UnusableFileError": ExitCode.UNUSABLE_FILE, "BadDataError": ExitCode.BAD_DATA}.get(kind, code)
+        code = _CODES.get(cause.kind, code)
     return code
-
-
-def _last_error(events: list[dict[str, Any]]) -> tuple[str, str]:
-    """Find the last exception in a log: the type of its root, and its text."""
-    for event in reversed(events):
-        causes = event.get("error_detail") or []
-        if causes:
-            root = causes[-1]
-            return str(root.get("exc_type", "")), str(causes[0].get("exc_value", ""))
-    errors = [event for event in events if event.get("level") in {"error", "critical"}]
-    return "", str(errors[-1].get("event", "")) if errors else ""

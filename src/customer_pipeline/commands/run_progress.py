@@ -23,16 +23,17 @@ from customer_pipeline.feed import TABLES
 from customer_pipeline.names import CLEAN_ONE_TASK, CLEAN_TASK, COPY_TASK, MODEL_TASKS
 from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.tasks.files import attempt_folder
+from customer_pipeline.watching.run_steps import FINISHED
 
-PLAIN_SECONDS = 10
+PLAIN_SECONDS = 30
 """Between two lines about one step where there is no terminal."""
 _MEBIBYTE = 2**20
-_FINISHED = {"success", "failed", "skipped", "upstream_failed"}
 _CLEANING = (CLEAN_ONE_TASK, CLEAN_TASK)
 _COPIES = """
     select pid, tuples_processed from pg_stat_progress_copy
     where datname = current_database() and relid = to_regclass(%s) and command = 'COPY FROM'
 """
+_HOLDER = "select holder from {lease} where holder <> %s and expires_at > now()"
 _EXPECTED = "select sum(accepted) from {loads} where run_id = %s and status = 'loading'"
 
 
@@ -94,10 +95,15 @@ def look_at_run(runtime: Runtime, run_id: str, tasks: Sequence[dict[str, Any]], 
                 steps += _look_at_cleaning(runtime, run_id, task)
             elif task["task_id"] == COPY_TASK:
                 steps += _look_at_loading(runtime, run_id, task, copied)
+    if not steps and any(task["state"] == "running" for task in tasks):
+        with suppress(Exception):
+            steps += _look_at_lease(runtime, run_id)
     models = [task for task in tasks if task["task_id"].startswith(MODEL_TASKS)]
-    done = sum(task["state"] in _FINISHED for task in models)
+    done = sum(task["state"] in FINISHED for task in models)
     if any(task["state"] == "running" for task in models) or 0 < done < len(models):
-        steps.append(Step("dbt", done / len(models), f"{done} of {len(models)} models and tests done"))
+        names = [task["task_id"].removeprefix(MODEL_TASKS) for task in models if task["state"] == "running"]
+        now = f": {', '.join(names)}" if names else ""
+        steps.append(Step("dbt", done / len(models), f"{done} of {len(models)} models and tests done{now}"))
     return steps
 
 
@@ -124,6 +130,13 @@ def _look_at_loading(runtime: Runtime, run_id: str, task: dict[str, Any], copied
     seconds = (datetime.now(UTC) - datetime.fromisoformat(task["start_date"])).total_seconds()
     pace = _pace(rows, seconds, share)
     yield Step("loading", share, f"{rows:,} of {int(expected):,} rows, {pace}")
+
+
+def _look_at_lease(runtime: Runtime, run_id: str) -> Iterator[Step]:
+    """Say who is loading, if it is somebody else: the task that runs may wait for that."""
+    with psycopg.connect(runtime.dsn("loader"), connect_timeout=2, autocommit=True) as connection:
+        for (holder,) in connection.execute(TABLES.fill(_HOLDER), (run_id,)):
+            yield Step("waiting", None, f"{show_text(holder, 200)} is loading; one at a time does")
 
 
 def _pace(rows: int, seconds: float, share: float | None) -> str:
@@ -175,7 +188,8 @@ class Display:
 
     def _print(self, steps: Sequence[Step]) -> None:
         now = time.monotonic()
-        for step in steps:
+        # The first is of the whole run: where something is known of a step, that says more.
+        for step in steps[1:] or steps:
             # The first word comes late, too: what is quick needs none.
             last = self._last.setdefault(step.name, now)
             if now - last >= PLAIN_SECONDS:
@@ -193,34 +207,3 @@ class Display:
             bars.update(
                 self._tasks[step.name], total=total, completed=step.share or 0.0, detail=escape(step.detail)
             )
-
-
-def where_time_went(tasks: Sequence[dict[str, Any]], seconds: float) -> str:
-    """Say for how long tasks of each group were running, and for how long none was.
-
-    Args:
-        tasks: Task instances, as Airflow's API gives them.
-        seconds: How long the run took in all.
-
-    Returns:
-        Such as `Clean-Transactions 0.9 s, Load-To-Postgres 1.5 s, …, between tasks 3.1 s`.
-    """
-    spans: dict[str, list[tuple[datetime, datetime]]] = {}
-    for task in tasks:
-        if task["start_date"] and task["end_date"]:
-            span = datetime.fromisoformat(task["start_date"]), datetime.fromisoformat(task["end_date"])
-            spans.setdefault(task["task_id"].partition(".")[0], []).append(span)
-    groups = sorted(spans, key=lambda group: min(spans[group]))
-    parts = [f"{group} {_covered(spans[group]):.1f} s" for group in groups]
-    busy = _covered([span for of_group in spans.values() for span in of_group])
-    return ", ".join([*parts, f"between tasks {max(seconds - busy, 0):.1f} s"])
-
-
-def _covered(spans: Sequence[tuple[datetime, datetime]]) -> float:
-    """Return how many seconds lie in at least one of some spans."""
-    total, until = 0.0, None
-    for start, end in sorted(spans):
-        begin = start if until is None else max(start, until)
-        total += max((end - begin).total_seconds(), 0)
-        until = end if until is None else max(until, end)
-    return total

@@ -124,6 +124,24 @@ def supervisor_answers(runtime: Runtime) -> bool:
     return read_services(runtime) is not None
 
 
+def is_down(runtime: Runtime) -> bool:
+    """Return whether nothing can answer: no container runs, or neither the supervisor nor PostgreSQL does."""
+    if runtime.kind == DOCKER:
+        return not stack_is_up(runtime)
+    services = read_services(runtime)
+    return services is None or not services["postgres"].pid
+
+
+def require_up(runtime: Runtime) -> None:
+    """Refuse what can't work while the pipeline is down.
+
+    Raises:
+        UnavailableError: It is down.
+    """
+    if is_down(runtime):
+        raise UnavailableError("The pipeline is down.", "Start it with `make up`, then give the command again.")
+
+
 def _refuse_two_runtimes(runtime: Runtime) -> None:
     """Refuse to start one runtime beside the other: they have the UI's port in common, and the files."""
     other = EMBEDDED if runtime.kind == DOCKER else DOCKER

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.sdk import Context
 from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
 
-from customer_pipeline.failures import failed_tests
+from customer_pipeline.failures import describe_failed_tests
 
 _BROKEN_PROMISE = re.compile(
     r"violates|actual differs from expected|does not exist|permission denied|Compilation Error", re.IGNORECASE
@@ -31,10 +31,8 @@ class DbtRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Decide by the exception's message."""
         message = str(exception)
-        failed = failed_tests(message)
-        if failed:
-            names = ", ".join(f"{name} ({rows} rows)" for name, rows in failed)
-            return RetryDecision.fail(f"Failed data tests: {names}. A retry can't help.")
+        if failed := describe_failed_tests(message):
+            return RetryDecision.fail(f"{failed}. A retry can't help.")
         if _BROKEN_PROMISE.search(message):
             return RetryDecision.fail("A model or a constraint of it is broken. A retry can't help.")
         return RetryDecision.default()

@@ -1,0 +1,180 @@
+"""`customer-pipeline logs`: what services said, which errors tasks ended with, or all that one task said."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from audited_load.errors import RefusedError
+from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
+from customer_pipeline.runtime.supervisor import log_file
+from customer_pipeline.watching.service_logs import (
+    NO_LOGS,
+    Entry,
+    GrowingContainers,
+    GrowingFile,
+    last_entries,
+    make_entries,
+)
+from customer_pipeline.watching.task_logs import (
+    Event,
+    as_event,
+    choose_task_log,
+    describe_event,
+    find_task_logs,
+    read_events,
+    tell_errors,
+)
+
+POLL_SECONDS = 0.5
+_RECENT_LOGS = 500
+"""Logs of tasks in which errors are looked for: some twenty runs."""
+_TASK = "task"
+
+
+def show_together(names: Sequence[str], lines: int, *, follow: bool) -> int:
+    """Print the last lines of services in order of time, without requests to the API, and the last errors of tasks.
+
+    Args:
+        names: The services.
+        lines: How many of each.
+        follow: Go on until somebody interrupts.
+
+    Returns:
+        0.
+
+    Raises:
+        RefusedError: There are no logs yet.
+    """
+    runtime = read_runtime()
+    entries = [entry for name in names for entry in last_entries(runtime, name, lines)]
+    errors = _last_errors(runtime, lines)
+    if not entries and not errors and not follow:
+        raise RefusedError(NO_LOGS, "Start it with `make up`.")
+    width = max(map(len, [*names, _TASK]))
+    for entry in sorted([*entries, *errors], key=lambda entry: entry.time):
+        _print(entry, width)
+    if follow:
+        _follow(runtime, names, width)
+    return 0
+
+
+def show_task(
+    task: str, run: str, attempt: int | None, index: int | None, lines: int | None, *, follow: bool
+) -> int:
+    """Print what a task said.
+
+    Args:
+        task: Its id, with or without its groups.
+        run: The run; empty for the newest with such a task.
+        attempt: The try; None for the last.
+        index: Which one of a mapped task; None for the one that was written to last.
+        lines: How many events from the end; None for all.
+        follow: Go on until somebody interrupts.
+
+    Returns:
+        0.
+
+    Raises:
+        RefusedError: There is no such log.
+    """
+    log = choose_task_log(read_runtime(), task, run, attempt, index)
+    sys.stdout.write(f"{log.name}, run {log.run_id}, try {log.attempt}\n")
+    growing = GrowingFile(log.path)
+    events = read_events(log.path)
+    _print_events(events if lines is None else events[-lines:] if lines else [])
+    while follow:
+        sys.stdout.flush()
+        time.sleep(POLL_SECONDS)
+        _print_events(map(as_event, growing.new_lines()))
+    return 0
+
+
+def _print_events(events: Iterable[Event]) -> None:
+    for event in events:
+        time_and_level = f"{_short(str(event.get('timestamp', ''))):<19} {str(event.get('level', '')).upper():<8}"
+        for line in describe_event(event, with_frames=True):
+            sys.stdout.write(f"{time_and_level} {line}\n")
+
+
+def _print(entry: Entry, width: int) -> None:
+    for line in entry.lines:
+        sys.stdout.write(f"{_short(entry.time):<19} {entry.source:<{width}} {line}\n")
+
+
+def _short(stamp: str) -> str:
+    """Cut a time to seconds."""
+    return stamp[:19].replace("T", " ")
+
+
+def _last_errors(runtime: Runtime, lines: int) -> list[Entry]:
+    """Return the last errors of tasks, the newest at the end."""
+    found: list[Entry] = []
+    for log in find_task_logs(runtime)[-_RECENT_LOGS:]:
+        found += [_error(stamp, told) for stamp, told in tell_errors(log, read_events(log.path))]
+    found.sort(key=lambda entry: entry.time)
+    return found[-lines:] if lines > 0 else []
+
+
+def _error(stamp: str, lines: list[str]) -> Entry:
+    return Entry(stamp.removesuffix("Z"), _TASK, [f"{'ERROR':<8} {line}" for line in lines])
+
+
+def _follow(runtime: Runtime, names: Sequence[str], width: int) -> NoReturn:
+    tasks = _NewErrors(runtime)
+    with _growing(runtime, names) as new_lines:
+        while True:
+            for name, lines in new_lines():
+                for entry in make_entries(name, lines):
+                    _print(entry, width)
+            for entry in tasks.find():
+                _print(entry, width)
+            sys.stdout.flush()
+            time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _growing(runtime: Runtime, names: Sequence[str]) -> Iterator[Callable[[], list[tuple[str, list[str]]]]]:
+    """Give a function that returns what services said since it was asked last."""
+    if runtime.kind == DOCKER:
+        containers = GrowingContainers(runtime, names)
+
+        def read_containers() -> list[tuple[str, list[str]]]:
+            said: dict[str, list[str]] = {}
+            for service, line in containers.new_lines():
+                said.setdefault(service, []).append(line)
+            if containers.has_ended and not said:
+                raise RefusedError(
+                    "No container writes a log any more: the stack is down.", "Start it with `make up`."
+                )
+            return list(said.items())
+
+        try:
+            yield read_containers
+        finally:
+            containers.close()
+    else:
+        files = [(name, GrowingFile(log_file(runtime, name))) for name in names]
+        yield lambda: [(name, lines) for name, file in files if (lines := file.new_lines())]
+
+
+class _NewErrors:
+    """Errors of tasks from now on."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._files: dict[Path, GrowingFile] = {}
+        for log in find_task_logs(runtime):
+            self._files[log.path] = GrowingFile(log.path)
+
+    def find(self) -> list[Entry]:
+        found: list[Entry] = []
+        for log in find_task_logs(self._runtime)[-_RECENT_LOGS:]:
+            file = self._files.setdefault(log.path, GrowingFile(log.path, from_start=True))
+            events = [as_event(line) for line in file.new_lines()]
+            found += [_error(stamp, told) for stamp, told in tell_errors(log, events)]
+        return found

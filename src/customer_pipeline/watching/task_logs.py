@@ -1,0 +1,242 @@
+"""The logs of tasks, in `airflow/logs` under either runtime → which there are, what they say, why a task failed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from audited_load.errors import RefusedError
+from audited_load.shown import escape_text
+from customer_pipeline.failures import TESTS_REMEDY, describe_failed_tests
+from customer_pipeline.runtime.installation import Runtime
+
+Event = dict[str, Any]
+WITHOUT_A_WORD = "The task's process ended without a word: it was killed, or the machine was short of memory."
+READ_THE_LOG = "Read the log; clear the task when the cause is gone."
+_PLACE = re.compile(r"dag_id=(?P<dag>[^/]+)/run_id=(?P<run>[^/]+)/task_id=(?P<task>[^/]+)/"
+                    r"(?:map_index=(?P<index>\d+)/)?attempt=(?P<attempt>\d+)\.log")  # fmt: skip
+_SAYS_REMEDY = "\n  What to do: "
+_FAILED = {"error", "critical"}
+
+
+@dataclass(frozen=True)
+class TaskLog:
+    """The log of one try of a task.
+
+    Attributes:
+        dag_id: Its DAG.
+        run_id: Its run.
+        task_id: The task, with its groups.
+        index: Of a mapped task, which of them; None of any other.
+        attempt: The try, from 1.
+        path: The file.
+    """
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    index: int | None
+    attempt: int
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The task as people name it: one of several by its index."""
+        return self.task_id if self.index is None else f"{self.task_id} [{self.index}]"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a task failed.
+
+    Attributes:
+        kind: Type of the exception at the root; empty if there was none.
+        message: What happened.
+        remedy: What to do.
+    """
+
+    kind: str
+    message: str
+    remedy: str
+
+    @property
+    def line(self) -> str:
+        """What happened, in one line; what was found instead of a header may be a record, and is left out."""
+        return " ".join(self.message.split(" Found: ")[0].split())
+
+
+def logs_folder(runtime: Runtime) -> Path:
+    """Name the folder of all tasks' logs."""
+    return runtime.home / "airflow" / "logs"
+
+
+def find_task_logs(runtime: Runtime, run: str = "") -> list[TaskLog]:
+    """Find the logs of tasks.
+
+    Args:
+        runtime: Where.
+        run: Of this run only; empty for all.
+
+    Returns:
+        Them, the one that was written to last at the end.
+    """
+    folder = logs_folder(runtime)
+    found = []
+    for path in folder.glob(f"dag_id=*/run_id={escape(run) if run else '*'}/task_id=*/**/attempt=*.log"):
+        if match := _PLACE.fullmatch(str(path.relative_to(folder))):
+            index = match["index"]
+            place = (match["dag"], match["run"], match["task"], None if index is None else int(index))
+            found.append(TaskLog(*place, int(match["attempt"]), path))
+    return sorted(found, key=lambda log: (_written(log.path), log.attempt))
+
+
+def choose_task_log(runtime: Runtime, task: str, run: str, attempt: int | None, index: int | None) -> TaskLog:
+    """Choose one log.
+
+    Args:
+        runtime: Where.
+        task: The task's id, with or without its groups.
+        run: The run; empty for the newest one that has such a task.
+        attempt: The try; None for the last.
+        index: Which one of a mapped task; None for the one that was written to last.
+
+    Returns:
+        The log.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    logs = find_task_logs(runtime)
+    if run:
+        logs = [log for log in logs if log.run_id == run]
+    if not logs:
+        what = f"Run {run} has no log of a task." if run else "No task has run yet, so there is no log."
+        raise RefusedError(what, "`make status` names the last run; `make run` starts one.")
+    there = sorted({log.task_id for log in logs})
+    logs = [
+        log
+        for log in logs
+        if task in {log.task_id, log.task_id.rpartition(".")[2]} or log.task_id.endswith(f".{task}")
+    ]
+    if not logs:
+        raise RefusedError(f"No run has a log of a task {task}.", f"These have one: {', '.join(there)}.")
+    newest = logs[-1].run_id
+    of_run = [log for log in logs if log.run_id == newest]
+    if len(named := {log.task_id for log in of_run}) > 1:
+        raise RefusedError(f"{task} may be any of {', '.join(sorted(named))}.", "Name it with its group.")
+    tries = sorted({log.attempt for log in of_run})
+    indexes = sorted({log.index for log in of_run if log.index is not None})
+    chosen = [
+        log
+        for log in of_run
+        if (index is None or log.index == index) and (attempt is None or log.attempt == attempt)
+    ]
+    if not chosen:
+        mapped = f", indexes {', '.join(map(str, indexes))}" if indexes else ""
+        raise RefusedError(
+            f"There is no such log of {of_run[-1].task_id} in run {newest}.",
+            f"There are: tries {', '.join(map(str, tries))}{mapped}.",
+        )
+    return chosen[-1] if attempt else max(chosen, key=lambda log: (log.attempt, _written(log.path)))
+
+
+def read_events(path: Path) -> list[Event]:
+    """Read a task's log; what is no event of Airflow's becomes one."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [as_event(line) for line in text.splitlines()]
+
+
+def as_event(line: str) -> Event:
+    """Read one line of a task's log."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    return event if isinstance(event, dict) else {"event": line}
+
+
+def is_error(event: Event) -> bool:
+    """Return whether an event says that something failed."""
+    return event.get("level") in _FAILED
+
+
+def describe_event(event: Event, told: str = "", *, with_frames: bool) -> list[str]:
+    """Put an event into lines that act on no terminal.
+
+    Args:
+        event: As Airflow wrote it.
+        told: What needs no telling again.
+        with_frames: Say where in the code an exception was raised, too.
+    """
+    lines = str(event.get("event", "")).splitlines() or [""]
+    told += "\n".join(lines)
+    for cause in reversed(event.get("error_detail") or []):
+        kind, value = str(cause.get("exc_type", "")), str(cause.get("exc_value", ""))
+        if with_frames:
+            frames = cause.get("frames") or []
+            lines += [f"  {frame.get('filename')}:{frame.get('lineno')} in {frame.get('name')}" for frame in frames]
+        if value not in told:  # a wrapper repeats the words of what it wraps
+            told += value
+            lines += f"{kind}: {value}".splitlines()
+    return [escape_text(line) for line in lines]
+
+
+def find_cause(events: Iterable[Event]) -> Cause:
+    """Find out from its log why a task failed.
+
+    Args:
+        events: Of its last try.
+
+    Returns:
+        The pipeline's own words where it has some; of other exceptions the type and the text.
+    """
+    seen = list(events)
+    for event in reversed(seen):
+        if causes := event.get("error_detail"):
+            root = causes[-1]
+            return _make_cause(str(root.get("exc_type", "")), str(causes[0].get("exc_value", "")))
+    errors = [event for event in seen if is_error(event)]
+    if errors:
+        return _make_cause("", str(errors[-1].get("event", "")))
+    return Cause("", WITHOUT_A_WORD, READ_THE_LOG)
+
+
+def _make_cause(kind: str, text: str) -> Cause:
+    message, found, remedy = text.partition(_SAYS_REMEDY)
+    if found:
+        return Cause(kind, escape_text(message), escape_text(remedy))
+    if tests := describe_failed_tests(text):
+        return Cause(kind, tests, TESTS_REMEDY)
+    return Cause(kind, escape_text(text) or kind or WITHOUT_A_WORD, READ_THE_LOG)
+
+
+def read_cause(log: TaskLog) -> Cause:
+    """Find out why the try of a log failed."""
+    return find_cause(read_events(log.path))
+
+
+def tell_errors(log: TaskLog, events: Iterable[Event]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each error of a task's log: when, and its lines, each with the task, the run and the try."""
+    told = ""
+    head = f"{log.name}, run {log.run_id}, try {log.attempt}: "
+    for event in events:
+        if not is_error(event):
+            continue
+        lines = describe_event(event, told, with_frames=False)
+        told += "\n".join(lines)
+        yield str(event.get("timestamp", "")), [escape_text(head) + line for line in lines]
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
