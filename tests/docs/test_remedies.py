@@ -20,7 +20,7 @@ TEMPLATES = sorted((ROOT / "src" / "pipeline_page" / "templates").glob("*.html")
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 SUBCOMMANDS = {words.split()[0] for words in COMMANDS}
-PLACEHOLDERS = {"name": "postgres", "other": "docker"}
+PLACEHOLDERS = {"name": "postgres", "other": "docker", "load_id": "7"}
 """Values for what a message fills in, where any text won't do."""
 
 

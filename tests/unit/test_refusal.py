@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import psycopg
@@ -29,12 +30,14 @@ def test_every_error_of_the_driver_has_a_remedy() -> None:
 def test_a_command_ends_with_a_message_and_no_traceback(
     error: psycopg.Error, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(status, "print_status", fail)
     monkeypatch.setattr(sys, "argv", ["customer-pipeline", "status"])
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as ended:
         cli.main()
+    signal.signal(signal.SIGINT, before)  # the command had it for itself
     assert ended.value.code == code
     assert "What to do: " in capsys.readouterr().err
