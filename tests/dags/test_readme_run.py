@@ -40,14 +40,14 @@ def test_the_readme_shows_the_accounting_of_the_sample(tmp_path: Path) -> None:
     load |= {name: getattr(report, name) for name in ("read", "accepted", "quarantined", "duplicates", "encoding")}
     load |= {f"total_{name}": value for name, value in totals.items()}
     cleaned = pl.read_csv(report.cleaned_file, infer_schema=False)
-    sums = {"rows": report.accepted, **totals}
+    sums = {"load_id": 1, "rows": report.accepted, **totals}
     marts = sums | {
         "customers": cleaned["customer_id"].drop_nulls().n_unique(),
         "products": cleaned["product_id"].drop_nulls().n_unique(),
         "months": cleaned["transaction_date"].str.head(7).n_unique(),
     }
     printed = io.StringIO()
-    seen = {f"visible_{name}": value for name, value in sums.items()}
+    seen = {"load_id": 1, **{f"visible_{name}": value for name, value in sums.items()}}
     console = Console(file=printed, width=110, highlight=False, soft_wrap=True)
     print_found(Accounting((load,), seen, marts), console, SHOWN)
     assert printed.getvalue().strip() == SHOWN_RUN.partition("\n\n")[2].strip()
