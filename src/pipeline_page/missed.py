@@ -13,7 +13,7 @@ LOOKED_AT = 14
 """Scheduled runs that are looked at, without the one that may still go on."""
 
 _BROUGHT = """
-    select run_date, min(run_date) over () as first_date from cleaned_data.loads
+    select run_date, first_value(run_date) over (order by load_id) as first_date from cleaned_data.loads
     where status in ('published', 'unchanged')
 """
 
@@ -23,7 +23,8 @@ def find_missed_runs(
 ) -> list[datetime]:
     """Find scheduled runs since the first load that brought nothing: they failed, or nothing was up to start them.
 
-    A load counts for the scheduled run before it, so one by hand or by a backfill makes up for it.
+    A load counts for the scheduled run before it, so one by hand or by a backfill makes up for it. One by a backfill
+    for the time before the first load makes nothing missed of that time.
 
     Args:
         connection: To the warehouse, as `reader`.

@@ -214,6 +214,8 @@ def test_scheduled_runs_that_brought_no_load_are_missed_until_a_load_makes_up_fo
     assert len(missed("0 * * * *")) == LOOKED_AT
     load_file(dsn("loader"), file, "backfill-6", mode="merge", day=6)
     assert missed("0 0 * * *") == [5, 7]
+    load_file(dsn("loader"), file, "backfill-1", mode="merge", day=1)
+    assert missed("0 0 * * *") == [5, 7], "of the time before the first load nothing is missed"
     with reading(dsn("reader")) as connection:
         run = Run("run-8", "success", None, None, (), "0 0 * * *")
         assert len(find_today(connection, Kept(), run).missed) == LOOKED_AT
