@@ -61,6 +61,7 @@ def erase_customer(text: str, *, dry_run: bool = False, even_if_unknown: bool = 
     """
     console = _console()
     runtime = read_runtime()
+    _refuse_store(runtime)
     number = _read_id(text, known_feeds(runtime.data))
     if dry_run:
         _print_found(look_everywhere(find_places(runtime, console), number), number, console)
@@ -132,6 +133,16 @@ def _read_id(text: str, feeds: Sequence[Feed]) -> int:
             f"Give it so: {command('erase-customer 501')}. Nothing was changed.",
         )
     return int(numbers.pop() or 0)
+
+
+def _refuse_store(runtime: Runtime) -> None:
+    """Refuse while records lie in a store: what is done in part looks as if it were done."""
+    if runtime.storage:
+        raise RefusedError(
+            f"Deliveries and files of runs lie in {runtime.storage}, where this command does not look yet.",
+            "Erase them there first, then give this command with STORAGE_ROOT set to nothing, as docs/scale-out.md"
+            " says. Nothing was changed.",
+        )
 
 
 def _refuse_beside_runs(api: AirflowApi) -> None:

@@ -24,8 +24,8 @@ from customer_pipeline.runtime.installation import (
     free_port,
     port_is_taken,
     read_runtime,
-    remember_kind,
     remember_port,
+    remember_start,
     remembered_port,
 )
 from customer_pipeline.runtime.login import refuse_open_login
@@ -76,7 +76,7 @@ def start_services(runtime: Runtime) -> Runtime:
             finally:
                 # Also one that did not get healthy: `down`, `logs` and `status` are for it, then.
                 if stack_is_up(runtime):
-                    remember_kind(runtime)
+                    remember_start(runtime)
             return runtime
         refuse_open_login(process_environment(runtime))
         if read_services(runtime) is None:
@@ -94,7 +94,7 @@ def start_services(runtime: Runtime) -> Runtime:
             _refuse_other_ports(runtime)
             marks = log_marks(runtime)
             start_missing(runtime, ("postgres",))
-        remember_kind(runtime)
+        remember_start(runtime)
         _wait_for_postgres(runtime, marks)
         make_roles_and_databases(runtime)
         _migrate(runtime)
