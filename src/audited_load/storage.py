@@ -207,6 +207,10 @@ class Store:
                     "Let the connection's user delete objects, then run again.",
                 )
 
+    def keeps_versions(self) -> bool:
+        """Return whether what is replaced or deleted is kept as a version of before."""
+        return "Status" in self._ask(lambda: self._client.get_bucket_versioning(Bucket=self._bucket))
+
     def _named(self, key: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
