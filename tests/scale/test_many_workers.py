@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from audited_load.errors import PipelineError
 from scale.cluster import Cluster, Stack, end, wait_until
 
 CLEAN = "Clean-Transactions.clean_source_file"
@@ -70,6 +71,15 @@ def tries(stack: Stack, run_id: str) -> dict[str, int]:
     }
 
 
+def is_refused(cluster: Cluster) -> bool:
+    """Return whether the store answers, and doesn't let us in."""
+    try:
+        cluster.store.find("")
+    except PipelineError as error:
+        return "InvalidAccessKeyId" in str(error)
+    return False
+
+
 def require_success(process: Any) -> str:
     code, printed = end(process)
     assert code == 0, printed
@@ -92,6 +102,30 @@ def test_two_workers_make_what_one_machine_makes(cluster: Cluster, alone: Stack,
     assert not list(cluster.stack.runtime.data.iterdir())
 
 
+def test_wrong_credentials_are_one_clear_error_and_no_retry(cluster: Cluster) -> None:
+    before, answers = holding(cluster.stack), cluster.weed.answers
+    cluster.weed.stop()
+    cluster.let_in("another")
+    cluster.weed.answers = lambda: is_refused(cluster)
+    cluster.weed.start()
+    process = cluster.stack.start_run("--source", "first", "--mode", "merge")
+    code, printed = end(process)
+    cluster.weed.stop()
+    cluster.let_in("known")
+    cluster.weed.answers = answers
+    cluster.weed.start()
+    assert code == 1, printed
+    run_id = cluster.stack.newest_run()
+    assert tries(cluster.stack, run_id)[f"{CLEAN_ONE}[-1]"] == 1
+    assert state_of(cluster.stack, run_id, CLEAN_ONE) == {"failed"}
+    places = f"{cluster.stack.runtime.home}/airflow/logs/*/run_id={run_id}/*{CLEAN_ONE}/*.log"
+    logs = [path.read_text() for worker in cluster.workers for path in worker.see(places)]
+    assert len(logs) == 1
+    assert "refuses the credentials of the connection storage (InvalidAccessKeyId)" in logs[0]
+    assert "a secret of the tests" not in logs[0]
+    assert holding(cluster.stack) == before
+
+
 def test_a_worker_that_dies_while_it_cleans_costs_a_retry(cluster: Cluster, alone: Stack, days: Path) -> None:
     deliver(cluster, alone, days, "second")
     process = cluster.stack.start_run("--source", "second", "--mode", "merge")
@@ -106,39 +140,9 @@ def test_a_worker_that_dies_while_it_cleans_costs_a_retry(cluster: Cluster, alon
     worker.start()  # a new machine of that name
     assert require_success(process) == run_id
     assert tries(cluster.stack, run_id)[f"{CLEAN}[{lost[0]}]"] == 2
-    require_success(alone.start_run("--source", "second", "--mode", "merge"))
-    require_alike(cluster, alone)
 
 
-def test_wrong_credentials_are_one_clear_error_and_no_retry(cluster: Cluster, alone: Stack) -> None:
-    before = holding(cluster.stack)
-    cluster.weed.stop()
-    cluster.let_in("another")
-    cluster.weed.answers = lambda: True
-    cluster.weed.start()
-    time.sleep(10)
-    process = cluster.stack.start_run("--source", "first", "--mode", "merge")
-    code, printed = end(process)
-    cluster.weed.stop()
-    cluster.let_in("known")
-    cluster.weed.start()
-    wait_until(lambda: cluster.store.find(""), "the store lets us in", 120)
-    assert code == 1, printed
-    run_id = cluster.stack.newest_run()
-    assert tries(cluster.stack, run_id)[f"{CLEAN_ONE}[-1]"] == 1
-    assert state_of(cluster.stack, run_id, CLEAN_ONE) == {"failed"}
-    places = f"{cluster.stack.runtime.home}/airflow/logs/*/run_id={run_id}/*{CLEAN_ONE}/*.log"
-    logs = [path.read_text() for worker in cluster.workers for path in worker.see(places)]
-    assert len(logs) == 1
-    assert "refuses the credentials of the connection storage (InvalidAccessKeyId)" in logs[0]
-    assert "a secret of the tests" not in logs[0]
-    assert holding(cluster.stack) == before == holding(alone)
-
-
-def test_a_store_and_a_broker_that_are_away_for_a_while_cost_no_retry(
-    cluster: Cluster, alone: Stack, days: Path
-) -> None:
-    shutil.copytree(days / "third", alone.runtime.data / "third")
+def test_a_store_and_a_broker_that_are_away_for_a_while_cost_no_retry(cluster: Cluster, days: Path) -> None:
     file = days / "third" / "part-0.csv"
     process = cluster.stack.start_run(str(file), "--mode", "merge")
     wait_until(
@@ -159,8 +163,13 @@ def test_a_store_and_a_broker_that_are_away_for_a_while_cost_no_retry(
     cluster.redis.start()
     assert require_success(process) == run_id
     assert set(tries(cluster.stack, run_id).values()) <= {0, 1}
-    # By its own name, as the one machine knows it, too.
-    require_success(alone.start_run(str(file), "--mode", "merge"))
+
+
+def test_after_all_that_nothing_is_there_twice_and_nothing_is_lost(
+    cluster: Cluster, alone: Stack, days: Path
+) -> None:
+    require_success(alone.start_run("--source", "second", "--mode", "merge"))
+    require_success(alone.start_run(str(days / "third" / "part-0.csv"), "--mode", "merge"))
     require_alike(cluster, alone)
 
 
@@ -172,6 +181,29 @@ def test_the_store_keeps_the_newest_runs_and_says_which_is_the_newest(cluster: C
     assert len(runs) == 3  # the refused run put nothing there
     manifests = [key for key in keys if key.endswith("/manifest.json")]
     assert all("/shard-0001/attempt-" in key for key in manifests)
-    done = cluster.stack.command("erase-customer", "501", "--dry-run")
-    assert done.returncode == 1
-    assert "s3://pipeline/of/tests" in done.stdout + done.stderr
+
+
+def test_an_erased_customer_is_in_no_object(cluster: Cluster, alone: Stack) -> None:
+    statement = (
+        "select customer_id::text from cleaned_data.customer_transactions where customer_id is not null limit 1"
+    )
+    ((customer,),) = alone.ask(statement)
+    held = [key for key, lines in objects(cluster).items() if names(lines, customer)]
+    assert {key.split("/")[0] for key in held} == {"data", "runs"}
+    for stack in (cluster.stack, alone):
+        done = stack.command("erase-customer", customer)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert not [key for key, lines in objects(cluster).items() if names(lines, customer)]
+    require_alike(cluster, alone)
+
+
+def objects(cluster: Cluster) -> dict[str, list[str]]:
+    """Return the lines of the files of records in the store."""
+    found = [*cluster.store.find("data/"), *cluster.store.find("runs/")]
+    csv = [stored.key for stored in found if stored.key.endswith(".csv")]
+    return {key: (cluster.store.read(key) or b"").decode(errors="replace").splitlines() for key in csv}
+
+
+def names(lines: list[str], customer: str) -> bool:
+    """Return whether a record of these is the customer's, whose id is the second field of each."""
+    return any(line.split(",")[1:2] == [customer] for line in lines)

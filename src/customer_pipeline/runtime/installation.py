@@ -119,7 +119,7 @@ def read_runtime(
         },
         user="airflow",
         password="airflow",  # noqa: S106 - on a developer's own machine; login.py refuses it elsewhere
-        storage=_read_storage(environment, folder),
+        storage=environment.get(STORAGE_ROOT, remembered_storage(folder)).strip(),
     )
 
 
@@ -168,11 +168,10 @@ def _read_docker_runtime(environment: Mapping[str, str], home: Path, folder: Pat
     )
 
 
-def _read_storage(environment: Mapping[str, str], folder: Path) -> str:
-    root, remembered = environment.get(STORAGE_ROOT), folder / "storage.root"
-    if root is None and remembered.exists():
-        root = remembered.read_text()
-    return (root or "").strip()
+def remembered_storage(folder: Path) -> str:
+    """Return the root of the store with which the services were started; blank if there was none."""
+    path = folder / "storage.root"
+    return path.read_text().strip() if path.exists() else ""
 
 
 def read_port(environment: Mapping[str, str], name: str) -> int | None:

@@ -27,6 +27,7 @@ from customer_pipeline.runtime.installation import (
     remember_port,
     remember_start,
     remembered_port,
+    remembered_storage,
 )
 from customer_pipeline.runtime.login import refuse_open_login
 from customer_pipeline.runtime.postgres_server import (
@@ -92,6 +93,7 @@ def start_services(runtime: Runtime) -> Runtime:
             launch(runtime, server)
         else:
             _refuse_other_ports(runtime)
+            _refuse_other_storage(runtime)
             marks = log_marks(runtime)
             start_missing(runtime, ("postgres",))
         remember_start(runtime)
@@ -195,6 +197,16 @@ def _refuse_other_ports(runtime: Runtime) -> None:
                 f"The services run already, with {name.upper()}_PORT {used} and not {asked}.",
                 f"Leave {name.upper()}_PORT out, or `make down` first.",
             )
+
+
+def _refuse_other_storage(runtime: Runtime) -> None:
+    """Refuse to work on another store than the tasks do."""
+    used = remembered_storage(runtime.folder)
+    if used != runtime.storage:
+        raise RefusedError(
+            f"The services run already, with STORAGE_ROOT {used or 'unset'} and not {runtime.storage or 'unset'}.",
+            "Leave STORAGE_ROOT out, or `make restart` with it.",
+        )
 
 
 def _migrate(runtime: Runtime) -> None:
