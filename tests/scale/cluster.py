@@ -90,6 +90,7 @@ def running_stack(environment: dict[str, str]) -> Iterator[Stack]:
         "API_PORT": str(free_port()),
         "POSTGRES_PORT": str(free_port()),
         "RETRY_DELAY_SECONDS": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",  # nobody edits them meanwhile
         **environment,
     }
     stack = Stack(read_runtime(environment), environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,18 +15,30 @@ from scale.cluster import Cluster, Stack, running_cluster, running_stack
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def both() -> Iterator[tuple[Cluster, Stack]]:
+    """Start them side by side: most of it is waiting."""
     if os.geteuid() or not shutil.which("unshare"):
         pytest.skip("A worker with a disk of its own needs root and unshare.")
-    with running_cluster() as started:
-        yield started
+    many, one = running_cluster(), running_stack({})
+    with ThreadPoolExecutor(2) as threads:
+        starting = [(started, threads.submit(started.__enter__)) for started in (many, one)]
+    try:
+        yield starting[0][1].result(), starting[1][1].result()
+    finally:
+        for started, entered in starting:
+            if not entered.exception():
+                started.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")
-def alone() -> Iterator[Stack]:
+def cluster(both: tuple[Cluster, Stack]) -> Cluster:
+    return both[0]
+
+
+@pytest.fixture(scope="session")
+def alone(both: tuple[Cluster, Stack]) -> Stack:
     """One machine, with the executor and the folder of always."""
-    with running_stack({}) as started:
-        yield started
+    return both[1]
 
 
 @pytest.fixture(scope="session")

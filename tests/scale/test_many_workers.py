@@ -33,7 +33,7 @@ HOLDING = {
 
 def holding(stack: Stack) -> dict[str, list[tuple[Any, ...]]]:
     """Return all that a warehouse holds, but for the moments at which it was loaded."""
-    statement = "select to_jsonb(t) - %s from {table} as t order by {order}"
+    statement = "select to_jsonb(t) - %s::text[] from {table} as t order by {order}"
     return {
         name: stack.ask(statement.format(table=table, order=order), MOMENTS)
         for name, (table, order) in HOLDING.items()
@@ -88,8 +88,9 @@ def require_success(process: Any) -> str:
 
 def test_two_workers_make_what_one_machine_makes(cluster: Cluster, alone: Stack, days: Path) -> None:
     deliver(cluster, alone, days, "first")
-    run_id = require_success(cluster.stack.start_run("--source", "first"))
-    require_success(alone.start_run("--source", "first"))
+    one, many = (stack.start_run("--source", "first") for stack in (alone, cluster.stack))
+    run_id = require_success(many)
+    require_success(one)
     ran = [(task, machine) for task, _, state, _, machine in cluster.stack.tasks(run_id) if state == "success"]
     assert {machine for task, machine in ran if task == CLEAN} == {"worker-a", "worker-b"}
     assert {machine for _, machine in ran} <= {"worker-a", "worker-b", ""}
