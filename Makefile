@@ -144,7 +144,7 @@ lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	    --extra dev --extra s3 pyproject.toml --output-file requirements.lock
 	@# What Celery and test-scale need beside that: the versions fit, and only what the lock above lacks is listed.
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	    --extra celery --extra scale --constraints requirements.lock $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
+	    --no-header --no-annotate --extra celery --extra scale --constraints requirements.lock $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
 	    pyproject.toml --output-file .ci/scale.lock
 
 clean: .venv/ready ## Stop everything and remove what it made, the data in PostgreSQL included
