@@ -8,7 +8,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
         dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-mutations test-services test-end-to-end test-browser \
-        test-docker lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
+        test-docker test-scale lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -57,6 +57,11 @@ test-services: .venv/ready ## Check ports, secrets and logs of the running servi
 
 test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
 	@$(BIN)/python -m pytest -q -s tests/docker
+
+test-scale: .venv/ready ## Two workers without a common disk, Redis and an S3 store, broken in turn (root; a quarter of an hour)
+	@.ci/redis
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .ci/scale.lock
+	@$(BIN)/python -m pytest -q -s tests/scale
 
 up: .venv/ready ## Start PostgreSQL and Airflow
 	@$(CLI) up
@@ -137,7 +142,11 @@ bench-dag: .venv/ready ## Time a run of the DAG against stock Airflow and Cosmos
 
 lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	    --extra dev pyproject.toml --output-file requirements.lock
+	    --extra dev --extra s3 pyproject.toml --output-file requirements.lock
+	@# What Celery and test-scale need beside that: the versions fit, and only what the lock above lacks is listed.
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	    --no-header --no-annotate --extra celery --extra scale --constraints requirements.lock $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
+	    pyproject.toml --output-file .ci/scale.lock
 
 clean: .venv/ready ## Stop everything and remove what it made, the data in PostgreSQL included
 	@$(CLI) down --with-data

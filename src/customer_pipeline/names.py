@@ -10,7 +10,9 @@ from enum import IntEnum
 DAG_ID = "pipeline_customer_transaction"
 CHECK_DAG_ID = "check_marts"
 ARRIVALS_DAG_ID = "load_arrivals"
-CONNECTION_ID = "postgres_default"
+CONNECTION_ID, STORAGE_CONNECTION_ID = "postgres_default", "storage"
+STORAGE_ROOT = "STORAGE_ROOT"
+"""The setting that says in which store deliveries and the files of runs lie."""
 DATABASE = "ebury"
 """The warehouse's database, and dbt's profile."""
 

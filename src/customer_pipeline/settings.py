@@ -18,7 +18,7 @@ from audited_load.cleaning.limits import Limits, read_limits, read_plain_number,
 from audited_load.command import command
 from audited_load.errors import RefusedError, UnavailableError
 from audited_load.loading.batch import MODES
-from customer_pipeline.names import DAG_ID, DATABASE, READER, TRANSFORMER
+from customer_pipeline.names import DAG_ID, DATABASE, READER, STORAGE_ROOT, TRANSFORMER
 
 MAX_NUMBER = 36_500
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
@@ -30,6 +30,7 @@ class Settings:
 
     Attributes:
         data: Folder of the input files (`PIPELINE_DATA`).
+        storage: Root of the store that has the input files instead (`STORAGE_ROOT`); blank if there is none.
         limits: How much of a file may be lost (`MAX_REJECTED_RATIO`, `MAX_SUPERSEDED_RATIO`).
         min_row_ratio: Smallest share of the visible rows that a new file may have, from 0 (`MIN_ROW_RATIO`).
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
@@ -49,6 +50,7 @@ class Settings:
     erasure_key: str = field(repr=False)
     readers: tuple[str, ...]
     max_files: int = 1024
+    storage: str = ""
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -75,6 +77,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             environment.get("READER_USER", READER),
         ),
         max_files=int(environment.get("AIRFLOW__CORE__MAX_MAP_LENGTH") or Settings.max_files),
+        storage=environment.get(STORAGE_ROOT, "").strip(),
     )
 
 
@@ -215,6 +218,11 @@ def _arrivals(environment: Mapping[str, str]) -> str:
         raise RefusedError(
             f"WATCH_INCOMING is {word[:40]!r}, which is no mode.",
             f"Set it to {' or '.join(MODES)}, or to off.",
+        )
+    if word not in {"", "off"} and environment.get(STORAGE_ROOT):
+        raise RefusedError(
+            "WATCH_INCOMING watches a folder, and STORAGE_ROOT says that deliveries lie in a store.",
+            "Set WATCH_INCOMING to off. What the store tells of new objects may start runs through Airflow's API.",
         )
     return "" if word == "off" else word
 

@@ -23,8 +23,8 @@ def find_missed_runs(
 ) -> list[datetime]:
     """Find scheduled runs since the first load that brought nothing: they failed, or nothing was up to start them.
 
-    A load counts for the scheduled run before it, so one by hand or by a backfill makes up for it. One by a backfill
-    for the time before the first load makes nothing missed of that time.
+    A load counts for the scheduled run before it, so one by hand or by a backfill makes up for it. One by a
+    backfill, of a time before the first load, makes nothing missed of that time.
 
     Args:
         connection: To the warehouse, as `reader`.

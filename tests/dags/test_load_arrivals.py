@@ -46,3 +46,9 @@ def test_one_file_has_one_run_id_and_another_has_another(module: ModuleType) -> 
     assert module.describe_run(renamed, "merge")["trigger_run_id"] == described["trigger_run_id"]
     for other in (arrival | {"sha256": "b" * 64}, arrival | {"identity": (1, 2, 4)}):
         assert module.describe_run(other, "merge")["trigger_run_id"] != described["trigger_run_id"]
+
+
+def test_a_folder_is_not_watched_where_deliveries_lie_in_a_store() -> None:
+    assert read_run_settings({"WATCH_INCOMING": "off", "STORAGE_ROOT": "s3://bucket"}).arrivals == ""
+    with pytest.raises(RefusedError, match="WATCH_INCOMING watches a folder"):
+        read_run_settings({"WATCH_INCOMING": "merge", "STORAGE_ROOT": "s3://bucket"})

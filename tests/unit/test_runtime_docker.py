@@ -19,7 +19,7 @@ from customer_pipeline.runtime import postgres_server
 from customer_pipeline.runtime.compose import INIT, SERVICES, compose_command, docker_answers
 from customer_pipeline.runtime.env_file import SECRETS, read_env_file
 from customer_pipeline.runtime.environment import metrics_settings, process_environment, shared_settings
-from customer_pipeline.runtime.installation import DOCKER, EMBEDDED, Runtime, read_runtime, remember_kind
+from customer_pipeline.runtime.installation import DOCKER, EMBEDDED, Runtime, read_runtime, remember_start
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -38,7 +38,7 @@ def test_up_may_choose_at_first_and_never_again(tmp_path: Path) -> None:
     environment = {"PIPELINE_HOME": str(tmp_path)}
     first = read_runtime(environment, kind_at_first=lambda: DOCKER)
     assert first.kind == DOCKER
-    remember_kind(first)
+    remember_start(first)
     assert read(tmp_path).kind == DOCKER
     assert read(tmp_path, RUNTIME=EMBEDDED).kind == EMBEDDED
 

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -26,26 +25,17 @@ from audited_load.shown import DECLARE_ENCODING, show_text
 from audited_load.warehouse.connection import connect
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
+from customer_pipeline.storing.run_files import Attempt, RunFiles
 from customer_pipeline.tasks.alerts import alert_of_drift, alert_of_rejects
 from customer_pipeline.tasks.erased_customers import read_erased_customers
-from customer_pipeline.tasks.files import (
-    attempt_folder,
-    delivered_name,
-    find_sources,
-    hash_file,
-    list_few,
-    locate_source,
-    remove_old_runs,
-    require_few,
-    show_latest,
-    wait_until_settled,
-)
+from customer_pipeline.tasks.files import delivered_name, list_few, require_few
 from customer_pipeline.tasks.ledger_notes import note_refused, refusals_noted
 from customer_pipeline.tasks.params import require_known_params
 from customer_pipeline.tasks.task_errors import reported_errors
 from customer_pipeline.tasks.task_warehouse import (
     code_version,
     feed_of,
+    files_of_runs,
     leased_connection,
     make_tables,
     run_date,
@@ -97,19 +87,18 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
         context["source"] = show_text(source, LABEL)[:LABEL]  # type: ignore[typeddict-unknown-key]
         ti = context["ti"]
         with reported_errors(parent_group):
-            data = read_settings().data
-            out = attempt_folder(data, context["run_id"], ti.try_number, ti.map_index)
-            return _clean(parent_group, source, out).relative_to(data).to_dict()
+            files = files_of_runs()
+            with files.attempt(context["run_id"], ti.try_number, ti.map_index) as attempt:
+                return _clean(parent_group, source, files, attempt)
 
     @task(task_id="clean_and_transform_csv", trigger_rule="all_done")
     def clean_and_transform_csv(sources: list[str], manifests: Any) -> list[dict[str, Any]]:
         """Read the CSV as text, apply the column rules, write both files and account for every record."""
         context = get_current_context()
         run_id = context["run_id"]
+        attempt_number = context["ti"].try_number
         with reported_errors(parent_group):
-            settings = read_settings()
-        data = settings.data
-        out = attempt_folder(data, run_id, context["ti"].try_number)
+            settings, files = read_settings(), files_of_runs()
         make_tables(parent_group)
         with leased_connection(parent_group, run_id):
             if sources:
@@ -122,10 +111,10 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
                         "It is not known which files to clean: `find_source_files` failed.",
                         "Clear the run from there on.",
                     )
-                cleaned = [_clean(parent_group, source, out).relative_to(data).to_dict()]
-            out.mkdir(parents=True, exist_ok=True)
-            show_latest(out, data, OUTPUTS)
-            remove_old_runs(data, out, settings.kept_runs)
+                with files.attempt(run_id, attempt_number) as attempt:
+                    cleaned = [_clean(parent_group, source, files, attempt)]
+            reports = [CleanReport.from_dict(manifest) for manifest in cleaned]
+            files.conclude(run_id, attempt_number, reports, OUTPUTS, settings.kept_runs)
         return cleaned
 
     found: Any = find_source_files()
@@ -135,11 +124,11 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
     return clean_and_transform_csv(found, cleaned_one_by_one)
 
 
-def _find(context: Context) -> list[str]:
+def _find(context: Context, files: RunFiles) -> list[str]:
     require_known_params(context["dag_run"].conf, context["dag"].params)
     params = context["params"]
     is_literal = bool(params["sha256"])  # whoever knows the content means one file
-    return find_sources(read_settings().data, params["source"], run_date(context), OUTPUTS, is_literal=is_literal)
+    return files.find(params["source"], run_date(context), OUTPUTS, is_literal=is_literal)
 
 
 def _choose(parent_group: str, context: Context) -> list[str]:
@@ -149,21 +138,23 @@ def _choose(parent_group: str, context: Context) -> list[str]:
         RefusedError: There are more than a run takes.
         UnusableFileError: There is none.
     """
-    sources, settings = _find(context), read_settings()
+    files, settings = files_of_runs(), read_settings()
+    sources = _find(context, files)
     if len(sources) > 1:
         make_tables(parent_group)  # each file's own task looks into the ledger
     if len(sources) > 1 and context["params"]["mode"] == "merge":
-        sources = _leave_out_merged(parent_group, context, sources)
+        sources = _leave_out_merged(parent_group, context, files, sources)
     require_few(sources, settings.max_files)
     return sources
 
 
-def _leave_out_merged(parent_group: str, context: Context, sources: list[str]) -> list[str]:
-    data, contents = read_settings().data, dict[str, Content]()
+def _leave_out_merged(parent_group: str, context: Context, files: RunFiles, sources: list[str]) -> list[str]:
+    contents = dict[str, Content]()
+    files.bring_contracts()
     for source in sources:
         with suppress(UnusableFileError):  # its own task says what is wrong with it
-            digest = hash_file(locate_source(data, source))
-            contents[source] = digest, code_version(feed_of(context, source))
+            if digest := files.digest(source):
+                contents[source] = digest, code_version(feed_of(context, source))
     with connect(warehouse_dsn()) as connection:
         merged = find_merged(connection, TABLES, list(contents.values()))
     new = [source for source in sources if contents.get(source) not in merged]
@@ -171,39 +162,40 @@ def _leave_out_merged(parent_group: str, context: Context, sources: list[str]) -
     return new or sources[-1:]
 
 
-def _clean(parent_group: str, source: str, out: Path) -> CleanReport:
-    """Clean one file into a folder, and check that not too much of it was refused."""
+def _clean(parent_group: str, source: str, files: RunFiles, attempt: Attempt) -> dict[str, Any]:
+    """Clean one file, and check that not too much of it was refused; give its manifest."""
     # Polars must not be in a process that is forked, and is of no use to the other tasks.
     from audited_load.cleaning.clean_file import clean_file  # noqa: PLC0415
 
     settings, context = read_settings(), get_current_context()
-    path = locate_source(settings.data, source)
-    wait_until_settled(path)
-    erased, feed = read_erased_customers(), feed_of(context, source)
-    log.info("[%s] Cleaning %s (%s bytes) by the contract %s %s", parent_group, show_text(source, 4096),
-             path.stat().st_size, show_text(feed.contract.id), show_text(feed.contract.version))  # fmt: skip
-    with refusals_noted(context, path, source, feed) as noted:
-        with progress_in_file(out, path) as progress:
-            report = clean_file(path, feed, out, progress, erased, settings.erasure_key)
-        write_layout_beside(report)
-        report = replace(
-            report,
-            source=delivered_name(source),
-            erased_known=0 if erased is None else len(erased.hashes),
-            code_version=code_version(feed),
-        )
-        noted.append(report)
-        _require_content(report, context["params"]["sha256"])
-        _log_accounting(parent_group, report)
-        with connect(warehouse_dsn()) as connection:
-            drift = find_drift(connection, TABLES, report)
-        noted[:] = [replace(report, drift=asdict(drift))]
-        for sentence in check_drift(report, drift, feed):
-            log.warning("[%s] %s", parent_group, sentence)
-        check_limits(report, settings.limits, feed.key)
+    files.bring_contracts()
+    with files.opened(source) as path:
+        erased, feed = read_erased_customers(), feed_of(context, source)
+        log.info("[%s] Cleaning %s (%s bytes) by the contract %s %s", parent_group, show_text(source, 4096),
+                 path.stat().st_size, show_text(feed.contract.id), show_text(feed.contract.version))  # fmt: skip
+        with refusals_noted(context, path, source, feed) as noted:
+            with progress_in_file(attempt.folder, path) as progress:
+                report = clean_file(path, feed, attempt.folder, progress, erased, settings.erasure_key)
+            write_layout_beside(report)
+            report = replace(
+                report,
+                source=delivered_name(source),
+                erased_known=0 if erased is None else len(erased.hashes),
+                code_version=code_version(feed),
+            )
+            report = attempt.keep(report, source)
+            noted.append(report)
+            _require_content(report, context["params"]["sha256"])
+            _log_accounting(parent_group, report)
+            with connect(warehouse_dsn()) as connection:
+                drift = find_drift(connection, TABLES, report)
+            noted[:] = [replace(report, drift=asdict(drift))]
+            for sentence in check_drift(report, drift, feed):
+                log.warning("[%s] %s", parent_group, sentence)
+            check_limits(report, settings.limits, feed.key)
     alert_of_rejects(report, context)
     alert_of_drift(report, drift, feed, context)
-    return noted[0]
+    return attempt.hand_on(noted[0]).to_dict()
 
 
 def _log_accounting(parent_group: str, report: CleanReport) -> None:

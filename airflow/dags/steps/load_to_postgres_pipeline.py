@@ -24,7 +24,7 @@ from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
 from customer_pipeline.tasks.metrics import send_load_figures
 from customer_pipeline.tasks.task_errors import reported_errors
-from customer_pipeline.tasks.task_warehouse import delivery_of, leased_connection, make_tables
+from customer_pipeline.tasks.task_warehouse import delivery_of, files_of_runs, leased_connection, make_tables
 from customer_pipeline.usual import describe_unusual
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,8 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
             if batch.generation is None:
                 log.info("[%s] The same content is visible already: nothing to load", parent_group)
                 return upstream_output
-            rows, seconds = copy_cleaned(connection, dsn, TABLES, batch.within(read_settings().data))
+            with files_of_runs().fetched(batch) as fetched:
+                rows, seconds = copy_cleaned(connection, dsn, TABLES, fetched)
         rate = rows / seconds if seconds else 0
         log.info("[%s] Loaded %s rows in %.2f s (%.0f rows/s)", parent_group, rows, seconds, rate)
         return upstream_output

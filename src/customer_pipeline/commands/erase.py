@@ -6,7 +6,8 @@ import getpass
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +21,18 @@ from audited_load.erasing.spellings import read_ids
 from audited_load.errors import RefusedError, UnavailableError
 from audited_load.marts.mart_manifest import Mart, read_marts
 from audited_load.shown import escape_text
+from audited_load.storage import Store
 from audited_load.warehouse.connection import connect
 from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.commands.run import open_store
 from customer_pipeline.contract_of_run import known_feeds
 from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS, TABLES
 from customer_pipeline.runtime.compose import exec_command
 from customer_pipeline.runtime.environment import process_environment
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
+from customer_pipeline.storing.mirror import mirrored
+from customer_pipeline.storing.object_files import ObjectFiles
 from customer_pipeline.tasks.dbt_manifest import in_project
 
 SHOWN = 20
@@ -61,15 +66,20 @@ def erase_customer(text: str, *, dry_run: bool = False, even_if_unknown: bool = 
     """
     console = _console()
     runtime = read_runtime()
+    store = open_store(runtime) if runtime.storage else None
+    if store:
+        ObjectFiles(store, runtime.data).bring_contracts()
     number = _read_id(text, known_feeds(runtime.data))
     if dry_run:
-        _print_found(look_everywhere(find_places(runtime, console), number), number, console)
+        with _objects_at_hand(store, runtime.data, console):
+            _print_found(look_everywhere(find_places(runtime, console), number), number, console)
         return 0
     runtime = start_services(runtime)
     api = AirflowApi(runtime)
     _refuse_beside_runs(api)
-    places = replace(find_places(runtime, console), refuse_beside_runs=lambda: _refuse_beside_runs(api))
-    erase(places, number, console, even_if_unknown=even_if_unknown)
+    with _objects_at_hand(store, runtime.data, console, put_back=True):
+        places = replace(find_places(runtime, console), refuse_beside_runs=lambda: _refuse_beside_runs(api))
+        erase(places, number, console, even_if_unknown=even_if_unknown)
     return 0
 
 
@@ -132,6 +142,29 @@ def _read_id(text: str, feeds: Sequence[Feed]) -> int:
             f"Give it so: {command('erase-customer 501')}. Nothing was changed.",
         )
     return int(numbers.pop() or 0)
+
+
+@contextmanager
+def _objects_at_hand(
+    store: Store | None, data: Path, console: Console, *, put_back: bool = False
+) -> Iterator[None]:
+    """Copy what a store holds into the data folder, where all is looked through; then put back what was changed."""
+    if store is None:
+        yield
+        return
+    with mirrored(store, data) as mirror:
+        console.print(f"{mirror.folder} stands for {store.root}: copies of {len(mirror.copied)} objects.")
+        try:
+            yield
+        finally:
+            others = mirror.put_back() if put_back else []
+        for key in others[:SHOWN]:
+            console.print(f"  {store.root}/{escape_text(key)}: came meanwhile; give the same command again")
+        if put_back and store.keeps_versions():
+            console.print(
+                f"  {store.root}: the bucket keeps versions, and those of before hold what was erased: delete them"
+                " (docs/scale-out.md)."
+            )
 
 
 def _refuse_beside_runs(api: AirflowApi) -> None:

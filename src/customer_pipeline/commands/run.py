@@ -18,9 +18,17 @@ from audited_load.errors import UnusableFileError
 from audited_load.form import read_form
 from audited_load.loading.batch import MODES
 from audited_load.shown import storable_name
+from audited_load.storage import Store
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
-from customer_pipeline.commands.given import GIVEN, bring_in, prune_given
+from customer_pipeline.commands.given import (
+    GIVEN,
+    bring_in,
+    give_object,
+    prune_given,
+    prune_given_objects,
+    share_contracts,
+)
 from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run
 from customer_pipeline.contract_of_run import REPLAYED, bring_contract
 from customer_pipeline.interrupts import leave
@@ -28,6 +36,7 @@ from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
 from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
+from customer_pipeline.storing.store_access import read_access
 from customer_pipeline.watching.run_steps import (
     FINISHED,
     Task,
@@ -85,7 +94,12 @@ def run_pipeline(
         conf["contract"] = bring_contract(contract, runtime.data)
     if source:
         conf["source"] = source
-    if file:
+    store = open_store(runtime) if runtime.storage and (file or contract) else None
+    if store:
+        share_contracts(store, runtime.data)
+    if file and store:
+        conf["source"], conf["sha256"] = give_object(store, file, runtime.data)
+    elif file:
         conf["source"], conf["sha256"] = bring_in(file, runtime.data)
         let_containers_read(runtime, conf["source"])
     _require_utf8(conf.get("source", ""))
@@ -99,7 +113,9 @@ def run_pipeline(
     )
     api.trigger(run_id, conf)
     console.print(f"Run {run_id}")
-    if file:
+    if file and store:
+        prune_given_objects(store, _needed(runtime, api))
+    elif file:
         prune_given(runtime.data, _needed(runtime, api))
     leave(
         f"The run goes on. Watch it at {runtime.url}/dags/{DAG_ID}/runs/{run_id}, or with {command('status')}."
@@ -114,6 +130,16 @@ def run_pipeline(
     # One refused file of several doesn't keep the others out.
     print_accounting(runtime, run_id, console)
     return _explain_failure(runtime, api, run_id, console)
+
+
+def open_store(runtime: Runtime) -> Store:
+    """Open the store that has the files of runs.
+
+    Raises:
+        RefusedError: Nothing says who asks it.
+    """
+    told = read_env_file(runtime.home / ".env") if runtime.kind == DOCKER else {}
+    return Store(runtime.storage, read_access({**told, **os.environ}))
 
 
 def _require_utf8(source: str) -> None:

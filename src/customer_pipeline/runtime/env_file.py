@@ -26,7 +26,7 @@ SECRETS = {
 DECIDED_BY_ENV_FILE = {
     *SECRETS.values(),
     *("ADMIN_USER", "ADMIN_PASSWORD", "AIRFLOW_UID", "API_PORT", "POSTGRES_PORT", "PIPELINE_DATA"),
-    *("COMPOSE_PROJECT_NAME", "COMPOSE_FILE"),
+    *("COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "STORAGE_ROOT"),
 }
 """What compose must not take from the shell: our commands would not know of it."""
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from customer_pipeline.names import DATABASE, LOADER, READER, TRANSFORMER
+from customer_pipeline.names import DATABASE, LOADER, READER, STORAGE_ROOT, TRANSFORMER
 from customer_pipeline.runtime.installation import HOST, MADE, Runtime, operators_environment, read_port
 
 _OURS = {"AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC"}
@@ -34,6 +34,7 @@ def process_environment(runtime: Runtime, more: Mapping[str, str] = MappingProxy
     pipeline = {
         "PIPELINE_HOME": str(home),
         "PIPELINE_DATA": str(runtime.data),
+        STORAGE_ROOT: runtime.storage,
         "PIPELINE_DBT": str(home / "dbt"),
         "DBT_PROFILES_DIR": str(home / "dbt"),
         "POSTGRES_HOST": HOST,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audited_load.errors import RefusedError
-from customer_pipeline.names import DATABASE
+from customer_pipeline.names import DATABASE, STORAGE_ROOT
 from customer_pipeline.runtime.env_file import SECRETS, new_env_file, new_secret, read_env_file
 
 HOST = "127.0.0.1"
@@ -42,6 +42,8 @@ class Runtime:
         user: Who signs in to Airflow for the operator's commands.
         password: Their password. Never printed.
         postgres_host: Where PostgreSQL is.
+        storage: Root of the store that has the files of runs (`STORAGE_ROOT`; otherwise that of the last start, as
+            nobody should erase a customer from the wrong place); blank if there is none.
     """
 
     kind: str
@@ -55,6 +57,7 @@ class Runtime:
     user: str
     password: str
     postgres_host: str = HOST
+    storage: str = ""
 
     def __repr__(self) -> str:
         """Leave the secrets out."""
@@ -116,12 +119,14 @@ def read_runtime(
         },
         user="airflow",
         password="airflow",  # noqa: S106 - on a developer's own machine; login.py refuses it elsewhere
+        storage=environment.get(STORAGE_ROOT, remembered_storage(folder)).strip(),
     )
 
 
-def remember_kind(runtime: Runtime) -> None:
-    """Keep which runtime was started, for the commands to come."""
+def remember_start(runtime: Runtime) -> None:
+    """Keep which runtime was started, and with which store, for the commands to come."""
     (runtime.folder / "runtime").write_text(f"{runtime.kind}\n")
+    (runtime.folder / "storage.root").write_text(f"{runtime.storage}\n")
 
 
 def _read_kind(environment: Mapping[str, str], folder: Path) -> str | None:
@@ -159,7 +164,14 @@ def _read_docker_runtime(environment: Mapping[str, str], home: Path, folder: Pat
         secrets={secret: told.get(name, "") for secret, name in SECRETS.items()},
         user=told.get("ADMIN_USER", ""),
         password=told.get("ADMIN_PASSWORD", ""),
+        storage=told.get(STORAGE_ROOT, "").strip(),
     )
+
+
+def remembered_storage(folder: Path) -> str:
+    """Return the root of the store with which the services were started; blank if there was none."""
+    path = folder / "storage.root"
+    return path.read_text().strip() if path.exists() else ""
 
 
 def read_port(environment: Mapping[str, str], name: str) -> int | None:

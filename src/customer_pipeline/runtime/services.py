@@ -24,9 +24,10 @@ from customer_pipeline.runtime.installation import (
     free_port,
     port_is_taken,
     read_runtime,
-    remember_kind,
     remember_port,
+    remember_start,
     remembered_port,
+    remembered_storage,
 )
 from customer_pipeline.runtime.login import refuse_open_login
 from customer_pipeline.runtime.postgres_server import (
@@ -76,7 +77,7 @@ def start_services(runtime: Runtime) -> Runtime:
             finally:
                 # Also one that did not get healthy: `down`, `logs` and `status` are for it, then.
                 if stack_is_up(runtime):
-                    remember_kind(runtime)
+                    remember_start(runtime)
             return runtime
         refuse_open_login(process_environment(runtime))
         if read_services(runtime) is None:
@@ -92,9 +93,10 @@ def start_services(runtime: Runtime) -> Runtime:
             launch(runtime, server)
         else:
             _refuse_other_ports(runtime)
+            _refuse_other_storage(runtime)
             marks = log_marks(runtime)
             start_missing(runtime, ("postgres",))
-        remember_kind(runtime)
+        remember_start(runtime)
         _wait_for_postgres(runtime, marks)
         make_roles_and_databases(runtime)
         _migrate(runtime)
@@ -213,6 +215,16 @@ def _refuse_other_ports(runtime: Runtime) -> None:
                 f"The services run already, with {name.upper()}_PORT {used} and not {asked}.",
                 f"Leave {name.upper()}_PORT out, or `make down` first.",
             )
+
+
+def _refuse_other_storage(runtime: Runtime) -> None:
+    """Refuse to work on another store than the tasks do."""
+    used = remembered_storage(runtime.folder)
+    if used != runtime.storage:
+        raise RefusedError(
+            f"The services run already, with STORAGE_ROOT {used or 'unset'} and not {runtime.storage or 'unset'}.",
+            "Leave STORAGE_ROOT out, or `make restart` with it.",
+        )
 
 
 def _migrate(runtime: Runtime) -> None:

@@ -1,4 +1,4 @@
-"""The warehouse as the tasks see it: its connection, its tables, and the lease of a run from task to task."""
+"""The warehouse and the store as the tasks see them: connections, tables, the lease of a run from task to task."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from pathlib import Path
 
 import psycopg
 from airflow.sdk import BaseHook, Context
+from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg.conninfo import make_conninfo
 
 from audited_load import code_version as sources
 from audited_load.columns import Feed
+from audited_load.errors import RefusedError
 from audited_load.form import form_of_all
 from audited_load.loading.batch import Delivery
+from audited_load.storage import Store
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
 from audited_load.warehouse.lease import (
@@ -32,8 +35,12 @@ from audited_load.warehouse.operations import create_operations
 from audited_load.warehouse.readers import end_old_readers
 from customer_pipeline.contract_of_run import choose_feed
 from customer_pipeline.feed import READER_TRANSACTION_SECONDS, TABLES
-from customer_pipeline.names import CONNECTION_ID, DAG_ID, TRANSFORM_GROUP
+from customer_pipeline.names import CONNECTION_ID, DAG_ID, STORAGE_CONNECTION_ID, TRANSFORM_GROUP
 from customer_pipeline.settings import read_settings
+from customer_pipeline.storing.folder_files import FolderFiles
+from customer_pipeline.storing.object_files import ObjectFiles
+from customer_pipeline.storing.run_files import RunFiles
+from customer_pipeline.storing.store_access import access_of
 from customer_pipeline.tasks.task_errors import reported_errors
 from steps import data_cleaners
 
@@ -83,6 +90,27 @@ def warehouse_dsn() -> str:
         user=found.login or "",
         password=found.password or "",
         application_name=DAG_ID,
+    )
+
+
+def files_of_runs() -> RunFiles:
+    """Return the place of deliveries and of the files of runs: the data folder, or the store of `STORAGE_ROOT`.
+
+    Raises:
+        RefusedError: There is a store, but no Airflow connection `storage`.
+    """
+    settings = read_settings()
+    if not settings.storage:
+        return FolderFiles(settings.data)
+    try:
+        found = BaseHook.get_connection(STORAGE_CONNECTION_ID)
+    except AirflowNotFoundException as error:
+        raise RefusedError(
+            f"STORAGE_ROOT is set, but there is no Airflow connection {STORAGE_CONNECTION_ID}.",
+            "Make one of the type aws (docs/scale-out.md). Nothing was loaded.",
+        ) from error
+    return ObjectFiles(
+        Store(settings.storage, access_of(found.login, found.password, found.extra_dejson)), settings.data
     )
 
 

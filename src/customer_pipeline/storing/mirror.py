@@ -1,0 +1,88 @@
+"""The objects of a store → copies in the data folder while a customer is erased; what was changed → the store."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from audited_load.content import hash_file
+from audited_load.storage import Store, Stored
+from customer_pipeline.storing.object_files import DATA, MANIFEST
+from customer_pipeline.tasks.files import RUNS
+
+PREFIX = ".store-"
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Copies of objects.
+
+    Attributes:
+        store: Where they are from.
+        folder: Where they lie: `data/…` and `runs/…`, as in the store.
+        copied: What each object was, and the sha256 of its copy, by key.
+    """
+
+    store: Store
+    folder: Path
+    copied: dict[str, tuple[Stored, str]] = field(default_factory=dict)
+
+    def fill(self) -> None:
+        """Copy the deliveries and the files of runs."""
+        for stored in self._find():
+            path = self.folder / stored.key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.store.download(stored, path)
+            self.copied[stored.key] = stored, hash_file(path)
+
+    def put_back(self) -> list[str]:
+        """Put the copies that were changed in place of their objects, and delete those that are gone.
+
+        Returns:
+            Keys of objects that came or changed meanwhile, which were left alone.
+        """
+        now = {stored.key: stored for stored in self._find()}
+        others = [key for key, stored in now.items() if key not in self.copied or self.copied[key][0] != stored]
+        for key, (_, before) in self.copied.items():
+            path = self.folder / key
+            if key in others or key not in now:
+                continue
+            if not path.exists():
+                self.store.delete([key])
+            elif hash_file(path) != before:
+                self._tell_manifest(self.store.upload(path, key))
+        return others
+
+    def _find(self) -> list[Stored]:
+        found = [*self.store.find(f"{DATA}/"), *self.store.find(f"{RUNS}/")]
+        return [stored for stored in found if not stored.key.endswith("/")]
+
+    def _tell_manifest(self, put: Stored) -> None:
+        """Note in the manifest of an attempt that a file of it was replaced, so that it can still be loaded."""
+        path = self.folder / PurePosixPath(put.key).parent.parent / MANIFEST
+        if put.key.startswith(f"{RUNS}/") and path.exists():
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            manifest["files"][PurePosixPath(put.key).name] = {"size": put.size, "etag": put.etag}
+            text = json.dumps(manifest, ensure_ascii=False, indent=1)
+            path.write_text(text, encoding="utf-8")
+            self.store.put(path.relative_to(self.folder).as_posix(), text.encode())
+
+
+@contextmanager
+def mirrored(store: Store, data: Path) -> Iterator[Mirror]:
+    """Copy what a store holds into a hidden folder of the data folder while the block runs.
+
+    What a killed command left of such a folder is removed before.
+    """
+    data.mkdir(parents=True, exist_ok=True)
+    for left in data.glob(f"{PREFIX}*"):
+        shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=data, prefix=PREFIX) as folder:
+        mirror = Mirror(store, Path(folder))
+        mirror.fill()
+        yield mirror

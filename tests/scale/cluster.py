@@ -1,0 +1,311 @@
+"""Airflow with Celery, two workers that share the code and nothing else, Redis and an S3 store, all of these tests.
+
+A worker is a machine of its own as far as one can be had without another one: it has its own tree of processes, its
+own name, and its own `/tmp`, data folder, logs, home of Airflow and target of dbt. It knows no database of Airflow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from audited_load.errors import PipelineError
+from audited_load.storage import Access, Store
+from customer_pipeline.runtime.installation import Runtime, free_port, read_runtime
+
+ROOT = Path(__file__).parents[2]
+COMMAND = str(Path(sys.executable).with_name("customer-pipeline"))
+WEED = str(Path(sys.executable).with_name("weed"))
+SETTINGS = ROOT / "deploy" / "celery.env"
+BUCKET = "pipeline"
+HIDDEN = ("airflow/logs", "data", "dbt/target", "dbt/logs", ".runtime/airflow")
+"""Of the clone, what each worker has for itself."""
+DATABASE_OF_AIRFLOW = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+PATIENCE = 900
+"""Seconds for a run on a busy machine."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The services of a clone, and the environment that they were started in."""
+
+    runtime: Runtime
+    environment: dict[str, str]
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `customer-pipeline`."""
+        line = [COMMAND, *arguments]
+        return subprocess.run(
+            line, env=self.environment, capture_output=True, text=True, check=False, timeout=PATIENCE
+        )
+
+    def start_run(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the operator's `run`, and don't wait for its end."""
+        return subprocess.Popen(
+            [COMMAND, "run", *arguments],
+            env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
+    def ask(self, statement: str, *values: Any, database: str = "ebury") -> list[tuple[Any, ...]]:
+        """Ask a database as the superuser."""
+        with psycopg.connect(self.runtime.dsn("postgres", database), autocommit=True) as connection:
+            return connection.execute(statement, values).fetchall()  # type: ignore[arg-type]
+
+    def tasks(self, run_id: str) -> list[tuple[str, int, str, int, str]]:
+        """Return id, number, state, tries and machine of each task of a run."""
+        statement = (
+            "select task_id, map_index, state, try_number, hostname from task_instance where run_id = %s order by 1"
+        )
+        return self.ask(statement, run_id, database="airflow")
+
+    def newest_run(self) -> str:
+        """Return the id of the run that was made last."""
+        return str(self.ask("select run_id from dag_run order by id desc limit 1", database="airflow")[0][0])
+
+
+@contextmanager
+def running_stack(environment: dict[str, str]) -> Iterator[Stack]:
+    """Start the services of a new clone, and remove all of it afterwards."""
+    home = Path(tempfile.mkdtemp(prefix="customer-pipeline-scale-", dir="/var/tmp"))  # workers hide /tmp
+    home.chmod(0o755)
+    for name in ("airflow/dags", "airflow/plugins", "contracts", "dbt"):
+        shutil.copytree(ROOT / name, home / name, ignore=shutil.ignore_patterns("__pycache__", "target", "logs"))
+    (home / "data").mkdir()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PIPELINE_"))},
+        "PIPELINE_HOME": str(home),
+        "API_PORT": str(free_port()),
+        "POSTGRES_PORT": str(free_port()),
+        "RETRY_DELAY_SECONDS": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",  # nobody edits them meanwhile
+        **environment,
+    }
+    stack = Stack(read_runtime(environment), environment)
+    try:
+        started = stack.command("up")
+        assert started.returncode == 0, started.stdout + started.stderr
+        yield stack
+    finally:
+        stack.command("down")
+        shutil.rmtree(home, ignore_errors=True)
+        shutil.rmtree(Path("/var/lib/customer-pipeline") / stack.runtime.identity, ignore_errors=True)
+
+
+@dataclass
+class Server:
+    """A program that can be stopped and started again, with what it keeps."""
+
+    line: list[str]
+    log: Path
+    answers: Callable[[], bool]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.line, stdout=log, stderr=log, cwd=self.log.parent)
+        wait_until(self.answers, f"{self.line[0]}: {self.log}", 120)
+
+    def stop(self) -> None:
+        """Stop it at once."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Worker:
+    """A worker of Celery on what looks to it like a machine of its own."""
+
+    name: str
+    stack: Stack
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it on an empty machine."""
+        home = self.stack.runtime.home
+        hide = [f"mkdir -p {home / name} && mount -t tmpfs tmpfs {home / name}" for name in HIDDEN]
+        celery = "-m airflow celery worker --skip-serve-logs --concurrency 1 --without-gossip --without-mingle"
+        script = [
+            "set -e",
+            "mount --make-rprivate /",
+            *hide,
+            "mount -t tmpfs tmpfs /tmp",
+            f"hostname {self.name}",
+            f"cd {home} && exec {sys.executable} {celery} --celery-hostname {self.name}@%h",
+        ]
+        line = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        with (home / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*line, "bash", "-c", "\n".join(script)], env=self.environment, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """Let the machine die: every process of it at once."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+    def see(self, pattern: str) -> list[Path]:
+        """Return files of the machine, by a pattern from its root."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children") if self.process else Path("/")
+        with suppress(OSError, ValueError):
+            return sorted(Path(f"/proc/{children.read_text().split()[0]}/root").glob(pattern.lstrip("/")))
+        return []
+
+
+@dataclass
+class Cluster:
+    """All of it."""
+
+    stack: Stack
+    redis: Server
+    weed: Server
+    store: Store
+    identities: Path
+    workers: list[Worker] = field(default_factory=list)
+
+    def let_in(self, key: str) -> None:
+        """Let the store take this access key, with the secret of always, and no other."""
+        self.identities.write_text(json.dumps(identities_of(key)))
+
+
+def identities_of(key: str) -> dict[str, Any]:
+    """Return SeaweedFS's configuration with one user."""
+    credentials = [{"accessKey": key, "secretKey": "a secret of the tests"}]
+    return {"identities": [{"name": "pipeline", "credentials": credentials, "actions": ["Admin", "Read", "Write"]}]}
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """Start a store, a broker, the services and two workers."""
+    folder = Path(tempfile.mkdtemp(prefix="customer-pipeline-store-", dir="/var/tmp"))
+    ports = dict(zip(("redis", "s3", "master", "volume", "filer"), small_ports(5), strict=True))
+    access = Access(f"http://127.0.0.1:{ports['s3']}", "", "known", "a secret of the tests")
+    identities = folder / "s3.json"
+    identities.write_text(json.dumps(identities_of("known")))
+    redis = Server(
+        ["redis-server", "--port", str(ports["redis"]), "--bind", "127.0.0.1", "--dir", str(folder),
+         "--appendonly", "yes", "--save", ""],
+        folder / "redis.log",
+        lambda: ping(ports["redis"]),
+    )  # fmt: skip
+    (folder / "objects").mkdir()
+    weed = Server(
+        [WEED, "server", "-dir", str(folder / "objects"), "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+         "-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=20", "-filer", "-s3",
+         f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+         f"-filer.localSocket={folder / 'filer.sock'}",
+         f"-s3.port={ports['s3']}", f"-master.port={ports['master']}", f"-volume.port={ports['volume']}",
+         f"-filer.port={ports['filer']}"],
+        folder / "weed.log",
+        lambda: serves(access),
+    )  # fmt: skip
+    environment = read_settings_file() | {
+        "STORAGE_ROOT": f"s3://{BUCKET}/of/tests",
+        "AIRFLOW_CONN_STORAGE": json.dumps(
+            {"conn_type": "aws", "login": access.key_id, "password": access.secret,
+             "extra": {"endpoint_url": access.endpoint}}
+        ),
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{ports['redis']}/0",
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"redis://127.0.0.1:{ports['redis']}/1",
+    }  # fmt: skip
+    try:
+        redis.start()
+        weed.start()
+        with running_stack(environment) as stack:
+            store = Store(environment["STORAGE_ROOT"], access)
+            cluster = Cluster(stack, redis, weed, store, identities)
+            try:
+                of_worker = worker_environment(stack)
+                cluster.workers = [Worker(name, stack, of_worker) for name in ("worker-a", "worker-b")]
+                for worker in cluster.workers:
+                    worker.start()
+                yield cluster
+            finally:
+                for worker in cluster.workers:
+                    worker.kill()
+    finally:
+        weed.stop()
+        redis.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def worker_environment(stack: Stack) -> dict[str, str]:
+    """Return the environment of the services without the database of Airflow, which workers have no need of."""
+    listed = subprocess.run(
+        [COMMAND, "exec", "--", "env", "-0"], env=stack.environment, capture_output=True, text=True, check=True
+    ).stdout
+    told = dict(line.split("=", 1) for line in listed.split("\0") if "=" in line)
+    left = {name: value for name, value in told.items() if not name.startswith(DATABASE_OF_AIRFLOW)}
+    assert stack.runtime.secrets["airflow"] not in "".join(left.values())
+    return left | {"AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname", "C_FORCE_ROOT": "1"}
+
+
+def read_settings_file() -> dict[str, str]:
+    """Read the settings that operators are given."""
+    lines = SETTINGS.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def small_ports(count: int) -> list[int]:
+    """Choose ports to which SeaweedFS can add 10,000, without coming to those of outgoing connections."""
+    found: list[int] = []
+    while len(found) < count:
+        port = free_port()
+        if port < 22000 and port not in found:
+            found.append(port)
+    return found
+
+
+def serves(access: Access) -> bool:
+    """Return whether the store answers; make the bucket."""
+    store = Store(f"s3://{BUCKET}", access, wait_seconds=0)
+    with suppress(PipelineError):
+        store.find("")
+        return True
+    with suppress(Exception):
+        store._client.create_bucket(Bucket=BUCKET)
+    return False
+
+
+def ping(port: int) -> bool:
+    """Return whether Redis answers."""
+    import redis  # noqa: PLC0415 - of the extra that these tests need
+
+    with suppress(redis.RedisError):
+        return bool(redis.Redis(port=port, socket_timeout=2).ping())
+    return False
+
+
+def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE, pause: float = 0.1) -> None:
+    """Wait for something, but not for ever."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
+        time.sleep(pause)
+
+
+def end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for a command; give its exit code and what it printed."""
+    try:
+        printed, _ = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+        raise AssertionError(printed) from None
+    return process.returncode, printed
