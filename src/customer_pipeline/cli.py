@@ -60,6 +60,7 @@ def main() -> None:
 
 def _tell(raised: Exception) -> ExitCode:
     """Tell an operator what happened and what to do; what nobody foresaw is raised again."""
+    is_away = _met_no_server(raised)
     if not isinstance(raised, PipelineError):
         from psycopg import Error
 
@@ -68,12 +69,24 @@ def _tell(raised: Exception) -> ExitCode:
         if not isinstance(raised, Error):
             raise raised
         raised = as_pipeline_error(raised)
-    if isinstance(raised, UnavailableError):
+    if isinstance(raised, UnavailableError) and is_away:
         raised = _say_if_down(raised)
     sys.stderr.write(f"{raised}\n")
     if isinstance(raised, UnusableFileError):
         return ExitCode.UNUSABLE_FILE
     return ExitCode.BAD_DATA if isinstance(raised, BadDataError) else ExitCode.FAILED
+
+
+def _met_no_server(error: BaseException | None) -> bool:
+    """Return whether a server that did not answer is behind an error; one of starting it says more by itself."""
+    from httpx import HTTPError
+    from psycopg import Error
+
+    while error is not None:
+        if isinstance(error, Error | HTTPError):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _say_if_down(error: UnavailableError) -> UnavailableError:

@@ -61,5 +61,5 @@ def test_models_and_tests_done_are_counted_and_a_lost_database_only_hides_the_lo
     lost = replace(runtime, postgres_port=1)
     steps = look_at_run(lost, "run-1", [TASK, *models], Copied())
     assert [(step.name, step.share, step.detail) for step in steps] == [
-        ("dbt", 0.25, "1 of 4 models and tests done")
+        ("dbt", 0.25, "1 of 4 models and tests done: a.test")
     ]

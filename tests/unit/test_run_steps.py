@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
 
+from customer_pipeline.watching import run_steps
 from customer_pipeline.watching.run_steps import (
     covered_seconds,
     describe_counts,
@@ -84,8 +85,24 @@ def test_a_queued_run_names_the_run_that_it_waits_for() -> None:
     assert describe_wait(others[0], [], []) == "waits for the scheduler to start it"
 
 
+NOW = datetime.now(UTC)
+
+
+class Clock(datetime):
+    """It stands still, however long the tests before this one take."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Clock:
+        return cls.fromtimestamp(NOW.timestamp(), tz)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_steps, "datetime", Clock)
+
+
 def ago(seconds: int) -> str:
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    return (NOW - timedelta(seconds=seconds)).isoformat()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -38,8 +38,25 @@ ROOT = Path(__file__).parents[2]
 CLEAN = "Clean-Transactions.clean_and_transform_csv"
 
 
+NOW = datetime.now(UTC)
+
+
+class Clock(datetime):
+    """It stands still, however long the tests before this one take."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Clock:
+        return cls.fromtimestamp(NOW.timestamp(), tz)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (status, stack_status):
+        monkeypatch.setattr(module, "datetime", Clock)
+
+
 def ago(**time: int) -> str:
-    return (datetime.now(UTC) - timedelta(**time)).isoformat()
+    return (NOW - timedelta(**time)).isoformat()
 
 
 FAILURE = FailedTask(
