@@ -18,7 +18,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from customer_pipeline.failures import NOT_READ, Reason, find_reason_in_log
+from customer_pipeline.failures import NO_WORD, NOT_READ, Reason, find_reason_in_log
 from customer_pipeline.names import DAG_ID
 from customer_pipeline.settings import reader_dsn
 from pipeline_page.runs import GOING_ON, MOST_FAILED, OtherRun, Run, TaskTry
@@ -74,10 +74,13 @@ def _describe(ti: TaskInstance, *, explain: bool = False) -> TaskTry:
 def _read_reason(run_id: str, task_id: str, map_index: int, number: int) -> Reason:
     """Say why a task failed, by its log; of one that can't be read, only that."""
     try:
-        return _find_reason(run_id, task_id, map_index, number)
+        reason = _find_reason(run_id, task_id, map_index, number)
     except Exception:
         log.exception("The log of %s, %s could not be read", run_id, task_id)
         return NOT_READ
+    if reason == NO_WORD:  # its log may come late, or from another machine
+        _find_reason.cache_clear()
+    return reason
 
 
 @lru_cache(maxsize=64)  # a task that has failed writes no more

@@ -44,7 +44,7 @@ def find_reason(causes: Sequence[tuple[str, str]]) -> Reason:
     Args:
         causes: Name of the type and text of the error, and of what caused it, the error first.
     """
-    own = _own_types(PipelineError)
+    own = own_types()
     for kind, text in causes:
         if kind in own:
             message, _, remedy = text.partition(_REMEDY)
@@ -81,8 +81,9 @@ def describe_failed_tests(message: str) -> str:
     return f"Failed dbt tests: {tests}" if tests else ""
 
 
-def _own_types(kind: type[PipelineError]) -> set[str]:
-    return {kind.__name__}.union(*map(_own_types, kind.__subclasses__()))
+def own_types(kind: type[PipelineError] = PipelineError) -> set[str]:
+    """Return the names of the pipeline's own errors."""
+    return {kind.__name__}.union(*map(own_types, kind.__subclasses__()))
 
 
 def _one_line(text: str) -> str:

@@ -87,7 +87,8 @@ def show_percent(value: Decimal | None) -> str:
     """Write percents with their sign."""
     if value is None:
         return NOTHING
-    return f"+{value:,} %" if value > 0 else f"\N{MINUS SIGN}{value.copy_abs():,} %"
+    sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
+    return f"{sign}{value.copy_abs():,} %"
 
 
 def show_share(part: float, whole: float = 1) -> str:

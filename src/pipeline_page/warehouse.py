@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Lock
 from typing import Any, TypeVar
 
 import psycopg
@@ -52,7 +54,12 @@ def reading(dsn: str) -> Iterator[Connection]:
         NothingLoadedError: There is no ledger yet.
         UnavailableError: The database can't be reached, or an answer takes too long.
     """
-    options = f"-c statement_timeout={STATEMENT_SECONDS}s -c default_transaction_isolation=repeatable\\ read"
+    settings = {
+        "timezone": "UTC",
+        "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "default_transaction_isolation": "repeatable\\ read",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     try:
         with psycopg.connect(
             dsn, row_factory=dict_row, connect_timeout=5, options=options, application_name="pipeline_page"
@@ -93,18 +100,22 @@ class Kept:
         size: How many are kept.
     """
 
-    def __init__(self, size: int = 16) -> None:
+    def __init__(self, size: int = 128) -> None:
         self._size = size
-        self._answers: dict[tuple[PublishedMarts, str], Any] = {}
+        self._answers: OrderedDict[tuple[PublishedMarts, str], Any] = OrderedDict()
+        self._lock = Lock()
 
     def get(self, marts: PublishedMarts, name: str, find: Callable[[], Answer]) -> Answer:
         """Return the answer of that name about these marts; find it if it isn't known."""
         key = (marts, name)
-        if key not in self._answers:
-            answer = find()
-            while len(self._answers) >= self._size:
-                # Of two threads at once, the other one may have taken it.
-                self._answers.pop(next(iter(self._answers)), None)
+        with self._lock:
+            if key in self._answers:
+                self._answers.move_to_end(key)
+                known: Answer = self._answers[key]
+                return known
+        answer = find()  # two threads may both look: better than that one waits for the other
+        with self._lock:
             self._answers[key] = answer
-        known: Answer = self._answers[key]
-        return known
+            while len(self._answers) > self._size:
+                self._answers.popitem(last=False)  # what nobody has asked for the longest
+        return answer

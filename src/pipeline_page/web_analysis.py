@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 
-_MONTH = r"^-?\d{4,6}-(0[1-9]|1[0-2])$"
+_MONTH = r"^-?[0-9]{4,6}-(0[1-9]|1[0-2])$"
 _A_MONTH = "a month such as 2023-07"
 _NO_MARTS, _NO_SALES = "No marts are published yet", "No sales in this month"
 

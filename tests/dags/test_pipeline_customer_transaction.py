@@ -53,13 +53,13 @@ def test_the_settings_are_those_of_the_specification(dag: DAG) -> None:
         assert (task.depends_on_past, task.start_date) == (False, datetime(2025, 12, 3, tzinfo=UTC))
 
 
-def test_a_task_that_fails_for_good_is_noted_and_gives_the_lease_back_wherever_it_failed(dag: DAG) -> None:
+def test_a_task_that_fails_for_good_is_noted_told_and_gives_the_lease_back_unless_others_may_still_build(
+    dag: DAG,
+) -> None:
     for task in dag.tasks:
-        assert [callback.__name__ for callback in task.on_failure_callback] == [
-            "note_failure",
-            "give_lease_back",
-            "alert_of_failure",
-        ]
+        called = [callback.__name__ for callback in task.on_failure_callback]
+        gives_back = [] if ".dbt_models." in task.task_id else ["give_lease_back"]
+        assert called == ["note_failure", *gives_back, "alert_of_failure"], task.task_id
 
 
 def test_the_groups_follow_each_other(dag: DAG) -> None:

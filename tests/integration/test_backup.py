@@ -17,6 +17,7 @@ from audited_load.erasing.subjects import hash_subject
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from audited_load.loading.rollback import roll_back
 from audited_load.warehouse.connection import connect
+from audited_load.warehouse.lease import acquire_lease, release_lease
 from audited_load.warehouse.operations import create_operations
 from customer_pipeline.names import DATABASE
 from customer_pipeline.runtime.installation import DOCKER, Runtime
@@ -124,7 +125,8 @@ def test_who_was_erased_since_the_backup_stays_erased_and_is_named_if_it_brought
             subject = hash_subject(number, runtime.secrets["erasure"])
             finish_erasure(connection, TABLES, enter_erasure(connection, TABLES, subject, "me"), {"rows": 4})
         register = list_erasures(connection, TABLES)
-    assert restore_backup(runtime, tmp_path / "backup", force=True).back_again == {5}
+    restored = restore_backup(runtime, tmp_path / "backup", force=True)
+    assert (restored.back_again, restored.erased_since) == ({5}, 2)
     with connect(dsn("loader")) as connection:
         assert list_erasures(connection, TABLES) == register
     assert restore_backup(runtime, tmp_path / "backup", force=True).back_again == {5}
@@ -139,7 +141,7 @@ def test_the_key_of_the_backup_comes_with_it_unless_somebody_was_erased_with_ano
     write_backup(runtime, tmp_path / "backup")
     (runtime.folder / KEY).write_text("another")
     other = replace(runtime, secrets={**runtime.secrets, "erasure": "another"})
-    assert restore_backup(other, tmp_path / "backup", force=True).has_new_key
+    restore_backup(other, tmp_path / "backup", force=True)
     assert (runtime.folder / KEY).read_text() == runtime.secrets["erasure"]
     assert stat.S_IMODE((runtime.folder / KEY).stat().st_mode) == 0o600
     (kept,) = runtime.folder.glob(f"{KEY}.before-*")
@@ -166,7 +168,7 @@ def test_a_restore_that_does_not_tie_out_is_not_seen(dsn: Dsn, runtime: Runtime,
 
 
 @pytest.mark.parametrize(
-    "point", ["run_client", "make_warehouse", "_audit", "_carry_erasures", "_take_key", "_swap"]
+    "point", ["run_client", "make_warehouse", "_audit", "carry_erasures", "_take_key", "_swap"]
 )
 def test_a_restore_that_is_killed_leaves_readers_what_they_saw_and_the_next_finishes_it(
     dsn: Dsn, runtime: Runtime, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
@@ -268,3 +270,48 @@ def test_only_its_owner_may_look_into_a_backup_and_one_cut_short_is_none(
     write_backup(runtime, tmp_path / "backup")
     assert stat.S_IMODE((tmp_path / "backup").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "backup" / KEY).stat().st_mode) == 0o600
+
+
+def test_a_backup_with_erasures_goes_into_a_clone_that_has_run_with_a_key_of_its_own(
+    dsn: Dsn, runtime: Runtime, tmp_path: Path
+) -> None:
+    load(dsn, tmp_path, "run-1", range(30))
+    with connect(dsn("loader")) as connection:
+        subject = hash_subject(999, runtime.secrets["erasure"])
+        finish_erasure(connection, TABLES, enter_erasure(connection, TABLES, subject, "me"), {})
+    write_backup(runtime, tmp_path / "backup")
+    with psycopg.connect(dsn("loader"), autocommit=True) as connection:
+        connection.execute("delete from cleaned_data.erasures")
+    (runtime.folder / KEY).write_text("another")
+    other = replace(runtime, secrets={**runtime.secrets, "erasure": "another"})
+    assert restore_backup(other, tmp_path / "backup", force=True).back_again == set()
+    for kept in runtime.folder.glob(f"{KEY}.before-*"):
+        kept.unlink()
+
+
+def test_no_number_of_a_load_or_a_generation_is_given_out_twice(dsn: Dsn, runtime: Runtime, tmp_path: Path) -> None:
+    load(dsn, tmp_path, "run-1", range(30))
+    write_backup(runtime, tmp_path / "backup")
+    for day in (2, 3):
+        load(dsn, tmp_path, f"run-{day}", range(30 + day), day=day)
+    newest = ask(dsn("loader"), "select max(load_id), max(generation) from cleaned_data.loads")
+    restore_backup(runtime, tmp_path / "backup", force=True)
+    load(dsn, tmp_path, "run-4", range(40), day=4)
+    (mine,) = ask(dsn("loader"), "select load_id, generation from cleaned_data.loads where run_id = 'run-4'")
+    assert all(int(str(one)) > int(str(before)) for one, before in zip(mine, newest[0], strict=True))
+
+
+def test_nobody_but_the_administrator_reads_what_was_replaced_and_no_run_loads_meanwhile(
+    dsn: Dsn, runtime: Runtime, tmp_path: Path
+) -> None:
+    load(dsn, tmp_path, "run-1", range(30))
+    write_backup(runtime, tmp_path / "backup")
+    with connect(dsn("loader")) as connection:
+        acquire_lease(connection, TABLES, "run-2", 0)
+        with pytest.raises(UnavailableError, match="Run run-2 is loading"):
+            restore_backup(runtime, tmp_path / "backup", force=True)
+        release_lease(connection, TABLES, "run-2")
+    kept = restore_backup(runtime, tmp_path / "backup", force=True).kept
+    for role in ("reader", "loader", "transformer"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied"):
+            psycopg.connect(runtime.dsn(role, str(kept)))

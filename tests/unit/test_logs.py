@@ -247,6 +247,10 @@ def test_the_cause_of_a_failure_is_told_with_its_remedy(stack: Stack) -> None:
     assert (cause.kind, cause.message, cause.remedy) == (
         "UnusableFileError", "x.csv: no header found.", "Put one there.",
     )  # fmt: skip
+    deeper = [
+        {"exc_type": kind, "exc_value": "x"} for kind in ("AirflowFailException", "UnusableFileError", "EOFError")
+    ]
+    assert find_cause([{"level": "error", "error_detail": deeper}]).kind == "UnusableFileError"
     silent = find_cause(read_events(stack.task("run-1", COPY, 1, {"level": "info", "event": "copying"})))
     assert "killed" in silent.message
     dbt = "dbt invocation failed: test_x: Got 3 results, configured to fail if != 0"

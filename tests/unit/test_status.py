@@ -231,7 +231,8 @@ class Api:
 
     def log(self, run_id: str, task: dict[str, Any]) -> list[dict[str, Any]]:
         if run_id == "before":
-            return [{"level": "error", "event": "No header.\n  What to do: Put one there."}]
+            raised = {"exc_type": "UnusableFileError", "exc_value": "No header.\n  What to do: Put one there."}
+            return [{"level": "error", "event": "Task failed", "error_detail": [raised]}]
         assert task["try_number"] == 1
         return [{"level": "info", "event": "loading"}]
 
@@ -251,7 +252,7 @@ def test_airflow_is_asked_for_causes_tries_and_queues(tmp_path: Path, monkeypatc
     found = ask_airflow(read_runtime({"PIPELINE_HOME": str(tmp_path)}))
     first, second = found.runs
     assert first.running == ("Load-To-Postgres.load (try 2 of 2)",)
-    assert [(failure.attempt, "killed" in failure.what) for failure in first.failures] == [(1, True)]
+    assert [(failure.attempt, "without a word" in failure.what) for failure in first.failures] == [(1, True)]
     assert second.waits == "waits for run first, since one run goes at a time"
     assert found.last_run
     (failure,) = found.last_run.failures

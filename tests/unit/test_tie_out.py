@@ -51,6 +51,14 @@ def test_marts_of_the_load_that_readers_see_tie_out_or_not() -> None:
     assert "DOES NOT TIE OUT" in said(rows=1)
 
 
+def test_what_an_earlier_run_brought_stands_in_no_row_beside_what_readers_see_now() -> None:
+    text = StringIO()
+    seen, marts = SEEN | {"load_id": 7}, MARTS | NAMES | {"load_id": 7}
+    print_found(Accounting((LOAD,), seen, marts), Console(file=text, width=200), 10)
+    assert "Readers see load 7 now, of another run" in text.getvalue()
+    assert "cleaned file" not in text.getvalue()
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 def test_marts_of_another_load_are_not_compared(rows: int) -> None:
     told = said(load_id=3, rows=rows)

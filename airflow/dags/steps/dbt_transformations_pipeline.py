@@ -21,8 +21,10 @@ from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS
 from customer_pipeline.names import DATABASE, MODELS_GROUP
 from customer_pipeline.own_target import leave_own_target
 from customer_pipeline.settings import dbt_project, transformer_dsn
+from customer_pipeline.tasks.alerts import alert_of_failure
 from customer_pipeline.tasks.assets import published_assets, report_lineage
 from customer_pipeline.tasks.dbt_manifest import TARGET, find_marts, fresh_manifest
+from customer_pipeline.tasks.ledger_notes import note_failure
 from customer_pipeline.tasks.metrics import send_gauges
 from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
 from customer_pipeline.tasks.task_errors import reported_errors
@@ -86,6 +88,8 @@ def dbt_transformations_pipeline(parent_group: str) -> Any:
             "retry_policy": DbtRetryPolicy(),
             "full_refresh": "{{ params.full_refresh }}",
             "pre_execute": hold_lease,
+            # Not the lease: another model of the run may still be built. It ends with the last of them.
+            "on_failure_callback": [note_failure, alert_of_failure],
         },
     )
     # One task for all histories, after the publication: they hold what readers saw, never what failed a test.

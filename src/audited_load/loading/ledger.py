@@ -40,6 +40,11 @@ _FIND_LOAD = """
         ))
     order by status = 'published' desc, load_id desc limit 1
 """
+# A file that could not be read then may be readable now.
+_ENTER_AGAIN = """
+    update {loads} set ({names}) = ({values})
+    where load_id = %(load_id)s and status in ('loading', 'refused', 'failed')
+"""
 _ENTER_LOAD = (
     "insert into {loads} ({names}, started_at, status) values ({values}, now(), 'loading') returning load_id"
 )
@@ -202,6 +207,9 @@ def enter_load(
     values = sql.SQL(", ").join(map(sql.Placeholder, row))
     # Not `on conflict`, which would use up a number at each retry.
     found = connection.execute(tables.fill(_FIND_LOAD), row | {"is_new": is_new}).fetchone()
+    if found:
+        statement = tables.fill(_ENTER_AGAIN, names=names, values=values)
+        connection.execute(statement, row | {"load_id": found[0]})
     (load_id,) = found or _one(connection.execute(tables.fill(_ENTER_LOAD, names=names, values=values), row))
     return int(load_id)
 

@@ -38,6 +38,8 @@ _TAKE = """
         or held.expires_at not between clock_timestamp() and clock_timestamp() + make_interval(secs => %(longest)s)
     returning holder
 """
+# A beat of a process that outlives its run must not take the lease again.
+_RENEW = "update {lease} set expires_at = now() + make_interval(secs => %(seconds)s) where holder = %(run)s"
 _TIMES = {
     "seconds": LEASE_SECONDS,
     # None is given for longer: one that says so is of a clock that was ahead. It may be set back by a heartbeat.
@@ -167,9 +169,9 @@ def start_renewing(dsn: str, tables: Tables, run_id: str) -> Callable[[], None]:
         # A lost connection costs one beat, and the lease lasts for several.
         while not done.wait(HEARTBEAT_SECONDS):
             with suppress(psycopg.Error), psycopg.connect(dsn, autocommit=True) as connection:
-                _try_lease(connection, tables, run_id)
+                _renew_lease(connection, tables, run_id)
                 while not done.wait(HEARTBEAT_SECONDS):
-                    _try_lease(connection, tables, run_id)
+                    _renew_lease(connection, tables, run_id)
 
     thread = threading.Thread(target=beat, name="lease", daemon=True)
     thread.start()
@@ -179,6 +181,10 @@ def start_renewing(dsn: str, tables: Tables, run_id: str) -> Callable[[], None]:
         thread.join()
 
     return stop
+
+
+def _renew_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -> None:
+    connection.execute(tables.fill(_RENEW), {"run": run_id, "seconds": LEASE_SECONDS})
 
 
 def _try_lease(connection: psycopg.Connection, tables: Tables, run_id: str) -> bool:

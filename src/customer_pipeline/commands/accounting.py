@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from textwrap import wrap
 from typing import Any
 
@@ -21,6 +21,7 @@ from audited_load.reading.encoding import is_guessed
 from audited_load.shown import DECLARE_ENCODING, most_frequent, show_json, show_text
 from customer_pipeline.feed import FEED
 from customer_pipeline.runtime.installation import Runtime, read_runtime
+from pipeline_page.texts import EXACT
 
 Row = dict[str, Any]
 SHOWN = 10
@@ -227,7 +228,9 @@ def _as_json(found: Accounting) -> Row:
 
 
 def _totals(row: Row, prefix: str = "") -> Row:
-    return {name: row[f"{prefix}{name}"] for name in ("rows", "quantity", "gross", "tax")}
+    return {"load_id": row["load_id"]} | {
+        name: row[f"{prefix}{name}"] for name in ("rows", "quantity", "gross", "tax")
+    }
 
 
 def _print_file(load: Row, console: Console) -> None:
@@ -258,13 +261,23 @@ def _print_file(load: Row, console: Console) -> None:
         console.print(f"  If names look wrong, declare the encoding: {DECLARE_ENCODING}", markup=False)
 
 
+def _is_seen(load: Row, seen: Row) -> bool:
+    """Return whether what readers see is what a load brought, or found there already."""
+    was_there = load["status"] == "unchanged" and seen["published_at"] <= load["started_at"]
+    return bool(load["load_id"] == seen["load_id"] or was_there)
+
+
 def _print_tie_out(loads: Sequence[Row], seen: Row, marts: Row, console: Console) -> None:
     table = Table("", "rows", "quantity", "gross", "tax", title="Tie-out", title_justify="left")
     names = ("accepted", "total_quantity", "total_gross", "total_tax")
-    files = tuple(sum((load[name] for load in loads), Decimal(0)) for name in names)
+    with localcontext(EXACT):
+        files = tuple(sum((load[name] for load in loads), Decimal(0)) for name in names)
     visible = tuple(seen[f"visible_{name}"] for name in ("rows", "quantity", "gross", "tax"))
     fact = (marts["rows"], marts["quantity"], marts["gross"], marts["tax"])
-    table.add_row("cleaned file" if len(loads) == 1 else "cleaned files", *map(_number, files))
+    if any(_is_seen(load, seen) for load in loads):
+        table.add_row("cleaned file" if len(loads) == 1 else "cleaned files", *map(_number, files))
+    else:
+        console.print(f"Readers see load {seen['load_id']} now, of another run:")
     table.add_row("cleaned table", *map(_number, visible))
     table.add_row("fact_transactions", *map(_number, fact))
     console.print(table)
@@ -283,4 +296,5 @@ def _print_tie_out(loads: Sequence[Row], seen: Row, marts: Row, console: Console
 
 
 def _number(value: Decimal | int) -> str:
-    return f"{value:,.2f}" if isinstance(value, Decimal) and value % 1 else f"{value:,.0f}"
+    with localcontext(EXACT):
+        return f"{value:,.2f}" if isinstance(value, Decimal) and value % 1 else f"{value:,.0f}"

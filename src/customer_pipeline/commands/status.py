@@ -76,7 +76,8 @@ def judge(airflow: Airflow, warehouse: Warehouse, *, is_up: bool) -> ExitCode:
     if airflow.last_run and airflow.last_run.state == "failed":
         return ExitCode.RUN_FAILED
     # While a run goes on, the marts may be on their way.
-    is_behind = not airflow.runs and warehouse.marts is not None and not warehouse.marts.is_current
+    goes_on = any(run.state == "running" for run in airflow.runs)
+    is_behind = not goes_on and warehouse.marts is not None and not warehouse.marts.is_current
     return ExitCode.STALE if is_behind or (warehouse.load and warehouse.load.is_stale) else ExitCode.OK
 
 

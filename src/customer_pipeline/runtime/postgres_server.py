@@ -42,6 +42,9 @@ _SETTINGS = {
     # A statement that fails may hold a password or a row; so may what is said of it in detail.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
+    # Airflow's logs and the page are in UTC, wherever the machine is.
+    "timezone": "UTC",
+    "log_timezone": "UTC",
 }
 
 

@@ -48,22 +48,31 @@ class Mirror:
         """
         now = {stored.key: stored for stored in self._find()}
         others = [key for key, stored in now.items() if key not in self.copied or self.copied[key][0] != stored]
+        told: set[str] = set()
         for key, (_, before) in self.copied.items():
             path = self.folder / key
             if key in others or key not in now:
                 continue
+            there = self.store.look(key)
+            if key not in told and (there is None or there.etag != now[key].etag):
+                others.append(key)  # it came while others were put back
+                continue
             if not path.exists():
                 self.store.delete([key])
             elif hash_file(path) != before:
-                self._tell_manifest(self.store.upload(path, key))
+                told.add(self._tell_manifest(self.store.upload(path, key)))
         return others
 
     def _find(self) -> list[Stored]:
         found = [*self.store.find(f"{DATA}/"), *self.store.find(f"{RUNS}/")]
         return [stored for stored in found if not stored.key.endswith("/")]
 
-    def _tell_manifest(self, put: Stored) -> None:
-        """Note in the manifest of an attempt that a file of it was replaced, so that it can still be loaded."""
+    def _tell_manifest(self, put: Stored) -> str:
+        """Note in the manifest of an attempt that a file of it was replaced, so that it can still be loaded.
+
+        Returns:
+            The manifest's key, whether there is one or not.
+        """
         path = self.folder / PurePosixPath(put.key).parent.parent / MANIFEST
         if put.key.startswith(f"{RUNS}/") and path.exists():
             manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -71,6 +80,7 @@ class Mirror:
             text = json.dumps(manifest, ensure_ascii=False, indent=1)
             path.write_text(text, encoding="utf-8")
             self.store.put(path.relative_to(self.folder).as_posix(), text.encode())
+        return path.relative_to(self.folder).as_posix()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from airflow.sdk import Context
 
 from audited_load.clean_report import CleanReport
 from audited_load.columns import Feed
-from audited_load.errors import BadDataError, PipelineError
+from audited_load.errors import BadDataError, PipelineError, RefusedError
 from audited_load.loading.outcome import Outcome, end_loads, outcome_of, refuse_files
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import release_lease
@@ -40,7 +40,7 @@ def refusals_noted(context: Context, path: Path, source: str, feed: Feed) -> Ite
     reports: list[CleanReport] = []
     try:
         yield reports
-    except BadDataError as error:
+    except (BadDataError, RefusedError) as error:
         with _never_in_the_way():
             note_refused(context, reports or [_unread(path, source, feed)], error)
         raise

@@ -155,6 +155,13 @@ def find_holding(connection: psycopg.Connection) -> Holding:
     )
 
 
+def connect_as_administrator(runtime: Runtime, database: str) -> psycopg.Connection:
+    """Connect in autocommit mode; names without a schema are PostgreSQL's own."""
+    connection = psycopg.connect(runtime.dsn("postgres", database), autocommit=True)
+    connection.execute("set search_path = pg_catalog, pg_temp")
+    return connection
+
+
 def run_client(runtime: Runtime, program: str, arguments: Sequence[str]) -> None:
     """Run one of PostgreSQL's own programs on the server of this clone, as the administrator.
 

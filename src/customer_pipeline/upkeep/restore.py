@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +17,14 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from audited_load.command import command
 from audited_load.content import hash_file
 from audited_load.erasing.register import exists, read_erased
-from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
 from audited_load.shown import show_text
+from audited_load.warehouse.connection import connect
+from audited_load.warehouse.lease import held_lease
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.contract_of_run import BROUGHT
 from customer_pipeline.feed import TABLES
@@ -30,23 +32,22 @@ from customer_pipeline.names import DATABASE, ExitCode
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.roles import make_warehouse
 from customer_pipeline.runtime.services import start_services, stop_services
-from customer_pipeline.upkeep.backup import DUMP, KEY, NOTE, Backup, Holding, describe, find_holding, run_client
+from customer_pipeline.upkeep.backup import (
+    DUMP,
+    KEY,
+    NOTE,
+    Backup,
+    Holding,
+    connect_as_administrator,
+    describe,
+    find_holding,
+    run_client,
+)
+from customer_pipeline.upkeep.taken_over import carry_erasures, go_on_counting
 
 BESIDE = f"{DATABASE}_restoring"
 SWAP_SECONDS = 30
-_COPIED = (
-    (
-        "select subject, requested_at, finished_at, requested_by, counts from {erasures} order by erasure_id",
-        "insert into {erasures} (subject, requested_at, finished_at, requested_by, counts)"
-        " select %s, %s, %s, %s, %s where not exists (select 1 from {erasures} as e where e.subject = %s)",
-    ),
-    (
-        "select sha256, delivered, name, records, scrubbed_at from {scrubbed_files}",
-        "insert into {scrubbed_files} (sha256, delivered, name, records, scrubbed_at) select %s, %s, %s, %s, %s"
-        " where not exists (select 1 from {scrubbed_files} as s where s.sha256 = %s)",
-    ),
-)
-"""How the register is read, and how what it lacks is entered."""
+_HOLDER = "customer-pipeline restore"
 _END_SESSIONS = """
     select count(pg_terminate_backend(pid)) from pg_stat_activity
     where datname = any(%s) and pid <> pg_backend_pid()
@@ -80,14 +81,14 @@ class Restored:
     Attributes:
         backup: What readers see now.
         kept: The name under which the database of before was kept; None if it held no load.
-        back_again: Customers that were erased since the backup was made, and that it brought back.
-        has_new_key: Whether the erasure key is another one now, so that services must start anew.
+        back_again: Customers that were erased, and that a table of the backup names again.
+        erased_since: How many were erased since the backup was made: refused records may hold them as well.
     """
 
     backup: Backup
     kept: str | None
     back_again: frozenset[int]
-    has_new_key: bool
+    erased_since: int
 
 
 def restore_backup(runtime: Runtime, folder: Path, *, force: bool) -> Restored:
@@ -117,29 +118,45 @@ def restore_backup(runtime: Runtime, folder: Path, *, force: bool) -> Restored:
             f"The warehouse holds {loads} loads.",
             f"{command('restore FOLDER --force')} puts the backup in its place, and keeps it under another name.",
         )
-    with _connect(runtime, "postgres") as admin:
+    with connect_as_administrator(runtime, "postgres") as admin:
         admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(BESIDE)))
         admin.execute(sql.SQL("create database {} template template0").format(sql.Identifier(BESIDE)))
     # Its schema `public` is the template's own, and the dump brings the rights on it.
     run_client(runtime, "pg_restore", ["--exit-on-error", "--dbname", BESIDE, str(folder / DUMP)])
     make_warehouse(runtime, BESIDE)
     _audit(runtime, backup)
-    back_again = _carry_erasures(runtime)
-    has_new_key = _take_key(runtime, folder)
-    if (folder / "contracts").is_dir():
-        shutil.copytree(folder / "contracts", runtime.data / BROUGHT, dirs_exist_ok=True)
-    kept: str | None = _swap(runtime)
-    if not loads:
-        with _connect(runtime, "postgres") as admin:
-            admin.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(kept or "")))
-        kept = None
-    return Restored(backup, kept, back_again, has_new_key)
+    with _nobody_else(runtime):
+        back_again, erased_since = carry_erasures(runtime, BESIDE, (folder / KEY).read_text().strip())
+        go_on_counting(runtime, BESIDE)
+        _take_key(runtime, folder)
+        if (folder / "contracts").is_dir():
+            shutil.copytree(folder / "contracts", runtime.data / BROUGHT, dirs_exist_ok=True)
+        kept = _swap(runtime)
+    # No erasure reaches it, so nobody reads it either.
+    put_away = (
+        "revoke connect on database {} from loader, transformer, reader"
+        if loads
+        else "drop database {} with (force)"
+    )
+    with connect_as_administrator(runtime, "postgres") as admin:
+        admin.execute(sql.SQL(put_away).format(sql.Identifier(kept)))
+    return Restored(backup, kept if loads else None, back_again, erased_since)
 
 
-def _connect(runtime: Runtime, database: str) -> psycopg.Connection:
-    connection = psycopg.connect(runtime.dsn("postgres", database), autocommit=True)
-    connection.execute("set search_path = pg_catalog, pg_temp")
-    return connection
+@contextmanager
+def _nobody_else(runtime: Runtime) -> Iterator[None]:
+    """Keep loads, rollbacks and erasures away by the lease of the warehouse that is to be replaced."""
+    if not _has_lease(runtime):
+        yield
+        return
+    with connect(runtime.dsn("loader")) as connection, held_lease(connection, TABLES, _HOLDER, 0):
+        yield
+    # The lease lay in the database that was replaced, or was given back.
+
+
+def _has_lease(runtime: Runtime) -> bool:
+    with connect_as_administrator(runtime, DATABASE) as connection:
+        return exists(connection, TABLES, "lease")
 
 
 def _require_key(runtime: Runtime, folder: Path) -> None:
@@ -151,7 +168,7 @@ def _require_key(runtime: Runtime, folder: Path) -> None:
             "ERASURE_KEY in `.env` is another one than the backup's: nobody could tell who was erased.",
             f"Put what {KEY} in the backup holds there, then `make restart`. Nothing was changed.",
         )
-    with _connect(runtime, DATABASE) as connection:
+    with connect_as_administrator(runtime, DATABASE) as connection:
         erased = len(read_erased(connection, TABLES))
     if erased:
         raise RefusedError(
@@ -160,39 +177,21 @@ def _require_key(runtime: Runtime, folder: Path) -> None:
         )
 
 
-def _carry_erasures(runtime: Runtime) -> frozenset[int]:
-    """Enter into the restored register who was erased since; give those whom the backup brought back."""
-    with _connect(runtime, DATABASE) as now, _connect(runtime, BESIDE) as restored:
-        if not (exists(now, TABLES, "erasures") and exists(restored, TABLES, "erasures")):
-            return frozenset()
-        for find, enter in _COPIED:
-            for row in now.execute(TABLES.fill(find)):
-                restored.execute(
-                    TABLES.fill(enter), [Jsonb(v) if isinstance(v, dict) else v for v in (*row, row[0])]
-                )
-        erased = read_erased(restored, TABLES)
-        subject = sql.Identifier(TABLES.feed.subject)
-        ids = "select distinct {subject} from {generations} where {subject} is not null"
-        found = (row[0] for row in restored.execute(TABLES.fill(ids, subject=subject)))
-        return ErasedSubjects(erased, runtime.secrets["erasure"]).choose(found) if erased else frozenset()
-
-
-def _take_key(runtime: Runtime, folder: Path) -> bool:
-    """Put the backup's key in place, and keep the one of before; return whether it is another one."""
+def _take_key(runtime: Runtime, folder: Path) -> None:
+    """Put the backup's key in place, and keep the one of before."""
     path, key = runtime.folder / KEY, (folder / KEY).read_text()
     if runtime.kind == DOCKER or runtime.secrets["erasure"] == key:
-        return False
+        return
     kept = path.with_name(f"{KEY}.before-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     shutil.copy2(path, kept)
     new = path.with_name(f"{KEY}.new")
     new.touch(mode=0o600)
     new.write_text(key)
     new.rename(path)
-    return True
 
 
 def _count_loads(runtime: Runtime) -> int:
-    with _connect(runtime, DATABASE) as connection:
+    with connect_as_administrator(runtime, DATABASE) as connection:
         try:
             row = connection.execute("select count(*) from cleaned_data.loads").fetchone()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
@@ -202,7 +201,7 @@ def _count_loads(runtime: Runtime) -> int:
 
 def _audit(runtime: Runtime, backup: Backup) -> None:
     """Compare what was restored with what the backup says, before anybody sees it."""
-    with _connect(runtime, BESIDE) as connection:
+    with connect_as_administrator(runtime, BESIDE) as connection:
         found = find_holding(connection)
     if found != backup.holding:
         raise BadDataError(
@@ -216,7 +215,7 @@ def _swap(runtime: Runtime) -> str:
     kept = f"{DATABASE}_before_{datetime.now(UTC):%Y%m%dt%H%M%S%f}"
     renames = ((DATABASE, kept), (BESIDE, DATABASE))
     deadline = time.monotonic() + SWAP_SECONDS
-    with _connect(runtime, "postgres") as admin:
+    with connect_as_administrator(runtime, "postgres") as admin:
         while True:
             admin.execute(_END_SESSIONS, ([DATABASE, BESIDE],))
             try:
@@ -258,16 +257,21 @@ def restore(folder: Path, *, force: bool) -> int:
             f"Wait until {command('status')} says that it has ended.",
         )
     restored = restore_backup(runtime, folder, force=force)
-    if restored.has_new_key:
+    if runtime.kind != DOCKER:
+        # With the key of the backup, whether this command or one that was killed has put it in place.
         stop_services(runtime)
         start_services(read_runtime())
     print(describe(restored.backup))
     if restored.kept:
         drop = command(f"psql --role postgres -c 'drop database {restored.kept}'")
         print(f"The warehouse of before is the database {restored.kept} now. When it is of no use any more: {drop}")
-    if not restored.back_again:
+    if not restored.back_again and not restored.erased_since:
         return 0
-    print("These customers were erased since the backup was made, and it brought them back. Erase them again:")
+    print(
+        f"{restored.erased_since} erasures since the backup was made are to be done again: it may hold these"
+        " customers in tables, history or refused records."
+    )
     for number in sorted(restored.back_again):
         print(f"  {command(f'erase-customer {number}')}")
+    print("Those that no table names only you know: the register has no ids.")
     return ExitCode.FAILED

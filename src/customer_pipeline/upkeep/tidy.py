@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,11 +28,12 @@ def find_old_logs(folder: Path, before: datetime) -> list[Path]:
         folder: Airflow's folder of logs.
         before: The moment, in UTC.
     """
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and not path.is_symlink() and path.stat().st_mtime < before.timestamp()
-    )
+    found = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # Airflow removes some itself
+            if path.is_file() and not path.is_symlink() and path.stat().st_mtime < before.timestamp():
+                found.append(path)
+    return sorted(found)
 
 
 def remove_logs(folder: Path, logs: list[Path]) -> None:
@@ -71,7 +73,10 @@ def tidy(environment: Mapping[str, str], *, dry_run: bool) -> int:
     before = datetime.now(UTC) - timedelta(days=days)
     folder = Path(environment[LOG_FOLDER])
     logs = find_old_logs(folder, before)
-    size = sum(path.stat().st_size for path in logs)
+    size = 0
+    for path in logs:
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
     word = "would go" if dry_run else "go"
     print(f"{len(logs)} log files of before {before:%Y-%m-%d}, {size / 2**20:.1f} MiB, {word}.", flush=True)
     flags = ["--dry-run"] if dry_run else ["--skip-archive", "--yes", "--error-on-cleanup-failure"]

@@ -24,7 +24,7 @@ READ_BYTES = 32 * 2**20
 CONTAINER_LINES = 20_000
 """Of a container's log, as many are asked for, since most of the API's are left out."""
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)\S* \[(\w+)\s*\] (.*)")
-_POSTGRES = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) \w+ \[\d+\] (\w+): +(.*)")
+_POSTGRES = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) \S+ \[\d+\] (\w+): +(.*)")
 _OF_CONTAINER = re.compile(r"(\S+?)[-_]\d+ +\| ?(.*)")
 _IS_REQUEST = re.compile(r'\[http\.access\]|"(?:GET|HEAD|POST|PUT|PATCH|DELETE) \S+ HTTP/')
 _OF_TASK = re.compile(r" map_index=.* task_id=\S+ ti_id=\S+ try_number=")

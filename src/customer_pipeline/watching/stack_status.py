@@ -14,6 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from audited_load.errors import PipelineError
 from audited_load.shown import escape_text, show_text
 from customer_pipeline.airflow_api import AirflowApi
+from customer_pipeline.failures import find_reason_in_log
 from customer_pipeline.feed import TABLES
 from customer_pipeline.names import DAG_ID
 from customer_pipeline.runtime.installation import Runtime
@@ -24,7 +25,7 @@ from customer_pipeline.watching.run_steps import (
     describe_wait,
     name_task,
 )
-from customer_pipeline.watching.task_logs import find_cause, logs_folder
+from customer_pipeline.watching.task_logs import logs_folder
 from pipeline_page.missed import find_missed_runs
 
 _LOAD = "select load_id, source_name, visible_rows, published_at from cleaned_data.published_load"
@@ -244,7 +245,7 @@ def _name_running(task: Task) -> str:
 
 def _describe_failure(runtime: Runtime, api: AirflowApi, run_id: str, task: Task) -> FailedTask:
     attempt = task["try_number"] - (1 if task["state"] == "running" else 0)
-    cause = find_cause(api.log(run_id, task | {"try_number": attempt}))
+    reason = find_reason_in_log(api.log(run_id, task | {"try_number": attempt}))
     index = task["map_index"] if task["map_index"] >= 0 else None
     place = [f"dag_id={DAG_ID}", f"run_id={run_id}", f"task_id={task['task_id']}"]
     place += [] if index is None else [f"map_index={index}"]
@@ -254,8 +255,8 @@ def _describe_failure(runtime: Runtime, api: AirflowApi, run_id: str, task: Task
         task_id=task["task_id"],
         index=index,
         attempt=attempt,
-        what=cause.line,
-        remedy=cause.remedy,
+        what=escape_text(reason.what),
+        remedy=escape_text(reason.remedy),
         log=str(log),
     )
 
@@ -275,8 +276,8 @@ def ask_warehouse(runtime: Runtime, schedule: str | None) -> Warehouse:
     missed: list[datetime] = []
     holder = ""
     try:
-        with psycopg.connect(runtime.dsn("reader"), connect_timeout=5, autocommit=True) as connection:
-            try:
+        with psycopg.connect(runtime.dsn("reader"), connect_timeout=5) as connection:
+            try:  # all of one moment: the role reads in one snapshot
                 if row := connection.execute(_LOAD).fetchone():
                     load_id, source, rows, moment = row
                     is_stale = _is_stale(runtime, moment)

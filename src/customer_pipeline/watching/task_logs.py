@@ -12,7 +12,7 @@ from typing import Any
 
 from audited_load.errors import RefusedError
 from audited_load.shown import escape_text
-from customer_pipeline.failures import TESTS_REMEDY, describe_failed_tests
+from customer_pipeline.failures import TESTS_REMEDY, describe_failed_tests, own_types
 from customer_pipeline.runtime.installation import Runtime
 
 Event = dict[str, Any]
@@ -201,8 +201,10 @@ def find_cause(events: Iterable[Event]) -> Cause:
     seen = list(events)
     for event in reversed(seen):
         if causes := event.get("error_detail"):
-            root = causes[-1]
-            return _make_cause(str(root.get("exc_type", "")), str(causes[0].get("exc_value", "")))
+            kinds = [str(cause.get("exc_type", "")) for cause in causes]
+            # A library's error may be behind the pipeline's own.
+            kind = next((kind for kind in kinds if kind in own_types()), kinds[-1])
+            return _make_cause(kind, str(causes[0].get("exc_value", "")))
     errors = [event for event in seen if is_error(event)]
     if errors:
         return _make_cause("", str(errors[-1].get("event", "")))

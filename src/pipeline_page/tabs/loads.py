@@ -36,6 +36,7 @@ _WANTED = f"""
         and (%(before)s::bigint is null or load_id < %(before)s::bigint)
     order by load_id desc limit %(limit)s
 """  # noqa: S608
+_OF_RUN = f"select {_COLUMNS} from {_LEDGER} where run_id = %(run_id)s order by load_id desc"  # noqa: S608
 _ONE = f"select {_COLUMNS} from {_LEDGER} where load_id = %(load_id)s"  # noqa: S608
 _VISIBLE = "select load_id from cleaned_data.published_load"
 KEY = "transaction_id"
@@ -199,6 +200,11 @@ class Load:
 def find_loads(connection: Connection, limit: int, wanted: Wanted = EVERYTHING) -> list[Load]:
     """Return the newest loads of those that are wanted, newest first."""
     return [Load(**row) for row in ask(connection, _WANTED, asdict(wanted) | {"limit": limit})]
+
+
+def find_loads_of_run(connection: Connection, run_id: str) -> list[Load]:
+    """Return all loads of a run, newest first: it may have very many files."""
+    return [Load(**row) for row in ask(connection, _OF_RUN, {"run_id": run_id})]
 
 
 def find_load(connection: Connection, load_id: int | None) -> Load | None:

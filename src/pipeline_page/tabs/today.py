@@ -15,6 +15,7 @@ from pipeline_page.tabs.loads import (
     add_totals,
     find_load,
     find_loads,
+    find_loads_of_run,
     find_visible_load,
 )
 from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
@@ -153,7 +154,7 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
         It.
     """
     recent = find_loads(connection, RECENT)
-    newest = [load for load in recent if load.run_id == recent[0].run_id] if recent else []
+    newest = find_loads_of_run(connection, recent[0].run_id) if recent else []
     visible = find_load(connection, find_visible_load(connection))
     later = [load for load in recent if visible is None or load.load_id > visible.load_id]
     marts = find_published(connection)
@@ -203,5 +204,4 @@ def _check(connection: Connection, visible: Load | None, fact: Totals | None) ->
 
 
 def _files_of(connection: Connection, visible: Load) -> list[Load]:
-    same = [load for load in find_loads(connection, RECENT) if load.run_id == visible.run_id]
-    return [load for load in same if load.status == "published"]
+    return [load for load in find_loads_of_run(connection, visible.run_id) if load.status == "published"]
