@@ -84,7 +84,9 @@ def test_only_one_place_knows_the_commands_name(path: Path) -> None:
     if path.name == "command.py":
         return
     # Names of a holder of the lease, of a project, of a folder; and the parser's own.
-    allowed = re.compile(rf"customer-pipeline( erase-customer| restore| rollback)?|COMPOSE_PROJECT_NAME=.*|{SHARED}")
+    allowed = re.compile(
+        rf"customer-pipeline( erase-customer| restore| rollback)?|COMPOSE_PROJECT_NAME=.*|{SHARED}"
+    )
     for text in texts(path):
         if "customer-pipeline" in text.replace(COMMAND, ""):
             assert allowed.fullmatch(text), text

@@ -301,6 +301,17 @@ def test_no_number_of_a_load_or_a_generation_is_given_out_twice(dsn: Dsn, runtim
     assert all(int(str(one)) > int(str(before)) for one, before in zip(mine, newest[0], strict=True))
 
 
+def test_the_lease_of_a_run_that_was_on_its_way_is_not_restored(dsn: Dsn, runtime: Runtime, tmp_path: Path) -> None:
+    load(dsn, tmp_path, "run-1", range(30))
+    with connect(dsn("loader")) as connection:
+        acquire_lease(connection, TABLES, "run-2", 0)
+        write_backup(runtime, tmp_path / "backup")
+        release_lease(connection, TABLES, "run-2")
+    restore_backup(runtime, tmp_path / "backup", force=True)
+    load(dsn, tmp_path, "run-3", range(3), day=3)
+    assert len(ask(dsn("reader"), ROWS)) == 3
+
+
 def test_nobody_but_the_administrator_reads_what_was_replaced_and_no_run_loads_meanwhile(
     dsn: Dsn, runtime: Runtime, tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ from customer_pipeline.upkeep.backup import (
     find_holding,
     run_client,
 )
-from customer_pipeline.upkeep.taken_over import carry_erasures, go_on_counting
+from customer_pipeline.upkeep.taken_over import carry_erasures, forget_lease, go_on_counting
 
 BESIDE = f"{DATABASE}_restoring"
 SWAP_SECONDS = 30
@@ -128,6 +128,7 @@ def restore_backup(runtime: Runtime, folder: Path, *, force: bool) -> Restored:
     with _nobody_else(runtime):
         back_again, erased_since = carry_erasures(runtime, BESIDE, (folder / KEY).read_text().strip())
         go_on_counting(runtime, BESIDE)
+        forget_lease(runtime, BESIDE)
         _take_key(runtime, folder)
         if (folder / "contracts").is_dir():
             shutil.copytree(folder / "contracts", runtime.data / BROUGHT, dirs_exist_ok=True)

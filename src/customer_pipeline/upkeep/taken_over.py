@@ -88,6 +88,13 @@ def _ids_in(connection: psycopg.Connection) -> set[int]:
     return found
 
 
+def forget_lease(runtime: Runtime, beside: str) -> None:
+    """Give back, in the restored database, the lease of a run that was on its way when the backup was made."""
+    with connect_as_administrator(runtime, beside) as restored:
+        if exists(restored, TABLES, "lease"):
+            restored.execute(TABLES.fill("delete from {lease}"))
+
+
 def go_on_counting(runtime: Runtime, beside: str) -> None:
     """Let no number be given out twice: a run of before that is cleared must not meet a load of another run.
 
