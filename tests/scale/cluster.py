@@ -163,7 +163,7 @@ class Worker:
     def see(self, pattern: str) -> list[Path]:
         """Return files of the machine, by a pattern from its root."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children") if self.process else Path("/")
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, IndexError):
             return sorted(Path(f"/proc/{children.read_text().split()[0]}/root").glob(pattern.lstrip("/")))
         return []
 

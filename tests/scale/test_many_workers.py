@@ -31,6 +31,8 @@ HOLDING = {
     },
 }
 
+pytestmark = pytest.mark.timeout(2500)
+
 
 def holding(stack: Stack) -> dict[str, list[dict[str, Any]]]:
     """Return all that a warehouse holds, but for the moments at which it was loaded."""
