@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from audited_load.errors import PipelineError
 from scale.cluster import Cluster, Stack, end, wait_until
 
