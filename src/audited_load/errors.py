@@ -13,6 +13,9 @@ from __future__ import annotations
 
 from audited_load.shown import escape_text
 
+SAYS_REMEDY = "\n  What to do: "
+"""Between what happened and what to do, in the text of an error."""
+
 
 class PipelineError(Exception):
     """An error that an operator can act on.
@@ -29,7 +32,7 @@ class PipelineError(Exception):
 
     def __str__(self) -> str:
         """Return the message, then the remedy on a line of its own."""
-        return f"{self.message}\n  What to do: {self.remedy}"
+        return f"{self.message}{SAYS_REMEDY}{self.remedy}"
 
 
 class BadDataError(PipelineError):

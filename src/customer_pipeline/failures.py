@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from audited_load.command import command
-from audited_load.errors import PipelineError
+from audited_load.errors import SAYS_REMEDY, PipelineError
 
-_REMEDY = "\n  What to do: "
-"""Between an error's message and its remedy, as `PipelineError` writes them."""
 TESTS_REMEDY = (
     "the data of this load contradict a rule; readers keep the marts that they have. Look into the load, then clear"
     " the task group of the models."
@@ -47,7 +45,7 @@ def find_reason(causes: Sequence[tuple[str, str]]) -> Reason:
     own = own_types()
     for kind, text in causes:
         if kind in own:
-            message, _, remedy = text.partition(_REMEDY)
+            message, _, remedy = text.partition(SAYS_REMEDY)
             # What was found instead of a header may be a record.
             return Reason(_one_line(message.split(" Found: ")[0]), _one_line(remedy))
     if not causes:

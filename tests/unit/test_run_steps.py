@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 import pytest
+from still_clock import StillClock, ago
 
 from customer_pipeline.watching import run_steps
 from customer_pipeline.watching.run_steps import (
@@ -85,24 +85,9 @@ def test_a_queued_run_names_the_run_that_it_waits_for() -> None:
     assert describe_wait(others[0], [], []) == "waits for the scheduler to start it"
 
 
-NOW = datetime.now(UTC)
-
-
-class Clock(datetime):
-    """It stands still, however long the tests before this one take."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Clock:
-        return cls.fromtimestamp(NOW.timestamp(), tz)
-
-
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_steps, "datetime", Clock)
-
-
-def ago(seconds: int) -> str:
-    return (NOW - timedelta(seconds=seconds)).isoformat()
+    monkeypatch.setattr(run_steps, "datetime", StillClock)
 
 
 @pytest.mark.parametrize(
@@ -110,15 +95,15 @@ def ago(seconds: int) -> str:
     [
         ([task("A.x", "running", 1)], ""),
         ([task("A.x", "up_for_retry", 1, 2)], "waits for the next try of A.x (try 1 failed)"),
-        ([task("A.x", "success") | {"end_date": ago(5)}], ""),
+        ([task("A.x", "success") | {"end_date": ago(seconds=5)}], ""),
         (
-            [task("A.x", "success") | {"end_date": ago(95)}],
+            [task("A.x", "success") | {"end_date": ago(seconds=95)}],
             "waits for the scheduler: no task has started for 90 s",
         ),
     ],
 )
 def test_a_run_says_what_it_waits_for(tasks: list[dict[str, Any]], said: str) -> None:
-    assert describe_wait(run("mine", "running", started=ago(300)), tasks, []) == said
+    assert describe_wait(run("mine", "running", started=ago(seconds=300)), tasks, []) == said
 
 
 def test_which_try_goes_on_is_told() -> None:

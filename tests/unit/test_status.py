@@ -7,12 +7,13 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from rich.console import Console
+from still_clock import StillClock, ago
 
 from audited_load.errors import UnavailableError
 from command_line import call
@@ -38,25 +39,10 @@ ROOT = Path(__file__).parents[2]
 CLEAN = "Clean-Transactions.clean_and_transform_csv"
 
 
-NOW = datetime.now(UTC)
-
-
-class Clock(datetime):
-    """It stands still, however long the tests before this one take."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Clock:
-        return cls.fromtimestamp(NOW.timestamp(), tz)
-
-
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (status, stack_status):
-        monkeypatch.setattr(module, "datetime", Clock)
-
-
-def ago(**time: int) -> str:
-    return (NOW - timedelta(**time)).isoformat()
+        monkeypatch.setattr(module, "datetime", StillClock)
 
 
 FAILURE = FailedTask(

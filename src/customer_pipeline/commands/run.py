@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from audited_load.command import command
-from audited_load.errors import UnusableFileError
+from audited_load.errors import SAYS_REMEDY, UnusableFileError
 from audited_load.form import read_form
 from audited_load.loading.batch import MODES
 from audited_load.shown import storable_name
@@ -230,7 +230,7 @@ def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Co
             continue
         cause = find_cause(api.log(run_id, task))
         console.print(f"\n[red]Failed:[/] {escape(name_task(task))} (try {task['try_number']})")
-        console.print(f"{cause.message}\n  What to do: {cause.remedy}", markup=False)
+        console.print(f"{cause.message}{SAYS_REMEDY}{cause.remedy}", markup=False)
         logs = runtime.home / "airflow" / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
         place = [
             f"task_id={task['task_id']}",

@@ -92,7 +92,7 @@ _ADMINISTRATION = (
 
 def make_roles_and_databases(runtime: Runtime) -> None:
     """Make what is absent, and set the passwords, settings and rights that the secrets and this file say."""
-    with _connect(runtime, "postgres") as admin:
+    with connect_as_administrator(runtime, "postgres") as admin:
         with admin.transaction():
             for role in _LOGINS:
                 _make_role(admin, role, runtime.secrets[role])
@@ -104,7 +104,7 @@ def make_roles_and_databases(runtime: Runtime) -> None:
 def make_warehouse(runtime: Runtime, database: str) -> None:
     """Make a database with the schemas and rights of the warehouse, as far as they are absent."""
     name = sql.Identifier(database)
-    with _connect(runtime, "postgres") as admin:
+    with connect_as_administrator(runtime, "postgres") as admin:
         _make_database(admin, database, "postgres")
         with admin.transaction():
             admin.execute(sql.SQL("revoke all on database {} from loader, transformer, reader").format(name))
@@ -114,7 +114,7 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
             # For those who sign in as the administrator by hand.
             administrator = sql.SQL("alter role postgres in database {} set search_path = {}")
             admin.execute(administrator.format(name, sql.SQL(_TRUSTED_NAMES)))
-    with _connect(runtime, database) as admin, admin.transaction():
+    with connect_as_administrator(runtime, database) as admin, admin.transaction():
         admin.execute("revoke all on schema public from public")
         for schema, owner in SCHEMA_OWNERS.items():
             parts = {"schema": sql.Identifier(schema), "owner": sql.Identifier(owner)}
@@ -132,7 +132,7 @@ def make_warehouse(runtime: Runtime, database: str) -> None:
             admin.execute(statement)
 
 
-def _connect(runtime: Runtime, database: str) -> psycopg.Connection:
+def connect_as_administrator(runtime: Runtime, database: str) -> psycopg.Connection:
     """Connect as the administrator, who must not find a name in anybody's schema either."""
     options = "-c search_path=pg_catalog,pg_temp"
     return psycopg.connect(runtime.dsn("postgres", database), autocommit=True, options=options)

@@ -68,9 +68,7 @@ def alert_of_rejects(report: CleanReport, context: Context) -> None:
         f"Most frequent reasons: {', '.join(f'{reason} {count}' for reason, count in worst)}",
         f"What to do: {command('quarantine list')}; tell the supplier. The run goes on with the others.",
     ]
-    log.warning("%s", " | ".join(lines[1:]))
-    if not settings.is_silent:
-        send(f"{context['ti'].dag_id}: many records were refused", lines, settings, context)
+    _warn("many records were refused", lines, settings, context)
 
 
 def alerted_tasks(settings: RunSettings) -> dict[str, Any]:
@@ -124,9 +122,7 @@ def alert_of_stale_source(stale: StaleLoad, context: Context) -> None:
         f"What to do: ask the supplier for the next delivery; {command('status')} shows what came when. If it comes"
         " less often, say so in dbt/models/staging/_sources.yml.",
     ]
-    log.warning("%s", " | ".join(lines[1:]))
-    if not settings.is_silent:
-        send(f"{context['ti'].dag_id}: no new data", lines, settings, context)
+    _warn("no new data", lines, settings, context)
 
 
 def alert_of_unusual(unusual: Sequence[str], context: Context) -> None:
@@ -143,9 +139,14 @@ def alert_of_unusual(unusual: Sequence[str], context: Context) -> None:
         f"What to do: ask the supplier if nobody knows why; {command('rollback')} takes the load back. Readers see"
         " it meanwhile.",
     ]
+    _warn("a load is not as usual", lines, settings, context)
+
+
+def _warn(title: str, lines: Sequence[str], settings: AlertSettings, context: Context) -> None:
+    """Say something in the task's log, and to whoever is told; the first line, the run, the log knows itself."""
     log.warning("%s", " | ".join(lines[1:]))
     if not settings.is_silent:
-        send(f"{context['ti'].dag_id}: a load is not as usual", lines, settings, context)
+        send(f"{context['ti'].dag_id}: {title}", lines, settings, context)
 
 
 def deadline_alerts(settings: AlertSettings) -> list[DeadlineAlert]:

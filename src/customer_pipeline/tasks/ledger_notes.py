@@ -12,6 +12,7 @@ from airflow.sdk import Context
 
 from audited_load.clean_report import CleanReport
 from audited_load.columns import Feed
+from audited_load.erasing.register import exists
 from audited_load.errors import BadDataError, PipelineError, RefusedError
 from audited_load.loading.outcome import Outcome, end_loads, outcome_of, refuse_files
 from audited_load.warehouse.connection import connect
@@ -68,7 +69,7 @@ def note_failure(context: Context) -> None:
     cause = find_cause(error)
     outcome = outcome_of(cause) if cause else Outcome("failed", *explain_error(error))
     with _never_in_the_way(), connect(warehouse_dsn()) as connection:
-        if _has(connection, "loads"):
+        if exists(connection, TABLES, "loads"):
             end_loads(connection, TABLES, context["run_id"], outcome)
 
 
@@ -80,16 +81,10 @@ def give_lease_back(context: Context) -> None:
     """
     try:
         with connect(warehouse_dsn()) as connection:
-            if _has(connection, "lease"):
+            if exists(connection, TABLES, "lease"):
                 release_lease(connection, TABLES, context["run_id"])
     except PipelineError as error:
         log.warning("The lease ends by itself: %s", error)
-
-
-def _has(connection: psycopg.Connection, table: str) -> bool:
-    """Return whether there is a table: the first run of all may fail before it makes any."""
-    found = connection.execute("select to_regclass(%s)", (f"{TABLES.schema}.{table}",)).fetchone()
-    return found is not None and found[0] is not None
 
 
 def _unread(path: Path, source: str, feed: Feed) -> CleanReport:

@@ -23,6 +23,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.content import hash_file
+from audited_load.erasing.register import exists
 from audited_load.errors import RefusedError, UnavailableError
 from audited_load.shown import show_text
 from customer_pipeline.contract_of_run import BROUGHT
@@ -138,7 +139,7 @@ def find_holding(connection: psycopg.Connection) -> Holding:
     Args:
         connection: To a warehouse, as the administrator.
     """
-    if not _is_there(connection, f"{TABLES.schema}.published_load"):
+    if not exists(connection, TABLES, "published_load"):
         return Holding(None, 0, {}, {}, {})
     names = [total.name for total in TABLES.feed.totals]
     columns = sql.SQL(", ").join(sql.Identifier(f"visible_{name}") for name in names)
@@ -153,13 +154,6 @@ def find_holding(connection: psycopg.Connection) -> Holding:
         ledger=dict(zip(("rows", *names), map(str, visible[1:]), strict=True)) if visible else {},
         marts={name: _count(connection, name) for (name,) in marts},
     )
-
-
-def connect_as_administrator(runtime: Runtime, database: str) -> psycopg.Connection:
-    """Connect in autocommit mode; names without a schema are PostgreSQL's own."""
-    connection = psycopg.connect(runtime.dsn("postgres", database), autocommit=True)
-    connection.execute("set search_path = pg_catalog, pg_temp")
-    return connection
 
 
 def run_client(runtime: Runtime, program: str, arguments: Sequence[str]) -> None:
@@ -183,10 +177,6 @@ def run_client(runtime: Runtime, program: str, arguments: Sequence[str]) -> None
             f"{program} failed: {' '.join(done.stderr.split())[:1000]}",
             "Look at `make status`, and whether the disk is full; then try again. Nothing was changed.",
         )
-
-
-def _is_there(connection: psycopg.Connection, relation: str) -> bool:
-    return connection.execute("select to_regclass(%s) is not null", (relation,)).fetchone() == (True,)
 
 
 def _count(connection: psycopg.Connection, mart: str) -> int:

@@ -30,7 +30,7 @@ from customer_pipeline.contract_of_run import BROUGHT
 from customer_pipeline.feed import TABLES
 from customer_pipeline.names import DATABASE, ExitCode
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
-from customer_pipeline.runtime.roles import make_warehouse
+from customer_pipeline.runtime.roles import connect_as_administrator, make_warehouse
 from customer_pipeline.runtime.services import start_services, stop_services
 from customer_pipeline.upkeep.backup import (
     DUMP,
@@ -38,7 +38,6 @@ from customer_pipeline.upkeep.backup import (
     NOTE,
     Backup,
     Holding,
-    connect_as_administrator,
     describe,
     find_holding,
     run_client,

@@ -13,7 +13,7 @@ from audited_load.warehouse.catalogue import find_tables
 from customer_pipeline.feed import TABLES
 from customer_pipeline.names import CLEANED, DATABASE, HISTORY, SETS
 from customer_pipeline.runtime.installation import Runtime
-from customer_pipeline.upkeep.backup import connect_as_administrator
+from customer_pipeline.runtime.roles import connect_as_administrator
 
 _COPIED = (
     (

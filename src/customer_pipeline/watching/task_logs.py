@@ -10,7 +10,7 @@ from glob import escape
 from pathlib import Path
 from typing import Any
 
-from audited_load.errors import RefusedError
+from audited_load.errors import SAYS_REMEDY, RefusedError
 from audited_load.shown import escape_text
 from customer_pipeline.failures import TESTS_REMEDY, describe_failed_tests, own_types
 from customer_pipeline.runtime.installation import Runtime
@@ -20,7 +20,6 @@ WITHOUT_A_WORD = "The task's process ended without a word: it was killed, or the
 READ_THE_LOG = "Read the log; clear the task when the cause is gone."
 _PLACE = re.compile(r"dag_id=(?P<dag>[^/]+)/run_id=(?P<run>[^/]+)/task_id=(?P<task>[^/]+)/"
                     r"(?:map_index=(?P<index>\d+)/)?attempt=(?P<attempt>\d+)\.log")  # fmt: skip
-_SAYS_REMEDY = "\n  What to do: "
 _FAILED = {"error", "critical"}
 
 
@@ -63,11 +62,6 @@ class Cause:
     kind: str
     message: str
     remedy: str
-
-    @property
-    def line(self) -> str:
-        """What happened, in one line; what was found instead of a header may be a record, and is left out."""
-        return " ".join(self.message.split(" Found: ")[0].split())
 
 
 def logs_folder(runtime: Runtime) -> Path:
@@ -212,17 +206,12 @@ def find_cause(events: Iterable[Event]) -> Cause:
 
 
 def _make_cause(kind: str, text: str) -> Cause:
-    message, found, remedy = text.partition(_SAYS_REMEDY)
+    message, found, remedy = text.partition(SAYS_REMEDY)
     if found:
         return Cause(kind, escape_text(message), escape_text(remedy))
     if tests := describe_failed_tests(text):
         return Cause(kind, tests, TESTS_REMEDY)
     return Cause(kind, escape_text(text) or kind or WITHOUT_A_WORD, READ_THE_LOG)
-
-
-def read_cause(log: TaskLog) -> Cause:
-    """Find out why the try of a log failed."""
-    return find_cause(read_events(log.path))
 
 
 def tell_errors(log: TaskLog, events: Iterable[Event]) -> Iterator[tuple[str, list[str]]]:
