@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +13,21 @@ from audited_load.reading.encoding import is_guessed
 
 SUPERSEDED = "record:superseded"
 """The reason of a record that a later one with the same key replaces."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The files of one shard of a large file, or of all of a file that was cleaned in one piece.
+
+    Attributes:
+        cleaned_file: Path of its accepted records, with a header; as in `CleanReport`.
+        rejected_file: Path of its quarantined records, alike.
+        accepted: Records in the cleaned file.
+    """
+
+    cleaned_file: str
+    rejected_file: str
+    accepted: int
 
 
 @dataclass(frozen=True)
@@ -36,7 +51,8 @@ class CleanReport:
         rules: Values changed, in all records read, by `column:rule`.
         totals: Control totals over the accepted records, as exact decimal text.
         ignored_columns: Columns of the file that nobody asked for; they were not kept.
-        cleaned_file: Path of the accepted records; relative to the data folder when it goes from task to task.
+        cleaned_file: Path of the accepted records; relative to the data folder when it goes from task to task. Empty
+            if the file was cleaned in shards.
         rejected_file: Path of the quarantined records, alike.
         doubts: What in the file speaks against how it was read, so that it may not be used.
         hints: What may explain why values were refused.
@@ -49,6 +65,7 @@ class CleanReport:
         contract: The contract by which it was read: its `id`, `version` and `sha256`; empty if there was none.
         code_version: Of code, rules and contract: under another, the same file is another load.
         read_as: What each name of the header was taken for: a column of the feed, or itself, normalised.
+        shards: The files of each shard, in the order of the file; none if it was cleaned in one piece.
     """
 
     source: str
@@ -79,6 +96,7 @@ class CleanReport:
     contract: dict[str, str] = field(default_factory=dict)
     code_version: str = ""
     read_as: list[str] = field(default_factory=list)
+    shards: list[Shard] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check that every record is accounted for.
@@ -112,15 +130,38 @@ class CleanReport:
         """Share of the records read that a later one with the same key replaces."""
         return self.superseded / self.read if self.read else 0.0
 
+    @property
+    def pieces(self) -> list[Shard]:
+        """Its files: those of each shard, or the two of a file that was cleaned in one piece."""
+        return self.shards or [Shard(self.cleaned_file, self.rejected_file, self.accepted)]
+
+    def place_files(self, place: Callable[[str], str]) -> CleanReport:
+        """Return the report with other places of its files.
+
+        Args:
+            place: Gives the new place for one of now; files that it doesn't have are left alone.
+        """
+
+        def move(one: str) -> str:
+            return place(one) if one else one
+
+        return replace(
+            self,
+            cleaned_file=move(self.cleaned_file),
+            rejected_file=move(self.rejected_file),
+            shards=[
+                replace(one, cleaned_file=move(one.cleaned_file), rejected_file=move(one.rejected_file))
+                for one in self.shards
+            ],
+        )
+
     def relative_to(self, folder: Path) -> CleanReport:
         """Return the report with its places relative to a folder, so that another machine can use it."""
-        places = (Path(place).relative_to(folder).as_posix() for place in (self.cleaned_file, self.rejected_file))
-        return replace(self, cleaned_file=next(places), rejected_file=next(places))
+        return self.place_files(lambda place: Path(place).relative_to(folder).as_posix())
 
     def within(self, folder: Path) -> CleanReport:
         """Return the report with its places in a folder of this machine."""
-        places = (str(folder / place) for place in (self.cleaned_file, self.rejected_file))
-        return replace(self, cleaned_file=next(places), rejected_file=next(places))
+        return self.place_files(lambda place: str(folder / place))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that survive JSON, and a store that keeps no order of names, such as PostgreSQL's."""
@@ -129,7 +170,8 @@ class CleanReport:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CleanReport:
         """Read what `to_dict` gave."""
-        return cls(**values | {"columns": [(name, kind) for name, kind in values.get("columns", ())]})
+        columns = [(name, kind) for name, kind in values.get("columns", ())]
+        return cls(**values | {"columns": columns, "shards": [Shard(**one) for one in values.get("shards", ())]})
 
 
 def gather_columns(reports: Iterable[CleanReport]) -> dict[str, str]:
