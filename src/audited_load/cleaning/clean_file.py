@@ -68,26 +68,10 @@ def clean_file(
     """
     cleaned, rejected = cleaned_and_rejected(out, feed.name)
     refuse_own_input(path, (cleaned, rejected))
-    if feed.needs_key and not masking_key:
-        raise RefusedError(
-            f"The contract {feed.contract.id} masks columns, but ERASURE_KEY is not set.",
-            "Set it to the installation's own: `.runtime/erasure.key`, under Docker in `.env`. Nothing was read.",
-        )
-    required = [name for name in feed.names if name not in feed.optional]
-    expected = [*feed.names, *feed.dropped]
-    source = inspect_file(path, expected, feed.key, required, feed.form, feed.aliases)
-    source.positions(required)
-    positions = source.find(expected)
-    layout = Layout(
-        feed,
-        source.dialect,
-        tuple(positions[: len(feed.names)]),
-        tuple(place for place in positions[len(feed.names) :] if place is not None),
-        source.encoding.origin == GUESSED,
-        erased,
-        masking_key,
-    )
-    with _work_folder(out, source.bytes) as work:
+    require_key(feed, masking_key)
+    source = find_source(path, feed)
+    layout = layout_of(source, feed, erased, masking_key)
+    with work_folder(out, source.bytes) as work:
         maker = PartMaker(layout, work, source.bytes)
         tally, sha256, parts = _make_parts(source, maker, progress or (lambda _bytes, _records: None))
         losers = KeyStore(work, source.bytes).find_losers()
@@ -101,7 +85,46 @@ def clean_file(
             )
         (work / cleaned.name).replace(cleaned)
         (work / rejected.name).replace(rejected)
-    return _report(source, sha256, feed, tally, dropped, (cleaned, rejected))
+    return report_of(source, sha256, feed, tally, dropped, (str(cleaned), str(rejected)))
+
+
+def require_key(feed: Feed, masking_key: str) -> None:
+    """Check that there is a key if values must be masked.
+
+    Raises:
+        RefusedError: There is none.
+    """
+    if feed.needs_key and not masking_key:
+        raise RefusedError(
+            f"The contract {feed.contract.id} masks columns, but ERASURE_KEY is not set.",
+            "Set it to the installation's own: `.runtime/erasure.key`, under Docker in `.env`. Nothing was read.",
+        )
+
+
+def find_source(path: Path, feed: Feed) -> Source:
+    """Find out how to read a file as records of a feed.
+
+    Raises:
+        UnusableFileError: It can't be read so.
+    """
+    required = [name for name in feed.names if name not in feed.optional]
+    source = inspect_file(path, [*feed.names, *feed.dropped], feed.key, required, feed.form, feed.aliases)
+    source.positions(required)
+    return source
+
+
+def layout_of(source: Source, feed: Feed, erased: ErasedSubjects | None, masking_key: str) -> Layout:
+    """Say how the feed's columns lie in a file."""
+    positions = source.find([*feed.names, *feed.dropped])
+    return Layout(
+        feed,
+        source.dialect,
+        tuple(positions[: len(feed.names)]),
+        tuple(place for place in positions[len(feed.names) :] if place is not None),
+        source.encoding.origin == GUESSED,
+        erased,
+        masking_key,
+    )
 
 
 def _make_parts(source: Source, maker: PartMaker, progress: Progress) -> tuple[Tally, str, int]:
@@ -140,9 +163,19 @@ def _note(blocks: Iterable[Block], digest: _CountedDigest, cut_at: deque[int]) -
         yield block
 
 
-def _report(
-    source: Source, sha256: str, feed: Feed, tally: Tally, dropped: Dropped, files: tuple[Path, Path]
+def report_of(
+    source: Source, sha256: str, feed: Feed, tally: Tally, dropped: Dropped, files: tuple[str, str]
 ) -> CleanReport:
+    """Sum up what became of a file.
+
+    Args:
+        source: The file.
+        sha256: Of its bytes.
+        feed: By which it was read.
+        tally: Of all its blocks; what was dropped is taken off.
+        dropped: What gave way to later records.
+        files: Places of the cleaned and of the rejected file.
+    """
     add_exact(tally.totals, dropped.totals, sign=-1)
     if dropped.superseded:
         tally.refused[SUPERSEDED] += dropped.superseded
@@ -164,8 +197,8 @@ def _report(
         rules=dict(sorted({**tally.changed, **_note_file(source), **judgement.notes}.items())),
         totals={name: str(value) for name, value in tally.totals.items()},
         ignored_columns=_shorten([shown for shown, is_known in names if shown and not is_known]),
-        cleaned_file=str(files[0]),
-        rejected_file=str(files[1]),
+        cleaned_file=files[0],
+        rejected_file=files[1],
         doubts=judgement.doubts,
         hints=judgement.hints,
         columns=[(column.name, column.sql_type) for column in feed.columns],
@@ -214,8 +247,16 @@ def _shorten(names: list[str]) -> list[str]:
 
 
 @contextmanager
-def _work_folder(out: Path, source_bytes: int) -> Iterator[Path]:
-    """Make a folder for what is not whole yet, and remove those that killed processes left behind."""
+def work_folder(out: Path, source_bytes: int) -> Iterator[Path]:
+    """Make a folder for what is not whole yet, and remove those that killed processes left behind.
+
+    Args:
+        out: Where to make it.
+        source_bytes: Size of what is to be cleaned there.
+
+    Raises:
+        UnavailableError: There is no room, or the folder can't be written to.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
         for left in out.glob(f"{_WORK}*"):

@@ -7,7 +7,7 @@ with other content is superseded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,10 +53,10 @@ class KeyStore:
         Returns:
             An array of `LOSER`, in the order of the file.
         """
-        losers = np.concatenate([_losers_among(entries) for entries in self._read_buckets()])
-        return losers[np.lexsort((losers["row"], losers["part"]))]
+        return in_order(losers_among(entries) for entries in self.take_buckets())
 
-    def _read_buckets(self) -> Iterator[NDArray[np.void]]:
+    def take_buckets(self) -> Iterator[NDArray[np.void]]:
+        """Give the keys bucket by bucket, as arrays of `KEY` in any order, and forget them."""
         for number in range(self._buckets):
             paths = sorted(self._folder.glob(f"keys-{number}-*"))
             yield np.concatenate([np.empty(0, KEY), *(np.fromfile(path, KEY) for path in paths)])
@@ -64,7 +64,21 @@ class KeyStore:
                 path.unlink()
 
 
-def _losers_among(entries: NDArray[np.void]) -> NDArray[np.void]:
+def in_order(losers: Iterable[NDArray[np.void]]) -> NDArray[np.void]:
+    """Put arrays of `LOSER` together, in the order of the file."""
+    found = np.concatenate([np.empty(0, LOSER), *losers])
+    return found[np.lexsort((found["row"], found["part"]))]
+
+
+def losers_among(entries: NDArray[np.void]) -> NDArray[np.void]:
+    """Find the records that give way among some keys, in the order of the keys.
+
+    Args:
+        entries: An array of `KEY`, with all records of each key that it holds.
+
+    Returns:
+        An array of `LOSER`.
+    """
     sorted_keys = np.sort(entries["key"])
     again = np.unique(sorted_keys[1:][sorted_keys[1:] == sorted_keys[:-1]])
     repeated = entries[np.isin(entries["key"], again)]

@@ -6,9 +6,11 @@ A part is `N.csv` (accepted records), `N.places` (where they were) and `N.reject
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from audited_load.clean_report import add_exact
 from audited_load.cleaning.blocks import PLACE, clean_block
 from audited_load.cleaning.duplicates import KeyStore
-from audited_load.cleaning.evidence import Evidence, add_evidence
+from audited_load.cleaning.evidence import Evidence, Sign, add_evidence
 from audited_load.cleaning.layout import Layout
 from audited_load.cleaning.rejects import format_rejects
 from audited_load.reading.records import Block
@@ -88,6 +90,29 @@ class Tally:
         self.changed.update(other.changed)
         add_exact(self.totals, other.totals)
         add_evidence(self.evidence, other.evidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that survive JSON."""
+        return asdict(self) | {
+            "totals": {name: str(value) for name, value in self.totals.items()},
+            "evidence": [[*about, *sign] for about, sign in self.evidence.items()],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Tally:
+        """Read what `to_dict` gave."""
+        return cls(
+            **values
+            | {
+                "refused": Counter(values["refused"]),
+                "changed": Counter(values["changed"]),
+                "totals": {name: Decimal(value) for name, value in values["totals"].items()},
+                "evidence": {
+                    (column, topic, side): Sign(number, place)
+                    for column, topic, side, number, place in values["evidence"]
+                },
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from audited_load.errors import RefusedError, UnusableFileError
 
@@ -240,7 +241,6 @@ def _is_utf8(head: bytes, chunks: Iterator[bytes], words: _Words) -> bool:
     One character of UTF-8 is enough, unless the text begins with far more bytes that are none: two letters of
     another encoding look like one now and then.
     """
-    invalid = False
     if not head.isascii():
         start = head[:HEAD_BYTES]
         decoded = len(_MULTIBYTE.findall(start))
@@ -249,22 +249,48 @@ def _is_utf8(head: bytes, chunks: Iterator[bytes], words: _Words) -> bool:
             for chunk in chunks:
                 words.add(chunk)
             return False
-    before, chunk = b"", head
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    while chunk:
-        if not chunk.isascii() or decoder.getstate()[0]:
-            # A character may lie across the cut.
-            if _MULTIBYTE.search(before + chunk):
-                return True
-            before = chunk[-3:]
-            words.add(chunk)
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError:
-                invalid = True
-                decoder.reset()
-        chunk = next(chunks, b"")
-    return not (invalid or decoder.getstate()[0])
+    signs = Utf8Signs(words)
+    for chunk in chain([head], chunks):
+        signs.add(chunk)
+        if signs.are_sure:
+            break
+    return signs.are_utf8
+
+
+class Utf8Signs:
+    """What speaks for UTF-8 in a text, chunk by chunk.
+
+    Args:
+        words: Gets the words beyond ASCII, until one character of UTF-8 was found.
+    """
+
+    def __init__(self, words: _Words | None = None) -> None:
+        self._before, self._invalid = b"", False
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._words = words
+        self.are_sure = False
+
+    def add(self, chunk: bytes) -> None:
+        """Look at the next chunk."""
+        if self.are_sure or (chunk.isascii() and not self._decoder.getstate()[0]):
+            return
+        # A character may lie across the cut.
+        if _MULTIBYTE.search(self._before + chunk):
+            self.are_sure = True
+            return
+        self._before = chunk[-3:]
+        if self._words:
+            self._words.add(chunk)
+        try:
+            self._decoder.decode(chunk)
+        except UnicodeDecodeError:
+            self._invalid = True
+            self._decoder.reset()
+
+    @property
+    def are_utf8(self) -> bool:
+        """Whether what was seen, as a whole, looks like UTF-8 or is plain ASCII."""
+        return self.are_sure or not (self._invalid or self._decoder.getstate()[0])
 
 
 def _as_control_characters(error: UnicodeError) -> tuple[str | bytes, int]:

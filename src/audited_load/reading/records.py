@@ -103,7 +103,15 @@ def name_fault(code: int) -> str:
     return _FAULTS[code]
 
 
-def cut_blocks(chunks: Iterable[bytes], dialect: Dialect, *, offset: int, first_line: int) -> Iterator[Block]:
+def cut_blocks(
+    chunks: Iterable[bytes],
+    dialect: Dialect,
+    *,
+    offset: int,
+    first_line: int,
+    first_record: int = 1,
+    ends_file: bool = True,
+) -> Iterator[Block]:
     """Cut a stream of bytes between records.
 
     Args:
@@ -111,6 +119,8 @@ def cut_blocks(chunks: Iterable[bytes], dialect: Dialect, *, offset: int, first_
         dialect: How lines split into fields.
         offset: Bytes of the file before the first chunk.
         first_line: Line of the file on which the first chunk starts.
+        first_record: Number in the file of the first record of the first chunk.
+        ends_file: Whether the last chunk ends the file; else other records follow.
 
     Yields:
         Blocks that join up to the whole input, but for the mark at the end of an old file.
@@ -118,10 +128,10 @@ def cut_blocks(chunks: Iterable[bytes], dialect: Dialect, *, offset: int, first_
     Raises:
         UnusableFileError: A line is longer than 64 MiB, or says the header again in another order.
     """
-    rest, first_record = b"", 1
+    rest = b""
     for chunk, final in _mark_last(chunks):
         data, notes = rest + chunk, Counter[str]()
-        if final and (mark := _END_MARK.search(data[-64:])):
+        if final and ends_file and (mark := _END_MARK.search(data[-64:])):
             data, notes = data[: len(data) - len(mark[0])], Counter({END_MARK: 1})
         if final and data and not data.endswith(b"\n"):
             data += b"\n"

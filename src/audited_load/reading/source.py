@@ -210,14 +210,30 @@ def read_chunks(source: Source, digest: Digest | None = None) -> Iterator[bytes]
         source: The file.
         digest: Gets every byte of the file, as it lies on disk.
 
-    Yields:
+    Returns:
         Chunks of up to 8 MiB, cut anywhere.
 
     Raises:
         UnusableFileError: The file can't be decompressed or decoded to its end.
     """
-    skip = source.body_offset
     raw = expand_file(source.path, source.compression, source.bytes, digest or NoDigest())
+    return as_records(raw, source, source.body_offset)
+
+
+def as_records(raw: Iterator[bytes], source: Source, skip: int = 0) -> Iterator[bytes]:
+    r"""Turn bytes of a file into those of records: UTF-8 with "\n" between lines.
+
+    Args:
+        raw: The file's bytes, or those of a part of it if it is UTF-8 by itself; without compression.
+        source: The file.
+        skip: How many bytes of the text to leave out at the beginning.
+
+    Yields:
+        Chunks, cut anywhere.
+
+    Raises:
+        UnusableFileError: They can't be decoded to their end.
+    """
     for chunk in decode_chunks(raw, source.encoding, show_text(source.path.name)):
         if skip >= len(chunk):
             skip -= len(chunk)

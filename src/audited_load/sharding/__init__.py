@@ -1,0 +1,1 @@
+"""One large file, cleaned in shards by several machines: cut, cleaned shard by shard, gathered."""
