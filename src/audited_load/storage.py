@@ -22,6 +22,8 @@ WAIT_SECONDS = 60.0
 LONGEST_PAUSE = 5.0
 RANGE_BYTES = 2**26
 """What is read again when a connection breaks."""
+SPAN_BYTES = 2**23
+"""What is held in memory of an object that is read without a copy."""
 COPY_BYTES = 2**20
 DELETED_AT_ONCE = 1000
 _ROOT = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])((?:/[\w.=+-]+)*)/?")
@@ -157,6 +159,25 @@ class Store:
                 "See whether the disk is full, then run again.",
             ) from error
 
+    def read_span(self, stored: Stored, start: int, end: int) -> Iterator[bytes]:
+        """Read a part of an object by ranges, of which each is read again if it breaks off.
+
+        Args:
+            stored: The object; another one that has taken its place is not read.
+            start: First byte.
+            end: First byte after the part.
+
+        Yields:
+            Chunks of at most 8 MiB.
+
+        Raises:
+            UnavailableError: The object was replaced meanwhile.
+            UnusableFileError: It is gone.
+        """
+        for first in range(start, end, SPAN_BYTES):
+            last = min(first + SPAN_BYTES, end) - 1
+            yield self._ask(lambda first=first, last=last: self._get_range(stored, first, last).read())  # type: ignore[misc]
+
     def put(self, key: str, content: bytes) -> None:
         """Put a small object, in place of what is there."""
         self._ask(lambda: self._client.put_object(**self._named(key), Body=content))
@@ -215,12 +236,15 @@ class Store:
         return {"Bucket": self._bucket, "Key": self._prefix + key}
 
     def _copy_range(self, stored: Stored, start: int, file: IO[bytes]) -> None:
-        end = min(start + RANGE_BYTES, stored.size) - 1
-        body = self._client.get_object(**self._named(stored.key), Range=f"bytes={start}-{end}", IfMatch=stored.etag)
+        body = self._get_range(stored, start, min(start + RANGE_BYTES, stored.size) - 1)
         file.seek(start)
         file.truncate()
-        for chunk in body["Body"].iter_chunks(COPY_BYTES):
+        for chunk in body.iter_chunks(COPY_BYTES):
             file.write(chunk)
+
+    def _get_range(self, stored: Stored, first: int, last: int) -> Any:  # noqa: ANN401 - a stream of botocore
+        place = self._named(stored.key)
+        return self._client.get_object(**place, Range=f"bytes={first}-{last}", IfMatch=stored.etag)["Body"]
 
     def _ask(self, request: Callable[[], _Given]) -> _Given:
         """Make a request, again and again while the store is away."""

@@ -21,6 +21,8 @@ from audited_load.loading.batch import MODES
 from customer_pipeline.names import DAG_ID, DATABASE, READER, STORAGE_ROOT, TRANSFORMER
 
 MAX_NUMBER = 36_500
+MAX_SHARD_MIB = 512
+"""What a cleaned shard comes to has to be counted in 32 bits."""
 PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@yearly")
 
 
@@ -31,6 +33,7 @@ class Settings:
     Attributes:
         data: Folder of the input files (`PIPELINE_DATA`).
         storage: Root of the store that has the input files instead (`STORAGE_ROOT`); blank if there is none.
+        shard_bytes: About how large the shards are in which a file of the store is cleaned (`SHARD_MIB`); 0 for one.
         limits: How much of a file may be lost (`MAX_REJECTED_RATIO`, `MAX_SUPERSEDED_RATIO`).
         min_row_ratio: Smallest share of the visible rows that a new file may have, from 0 (`MIN_ROW_RATIO`).
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).
@@ -51,6 +54,7 @@ class Settings:
     readers: tuple[str, ...]
     max_files: int = 1024
     storage: str = ""
+    shard_bytes: int = 0
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -78,6 +82,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
         ),
         max_files=int(environment.get("AIRFLOW__CORE__MAX_MAP_LENGTH") or Settings.max_files),
         storage=environment.get(STORAGE_ROOT, "").strip(),
+        shard_bytes=2**20 * _whole_number(environment, "SHARD_MIB", 256, "mebibytes", most=MAX_SHARD_MIB),
     )
 
 
@@ -261,12 +266,14 @@ def _days(environment: Mapping[str, str], name: str, default: int) -> int:
     return _whole_number(environment, name, default, "days")
 
 
-def _whole_number(environment: Mapping[str, str], name: str, default: int, unit: str, least: int = 0) -> int:
+def _whole_number(
+    environment: Mapping[str, str], name: str, default: int, unit: str, least: int = 0, most: int = MAX_NUMBER
+) -> int:
     text = environment.get(name, "").strip()
     number = read_plain_number(text) if text else default
-    if number is None or not least <= number <= MAX_NUMBER or number != int(number):
+    if number is None or not least <= number <= most or number != int(number):
         raise RefusedError(
             f"{name} is {text[:40]!r}, which is not a number of {unit}.",
-            f"Set {name} to a whole number from {least} to {MAX_NUMBER}, or leave it out.",
+            f"Set {name} to a whole number from {least} to {most}, or leave it out.",
         )
     return int(number)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +27,7 @@ from audited_load.cleaning.assemble import (
 )
 from audited_load.cleaning.blocks import PLACE, sum_totals
 from audited_load.cleaning.clean_file import layout_of, report_of
-from audited_load.cleaning.duplicates import KEY, LOSER, in_order, losers_among
+from audited_load.cleaning.duplicates import KEY, in_order, losers_among
 from audited_load.cleaning.layout import Layout
 from audited_load.cleaning.outputs import cleaned_and_rejected
 from audited_load.cleaning.parts import Tally
@@ -36,6 +37,10 @@ from audited_load.errors import RefusedError, UnavailableError
 from audited_load.reading.source import as_records
 from audited_load.sharding.plan import Plan
 from audited_load.sharding.shard import ShardResult
+
+
+AT_ONCE = 8
+"""Files of keys, which are many and small, are waited for side by side."""
 
 
 class Shards(Protocol):
@@ -125,11 +130,12 @@ def _require_whole(plan: Plan, results: Sequence[ShardResult]) -> None:
 
 
 def _read_keys(shards: Shards, results: Sequence[ShardResult], bucket: int) -> NDArray[np.void]:
-    found = [np.empty(0, KEY)]
-    for result in results:
+    def read(result: ShardResult) -> NDArray[np.void]:
         with shards.work_file(result.number, f"keys-{bucket}") as path:
-            found.append(np.fromfile(path, KEY))
-    return np.concatenate(found)
+            return np.fromfile(path, KEY)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return np.concatenate(list(threads.map(read, results)))
 
 
 def _find_lines(shards: Shards, losers: NDArray[np.void]) -> NDArray[np.uint64]:

@@ -30,8 +30,6 @@ from audited_load.reading.source import as_records
 from audited_load.sharding.plan import Plan
 from audited_load.shown import show_text
 
-LONGEST_SHARD = 2**29
-"""Bytes of source: what a cleaned file comes to has to be counted in 32 bits."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audited_load.clean_report import CleanReport
+from audited_load.columns import Feed
+from audited_load.errors import RefusedError
 from audited_load.loading.batch import Batch
 from customer_pipeline.tasks.files import (
     attempt_folder,
@@ -19,6 +22,9 @@ from customer_pipeline.tasks.files import (
     show_latest,
     wait_until_settled,
 )
+
+if TYPE_CHECKING:
+    from customer_pipeline.storing.object_shards import CutFile, ObjectShards
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,23 @@ class FolderFiles:
         path = locate_source(self.data, source)
         wait_until_settled(path)
         yield path
+
+    def cut(
+        self,
+        source: str,  # noqa: ARG002 - one machine's own processes share a file
+        feed: Callable[[], Feed],  # noqa: ARG002
+        shard_bytes: int,  # noqa: ARG002
+        most: int,  # noqa: ARG002
+    ) -> CutFile | None:
+        """Clean every file in one piece."""
+        return None
+
+    def shards(self, cut: CutFile, run_id: str, number: int) -> ObjectShards:  # noqa: ARG002
+        """Refuse: they are in a store."""
+        raise RefusedError(
+            "The run's files were cut in a store, but STORAGE_ROOT is not set any more.",
+            "Clear the run from its first task on. Nothing was loaded.",
+        )
 
     @contextmanager
     def attempt(self, run_id: str, attempt: int, number: int | None = None) -> Iterator[FolderAttempt]:

@@ -1,45 +1,46 @@
-"""A store as the place of deliveries and runs: each task copies what it needs, and leaves what others need.
-
-```
-data/…                                       deliveries, what `run FILE` gave, contracts
-runs/RUN/FILE/shard-0001/attempt-N/TOKEN/…   what one process wrote; nobody else writes there
-runs/RUN/FILE/shard-0001/attempt-N/manifest.json   put last, and once: it says which process's files count
-runs/latest.json                             the newest run, and where its files are
-known/…                                      the sha256 of each delivery that was read, by its ETag and size
-```
-"""
+"""A store as the place of deliveries and runs: each task copies what it needs, and leaves what others need."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import secrets
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from audited_load.clean_report import CleanReport
 from audited_load.cleaning.outputs import write_whole
-from audited_load.erasing.layout_files import name_run_folder
+from audited_load.columns import Feed
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
 from audited_load.loading.batch import Batch
 from audited_load.shown import show_text
 from audited_load.storage import Store, Stored
 from customer_pipeline.contract_of_run import BROUGHT
+from customer_pipeline.storing.kept_objects import (
+    DATA,
+    LATEST,
+    MANIFEST,
+    PRIVATE,
+    SHARD,
+    WORK,
+    keep_first,
+    known,
+    note_digest,
+    place_of,
+    put_files,
+    require_same,
+)
 from customer_pipeline.tasks.files import RUNS, find_sources
 
+if TYPE_CHECKING:
+    from customer_pipeline.storing.object_shards import CutFile, ObjectShards
+
 log = logging.getLogger(__name__)
-
-DATA, KNOWN, MANIFEST, LATEST = "data", "known", "manifest.json", "latest.json"
-SHARD = "shard-0001"
-"""A file is one shard so far."""
-PRIVATE = "pipeline-task-"
-"""What folders begin with that a task makes for itself, where the machine keeps temporary files."""
-
 
 @dataclass(frozen=True)
 class ObjectAttempt:
@@ -63,35 +64,23 @@ class ObjectAttempt:
         Raises:
             UnavailableError: The other one came to another result.
         """
-        token, files = secrets.token_hex(4), dict[str, dict[str, object]]()
-        for path in sorted(path for path in self.folder.iterdir() if not path.name.startswith(".")):
-            put = self.store.upload(path, f"{self.place}/{token}/{path.name}")
-            files[path.name] = {"size": put.size, "etag": put.etag}
-        places = (f"{self.place}/{token}/{Path(name).name}" for name in (report.cleaned_file, report.rejected_file))
-        placed = replace(report, cleaned_file=next(places), rejected_file=next(places))
+        place = f"{self.place}/{secrets.token_hex(4)}"
+        files = put_files(self.store, self.folder, place)
+        placed = report.place_files(lambda name: f"{place}/{Path(name).name}")
         delivery = self.read[source]
         manifest = {
             "source": {"key": delivery.key, "size": delivery.size, "etag": delivery.etag},
             "files": files,
             "report": placed.to_dict(),
         }
-        text = json.dumps(manifest, ensure_ascii=False, indent=1).encode()
-        there = json.loads(self.store.put_if_absent(f"{self.place}/{MANIFEST}", text))
-        kept = CleanReport.from_dict(there["report"])
-        if replace(kept, cleaned_file="", rejected_file="") != replace(placed, cleaned_file="", rejected_file=""):
-            raise UnavailableError(
-                f"{self.store.root}/{self.place} holds another result, as of an earlier delivery.",
-                "The next try has a place of its own.",
-            )
-        self.store.put(_known(delivery), report.sha256.encode())
-        at = f"{self.store.root}/"
-        return replace(kept, cleaned_file=at + kept.cleaned_file, rejected_file=at + kept.rejected_file)
+        kept = CleanReport.from_dict(keep_first(self.store, self.place, manifest)["report"])
+        require_same(kept, placed, f"{self.store.root}/{self.place}")
+        note_digest(self.store, delivery, report.sha256)
+        return kept.place_files(lambda key: f"{self.store.root}/{key}")
 
     def hand_on(self, report: CleanReport) -> CleanReport:
         """Return the report with its places relative to the root of the store."""
-        at = f"{self.store.root}/"
-        places = (place.removeprefix(at) for place in (report.cleaned_file, report.rejected_file))
-        return replace(report, cleaned_file=next(places), rejected_file=next(places))
+        return report.place_files(lambda place: place.removeprefix(f"{self.store.root}/"))
 
 
 @dataclass(frozen=True)
@@ -118,7 +107,7 @@ class ObjectFiles:
     def digest(self, source: str) -> str | None:
         """Ask for what was noted when this content was read; it need not be read for that."""
         stored = self.store.look(f"{DATA}/{source}")
-        noted = self.store.read(_known(stored)) if stored else None
+        noted = self.store.read(known(stored)) if stored else None
         return noted.decode() if noted else None
 
     @contextmanager
@@ -139,10 +128,29 @@ class ObjectFiles:
     @contextmanager
     def attempt(self, run_id: str, attempt: int, number: int | None = None) -> Iterator[ObjectAttempt]:
         """Make a private folder."""
-        file = "file" if number is None else f"file-{number}"
-        place = f"{RUNS}/{name_run_folder(run_id)}/{file}/{SHARD}/attempt-{attempt}"
+        place = f"{place_of(run_id, number)}/{SHARD}/attempt-{attempt}"
         with tempfile.TemporaryDirectory(prefix=PRIVATE) as folder:
             yield ObjectAttempt(Path(folder), place, self.store, self._read)
+
+    def cut(
+        self, source: str, feed: Callable[[], Feed], shard_bytes: int, most: int
+    ) -> CutFile | None:
+        """Find out where to cut a large delivery, in one pass over it and without a copy."""
+        if not shard_bytes or most < 2:  # noqa: PLR2004 - one is all of it
+            return None
+        stored = self.store.look(f"{DATA}/{source}")
+        if stored is None or stored.size <= shard_bytes:
+            return None
+        self.bring_contracts()
+        from customer_pipeline.storing.object_shards import cut_object  # noqa: PLC0415 - it brings Polars
+
+        return cut_object(self.store, stored, feed, shard_bytes, most)
+
+    def shards(self, cut: CutFile, run_id: str, number: int) -> ObjectShards:
+        """Reach the shards of a large delivery."""
+        from customer_pipeline.storing.object_shards import ObjectShards  # noqa: PLC0415 - it brings Polars
+
+        return ObjectShards(self.store, cut, place_of(run_id, number))
 
     @contextmanager
     def fetched(self, batch: Batch) -> Iterator[Batch]:
@@ -176,10 +184,11 @@ class ObjectFiles:
         kept: int,
     ) -> None:
         """Note which run is the newest, and where its files are."""
-        files = [{"cleaned": report.cleaned_file, "rejected": report.rejected_file} for report in reports]
+        pieces = [piece for report in reports for piece in report.pieces]
+        files = [{"cleaned": piece.cleaned_file, "rejected": piece.rejected_file} for piece in pieces]
         latest = {"run_id": run_id, "attempt": attempt, "files": files}
         self.store.put(f"{RUNS}/{LATEST}", json.dumps(latest, indent=1).encode())
-        self._remove_old_runs(name_run_folder(run_id), kept)
+        self._remove_old_runs(place_of(run_id, None).split("/")[1], kept)
 
     def _remove_old_runs(self, current: str, kept: int) -> None:
         runs: dict[str, list[Stored]] = {}
@@ -189,6 +198,9 @@ class ObjectFiles:
         newest_first = sorted(runs, key=lambda name: max(one.modified for one in runs[name]), reverse=True)
         gone = [name for name in newest_first[kept:] if name != current]
         self.store.delete([stored.key for name in gone for stored in runs[name]])
+        # What shards hand on to their gathering, nobody needs after it; a run that is tried again may.
+        left = [stored.key for stored in self.store.find(f"{WORK}/")]
+        self.store.delete([key for key in left if key.split("/")[1] != current])
 
     def bring_contracts(self) -> None:
         """Copy those that this machine lacks: their names tell their content."""
@@ -203,12 +215,6 @@ class ObjectFiles:
                         f"The contract {path.name} can't be copied to {path.parent}: {error.strerror}.",
                         "Let the task write there (PIPELINE_DATA), then run again.",
                     ) from error
-
-
-def _known(stored: Stored) -> str:
-    """Name the note of what a delivery holds: another content has another ETag."""
-    identity = json.dumps([stored.key, stored.size, stored.etag]).encode()
-    return f"{KNOWN}/{hashlib.sha256(identity).hexdigest()}"
 
 
 def _name_file(tree: Path, name: str) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from audited_load.clean_report import CleanReport
+from audited_load.columns import Feed
 from audited_load.loading.batch import Batch
+
+if TYPE_CHECKING:
+    from customer_pipeline.storing.object_shards import CutFile, ObjectShards
 
 
 class Attempt(Protocol):
@@ -45,6 +49,21 @@ class RunFiles(Protocol):
 
     def opened(self, source: str) -> AbstractContextManager[Path]:
         """Give a delivery as a file of this machine while the block runs, when it is complete."""
+
+    def cut(
+        self, source: str, feed: Callable[[], Feed], shard_bytes: int, most: int
+    ) -> CutFile | None:
+        """Find out where to cut a large delivery; None if it is cleaned in one piece.
+
+        Args:
+            source: The delivery.
+            feed: Gives that by which it is read; asked only of a large one.
+            shard_bytes: About how large shards should be; 0 for one piece.
+            most: How many there may be.
+        """
+
+    def shards(self, cut: CutFile, run_id: str, number: int) -> ObjectShards:
+        """Reach the shards of a delivery of a run that was cut, by the delivery's number."""
 
     def attempt(self, run_id: str, attempt: int, number: int | None = None) -> AbstractContextManager[Attempt]:
         """Give room for the output of one attempt of one run, or of one of its files by number."""
