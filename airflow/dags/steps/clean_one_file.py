@@ -65,7 +65,7 @@ def clean_whole(parent_group: str, source: str, files: RunFiles, attempt: Attemp
             )
             report = attempt.keep(report, source)
             noted.append(report)
-            noted[:], drift = _judge(parent_group, report, feed, context)
+            drift = _judge(parent_group, noted, feed, context)
     _alert(noted[0], drift, feed, context)
     return attempt.hand_on(noted[0]).to_dict()
 
@@ -145,29 +145,28 @@ def gather_file(
         code_version=code_version(feed),
     )
     shards.note_digest()
-    noted = [report]
+    noted = [report.place_files(lambda key: f"{shards.store.root}/{key}")]
     try:
-        noted[:], drift = _judge(parent_group, report, feed, context)
+        drift = _judge(parent_group, noted, feed, context)
     except (BadDataError, RefusedError) as error:
         note_refused(context, noted, error)
         raise
     _alert(noted[0], drift, feed, context)
-    return noted[0].to_dict()
+    return replace(report, drift=noted[0].drift).to_dict()
 
 
-def _judge(
-    parent_group: str, report: CleanReport, feed: Feed, context: Context
-) -> tuple[list[CleanReport], Drift]:
+def _judge(parent_group: str, noted: list[CleanReport], feed: Feed, context: Context) -> Drift:
     """Check that a file is what was asked for, and that not too much of it was refused; note how it drifts."""
+    (report,) = noted
     _require_content(report, context["params"]["sha256"])
     _log_accounting(parent_group, report)
     with connect(warehouse_dsn()) as connection:
         drift = find_drift(connection, TABLES, report)
-    report = replace(report, drift=asdict(drift))
+    noted[0] = report = replace(report, drift=asdict(drift))
     for sentence in check_drift(report, drift, feed):
         log.warning("[%s] %s", parent_group, sentence)
     check_limits(report, read_settings().limits, feed.key)
-    return [report], drift
+    return drift
 
 
 def _alert(report: CleanReport, drift: Drift, feed: Feed, context: Context) -> None:
