@@ -51,8 +51,8 @@ class CleanReport:
         rules: Values changed, in all records read, by `column:rule`.
         totals: Control totals over the accepted records, as exact decimal text.
         ignored_columns: Columns of the file that nobody asked for; they were not kept.
-        cleaned_file: Path of the accepted records; relative to the data folder when it goes from task to task. Empty
-            if the file was cleaned in shards.
+        cleaned_file: Path of the accepted records; relative to the data folder when it goes from task to task.
+            Empty if the file was cleaned in shards.
         rejected_file: Path of the quarantined records, alike.
         doubts: What in the file speaks against how it was read, so that it may not be used.
         hints: What may explain why values were refused.

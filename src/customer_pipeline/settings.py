@@ -33,7 +33,7 @@ class Settings:
     Attributes:
         data: Folder of the input files (`PIPELINE_DATA`).
         storage: Root of the store that has the input files instead (`STORAGE_ROOT`); blank if there is none.
-        shard_bytes: About how large the shards are in which a file of the store is cleaned (`SHARD_MIB`); 0 for one.
+        shard_bytes: How large about the shards are in which a file of the store is cleaned; 0: one (`SHARD_MIB`).
         limits: How much of a file may be lost (`MAX_REJECTED_RATIO`, `MAX_SUPERSEDED_RATIO`).
         min_row_ratio: Smallest share of the visible rows that a new file may have, from 0 (`MIN_ROW_RATIO`).
         quarantine_days: For how long refused records are kept; 0 for ever (`QUARANTINE_DAYS`).

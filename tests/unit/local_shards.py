@@ -55,12 +55,12 @@ def in_chunks(content: bytes, size: int) -> Iterator[bytes]:
     return (content[start : start + size] for start in range(0, len(content), size))
 
 
-def plan(path: Path, feed: Feed, shard_bytes: int, chunk: int) -> Plan:
-    """Plan the shards of a file."""
+def plan(path: Path, feed: Feed, shard_bytes: int, chunk: int, head_bytes: int | None = None) -> Plan:
+    """Plan the shards of a file, of which no more than so many bytes are looked at before."""
     content = path.read_bytes()
     head = path.parent / "head" / path.name
     head.parent.mkdir(exist_ok=True)
-    head.write_bytes(content)
+    head.write_bytes(content[:head_bytes])
     found = plan_shards(head, len(content), in_chunks(content, chunk), feed, shard_bytes)
     return Plan.from_dict(found.to_dict())
 

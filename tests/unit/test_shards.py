@@ -26,7 +26,7 @@ FEED = CUSTOMER_TRANSACTIONS
 MANY = settings(
     deadline=None,
     derandomize=True,
-    max_examples=150,
+    max_examples=100,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
@@ -37,10 +37,9 @@ NAMES = [
 KEYS = ["1", "2", "3", "T4", "5.0", "", "x"]
 ROWS = st.lists(
     st.builds(
-        lambda key, customer, day, name, price, cut, more: ",".join(
-            [key, customer, day, "7", name, "2", price, "0.05"][:cut]
-        )
-        + more,
+        lambda key, customer, day, name, price, cut, more: (
+            ",".join([key, customer, day, "7", name, "2", price, "0.05"][:cut]) + more
+        ),
         st.one_of(st.sampled_from(KEYS), st.integers(10, 60).map(str)),
         st.sampled_from(["5", "6", "", "C7"]),
         st.sampled_from(["2024-01-02", "03-01-2024", "31-02-2024"]),
@@ -88,7 +87,7 @@ def test_any_cut_comes_to_the_same(
 
 def many_rows(tmp_path: Path, number: int = 200) -> tuple[Path, CleanReport]:
     """Write a file in which records of far apart have one key."""
-    rows = [ROW.format(key % 150 + 1).replace("1.10", f"{1 + key % 3}.10") for key in range(number)]
+    rows = [ROW.format(key % 150 + 1).replace("1.10", f"{1 + (key % 7 == 0)}.10") for key in range(number)]
     path = tmp_path / "many.csv"
     return path, clean(path, HEADER + "".join(rows))
 
@@ -126,7 +125,9 @@ def test_an_erased_customer_is_in_no_shard(tmp_path: Path) -> None:
     report = clean_by_shards(path, FEED, tmp_path / "shards", 2000, erased=erased)
     compare(report, whole)
     assert whole.rules["customer_id:erased"] > 100
-    held = [file for file in (tmp_path / "shards").rglob("*") if file.is_file() and b"730519642" in file.read_bytes()]
+    held = [
+        file for file in (tmp_path / "shards").rglob("*") if file.is_file() and b"730519642" in file.read_bytes()
+    ]
     assert not held
 
 
@@ -142,7 +143,10 @@ def test_the_end_mark_of_an_old_file_ends_only_the_file(tmp_path: Path) -> None:
     [
         (gzip.compress((HEADER + ROW.format(1) * 200).encode()), "compressed"),
         ((HEADER + ROW.format(1) * 200).encode("utf-16-le"), "utf-16-le"),
-        ((HEADER + ROW.format(1) * 200).encode() + "1,5,2024-01-02,7,Café,2,1.1,0\n".encode("cp1252"), "encoded"),
+        (
+            (HEADER + ROW.format(1) * 200).encode() + "1,5,2024-01-02,7,Café,2,1.1,0\n".encode("cp1252"),
+            "is encoded",
+        ),
         ((HEADER + ROW.format(1)).encode(), "one piece"),
     ],
 )
@@ -150,15 +154,16 @@ def test_what_has_to_be_read_from_its_beginning_is_not_cut(tmp_path: Path, conte
     path = tmp_path / "file.csv"
     path.write_bytes(content)
     with pytest.raises(UncutError, match=why):
-        plan(path, FEED, 500, 64)
+        plan(path, FEED, 500, 64, head_bytes=2000)
 
 
 def test_a_plan_survives_json(tmp_path: Path) -> None:
     path, _ = many_rows(tmp_path)
     found = plan(path, FEED, 1000, 64)
     assert Plan.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-    assert b"".join([path.read_bytes()[span.start : span.end] for span in found.spans]) == (
-        path.read_bytes()[found.source.body_offset :]
+    assert (
+        b"".join([path.read_bytes()[span.start : span.end] for span in found.spans])
+        == (path.read_bytes()[found.source.body_offset :])
     )
 
 
@@ -178,10 +183,12 @@ def test_shards_of_other_libraries_are_refused(tmp_path: Path) -> None:
     found = plan(path, FEED, 1000, 64)
     shards = LocalShards(path, found, tmp_path / "shards", FEED, 64)
     results = [
-        clean_shard(found, number, shards.read_span(number), FEED, shards.of(number, "out"), shards.of(number, "work"))
+        clean_shard(
+            found, number, shards.read_span(number), FEED, shards.of(number, "out"), shards.of(number, "work")
+        )
         for number in range(len(found.spans))
     ]
-    with pytest.raises(RefusedError, match="different libraries: polars .*, polars 0"):
+    with pytest.raises(RefusedError, match="different libraries: polars 0, polars "):
         gather_shards(found, [*results[:-1], replace(results[-1], hashed_by="polars 0")], shards, FEED)
     with pytest.raises(RefusedError, match=f"{len(results) - 1} of {len(results)} shards"):
         gather_shards(found, results[1:], shards, FEED)

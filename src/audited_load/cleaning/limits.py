@@ -97,8 +97,8 @@ def check_limits(report: CleanReport, limits: Limits, key: str) -> None:
             f"{name}: the file itself speaks against how it was read. {doubts}{others}",
             f"{DECLARE_FORM} {AS_THEY_WERE}",
         )
-    first, *others = [piece.rejected_file for piece in report.pieces]
-    and_others = f" and those of {count_of(len(others), 'more shard')}" if others else ""
+    first, *further = [piece.rejected_file for piece in report.pieces]
+    and_others = f" and those of {count_of(len(further), 'more shard')}" if further else ""
     where = f"See {show_text(first, 4096)}{and_others}: it names every reason"
     if report.accepted == 0:
         raise BadDataError(

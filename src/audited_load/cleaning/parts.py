@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,10 @@ class Tally:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that survive JSON."""
-        return asdict(self) | {
+        # `asdict` makes no counters: their items would be counted.
+        return vars(self) | {
+            "refused": dict(self.refused),
+            "changed": dict(self.changed),
             "totals": {name: str(value) for name, value in self.totals.items()},
             "evidence": [[*about, *sign] for about, sign in self.evidence.items()],
         }
@@ -102,7 +105,7 @@ class Tally:
     def from_dict(cls, values: Mapping[str, Any]) -> Tally:
         """Read what `to_dict` gave."""
         return cls(
-            **values
+            **dict(values)
             | {
                 "refused": Counter(values["refused"]),
                 "changed": Counter(values["changed"]),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
@@ -37,7 +37,6 @@ from audited_load.errors import RefusedError, UnavailableError
 from audited_load.reading.source import as_records
 from audited_load.sharding.plan import Plan
 from audited_load.sharding.shard import ShardResult
-
 
 AT_ONCE = 8
 """Files of keys, which are many and small, are waited for side by side."""
@@ -88,9 +87,7 @@ def gather_shards(
     """
     results = sorted(results, key=lambda result: result.number)
     _require_whole(plan, results)
-    losers = in_order(
-        losers_among(_read_keys(shards, results, bucket)) for bucket in range(results[0].buckets)
-    )
+    losers = in_order(losers_among(_read_keys(shards, results, bucket)) for bucket in range(results[0].buckets))
     winner_lines = _find_lines(shards, losers)
     layout = layout_of(plan.source, feed, erased, masking_key)
     tally, dropped, files = Tally(), Dropped(), list[Shard]()
@@ -125,7 +122,7 @@ def _require_whole(plan: Plan, results: Sequence[ShardResult]) -> None:
         versions = ", ".join(sorted({name for name, _ in made}))
         raise RefusedError(
             f"Shards of {plan.source.path.name} were made by workers with different libraries: {versions}.",
-            "Give all workers the same image or lock, then clear the run from its first task on. Nothing was loaded.",
+            "Give all workers the same image or lock, then clear the run from its first task on.",
         )
 
 

@@ -16,10 +16,11 @@ from audited_load.cleaning.clean_file import find_source
 from audited_load.columns import Feed
 from audited_load.reading.compression import find_compression
 from audited_load.reading.dialect import Dialect
-from audited_load.reading.encoding import Encoding, Utf8Signs
+from audited_load.reading.encoding import Encoding, Utf8Signs, find_encoding
 from audited_load.reading.header import HEADER_BYTES
 from audited_load.reading.records import Block, cut_blocks
 from audited_load.reading.source import Source, as_records
+from audited_load.shown import show_text
 
 HEAD_BYTES = 2 * HEADER_BYTES
 """How much of a file is looked at to find out how to read it."""
@@ -138,11 +139,12 @@ def _find_source(head: Path, size: int, feed: Feed) -> Source:
     if find_compression(text[:4]):
         raise UncutError("it is compressed")
     if len(text) < size:
-        head.write_bytes(text[: text.rfind(b"\n") + 1] or text)  # no character is cut
-    source = find_source(head, feed)
-    if not source.encoding.is_utf8:
-        raise UncutError(f"its encoding is {source.encoding}")
-    return source
+        text = text[: text.rfind(b"\n") + 1] or text  # no character of UTF-8 is cut
+        head.write_bytes(text)
+    encoding = find_encoding(iter([text]), feed.form.encoding, show_text(head.name))
+    if not encoding.is_utf8:
+        raise UncutError(f"its encoding is {encoding}")
+    return find_source(head, feed)
 
 
 class _Raw:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from audited_load.clean_report import CleanReport
 from audited_load.cleaning.assemble import REJECTED_HEADER, Dropped, cleaned_header
 from audited_load.cleaning.clean_file import layout_of, report_of, require_key, work_folder
 from audited_load.cleaning.duplicates import KEY, KeyStore
 from audited_load.cleaning.outputs import cleaned_and_rejected
 from audited_load.cleaning.parts import PartFiles, PartMaker, Tally
 from audited_load.cleaning.workers import make_parts
-from audited_load.clean_report import CleanReport
 from audited_load.columns import Feed
 from audited_load.erasing.subjects import ErasedSubjects
 from audited_load.errors import UnavailableError
@@ -29,7 +29,6 @@ from audited_load.reading.records import cut_blocks
 from audited_load.reading.source import as_records
 from audited_load.sharding.plan import Plan
 from audited_load.shown import show_text
-
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class ShardResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that survive JSON."""
-        return asdict(self) | {"report": self.report.to_dict(), "tally": self.tally.to_dict()}
+        return vars(self) | {"report": self.report.to_dict(), "tally": self.tally.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ShardResult:
@@ -138,7 +137,7 @@ def clean_shard(
         if digest.hexdigest() != span.sha256:
             raise UnavailableError(
                 f"{show_text(source.path.name)}: the file changed while it was read.",
-                "Wait until the delivery is complete, then clear the run from its first task on. Nothing was loaded.",
+                "When the delivery is complete, clear the run from its first task on. Nothing was loaded.",
             )
         first_rows = _join_parts(folder, parts, feed, WorkFiles(work))
         buckets = _join_keys(KeyStore(folder, source.bytes), first_rows, number, WorkFiles(work))
@@ -174,7 +173,7 @@ def _join_parts(folder: Path, parts: int, feed: Feed, work: WorkFiles) -> list[i
 def _join_keys(store: KeyStore, first_rows: list[int], number: int, work: WorkFiles) -> int:
     """Write the keys of a shard, bucket by bucket, as those of one part; give the number of buckets."""
     rows, buckets = np.array(first_rows, np.uint32), 0
-    for buckets, entries in enumerate(store.take_buckets(), 1):  # noqa: B007 - their number is wanted
+    for buckets, entries in enumerate(store.take_buckets(), 1):
         moved = np.empty(len(entries), KEY)
         for name in ("key", "content"):
             moved[name] = entries[name]

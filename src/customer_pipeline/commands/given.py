@@ -17,7 +17,7 @@ from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.storage import Store, Stored
 from audited_load.warehouse.rights import CORRECT_RIGHTS, readable
 from customer_pipeline.contract_of_run import BROUGHT, PATTERN, REPLAYED
-from customer_pipeline.storing.object_files import DATA
+from customer_pipeline.storing.kept_objects import DATA
 
 GIVEN = "given"
 """A folder of its own in the data folder: where deliveries arrive, a later merge takes all files."""

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from audited_load.content import hash_file
 from audited_load.storage import Store, Stored
-from customer_pipeline.storing.object_files import DATA, MANIFEST
+from customer_pipeline.storing.kept_objects import DATA, MANIFEST
 from customer_pipeline.tasks.files import RUNS
 
 PREFIX = ".store-"

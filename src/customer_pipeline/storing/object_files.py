@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True)
 class ObjectAttempt:
     """See `Attempt`.
@@ -132,9 +133,7 @@ class ObjectFiles:
         with tempfile.TemporaryDirectory(prefix=PRIVATE) as folder:
             yield ObjectAttempt(Path(folder), place, self.store, self._read)
 
-    def cut(
-        self, source: str, feed: Callable[[], Feed], shard_bytes: int, most: int
-    ) -> CutFile | None:
+    def cut(self, source: str, feed: Callable[[], Feed], shard_bytes: int, most: int) -> CutFile | None:
         """Find out where to cut a large delivery, in one pass over it and without a copy."""
         if not shard_bytes or most < 2:  # noqa: PLR2004 - one is all of it
             return None

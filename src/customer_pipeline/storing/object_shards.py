@@ -1,4 +1,4 @@
-"""The shards of a large delivery in a store: each machine reads its span of the object, and puts what it came to."""
+"""The shards of a large delivery in a store: each machine reads its span, and puts what it came to."""
 
 from __future__ import annotations
 
@@ -75,11 +75,13 @@ def cut_object(
     if stored.size > most * shard_bytes:
         shard_bytes = 1 + stored.size // most
         log.warning(
-            "%s: shards are %s MiB, not SHARD_MIB: more than %s tasks are not mapped (AIRFLOW__CORE__MAX_MAP_LENGTH)",
+            "%s: shards are %s MiB: a run maps at most %s more tasks (AIRFLOW__CORE__MAX_MAP_LENGTH)",
             show_text(name), shard_bytes // 2**20, most,
         )  # fmt: skip
     if shard_bytes > MAX_SHARD_MIB * 2**20:
-        log.warning("%s is cleaned in one piece: shards would be larger than %s MiB", show_text(name), MAX_SHARD_MIB)
+        log.warning(
+            "%s is cleaned in one piece: shards would be larger than %s MiB", show_text(name), MAX_SHARD_MIB
+        )
         return None
     with tempfile.TemporaryDirectory(prefix=PRIVATE) as folder:
         head = Path(folder) / name
@@ -226,7 +228,6 @@ class ObjectShards:
             )
         self.store.download(stored, path)
         return path
-
 
     def _manifest(self, key: str) -> dict[str, Any]:
         """Read the manifest of an attempt, once."""

@@ -50,9 +50,7 @@ class RunFiles(Protocol):
     def opened(self, source: str) -> AbstractContextManager[Path]:
         """Give a delivery as a file of this machine while the block runs, when it is complete."""
 
-    def cut(
-        self, source: str, feed: Callable[[], Feed], shard_bytes: int, most: int
-    ) -> CutFile | None:
+    def cut(self, source: str, feed: Callable[[], Feed], shard_bytes: int, most: int) -> CutFile | None:
         """Find out where to cut a large delivery; None if it is cleaned in one piece.
 
         Args:
