@@ -20,6 +20,7 @@ CLEAN_GROUP, LOAD_GROUP, TRANSFORM_GROUP = "Clean-Transactions", "Load-To-Postgr
 MODELS_GROUP = "dbt_models"
 CLEAN_ONE_TASK = f"{CLEAN_GROUP}.clean_source_file"
 CLEAN_TASK = f"{CLEAN_GROUP}.clean_and_transform_csv"
+COPY_SHARD_TASK = f"{LOAD_GROUP}.copy_shard"
 COPY_TASK = f"{LOAD_GROUP}.load_cleaned_csv_to_postgres"
 VALIDATE_TASK = f"{LOAD_GROUP}.validate_postgres_load"
 MODEL_TASKS = f"{TRANSFORM_GROUP}.{MODELS_GROUP}."

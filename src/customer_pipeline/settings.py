@@ -187,19 +187,21 @@ def read_alert_settings(environment: Mapping[str, str] = os.environ) -> AlertSet
 
 @dataclass(frozen=True)
 class RunSettings:
-    """When the DAG runs, and when a task is tried again.
+    """When the DAG runs, when a task is tried again, and how many of a kind run side by side.
 
     Attributes:
         schedule: A preset of Airflow's or a cron expression, in UTC; None: only by hand (`PIPELINE_SCHEDULE`).
         retry_delay: Between the two tries of a task (`RETRY_DELAY_SECONDS`).
         check_schedule: The same for the check of the published marts (`MARTS_CHECK_SCHEDULE`).
         arrivals: In which mode what arrives in `incoming/` is loaded; blank: it is not (`WATCH_INCOMING`).
+        parallel_shards: How many shards of a run one step works on at once, on all machines (`PARALLEL_SHARDS`).
     """
 
     schedule: str | None
     retry_delay: timedelta
     check_schedule: str | None
     arrivals: str = ""
+    parallel_shards: int = 2
 
 
 def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSettings:
@@ -214,6 +216,7 @@ def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSetting
         # On Sundays, some hours after the run of the day.
         check_schedule=_schedule(environment, "MARTS_CHECK_SCHEDULE", "0 6 * * 0"),
         arrivals=_arrivals(environment),
+        parallel_shards=_whole_number(environment, "PARALLEL_SHARDS", RunSettings.parallel_shards, "tasks", least=1),
     )
 
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 import pickle
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from audited_load.errors import BadDataError, RefusedError, UnavailableError, UnusableFileError
-from customer_pipeline.settings import dbt_project, read_settings
+from customer_pipeline.settings import RunSettings, dbt_project, read_settings
 from customer_pipeline.tasks.dbt_manifest import fresh_manifest
 from customer_pipeline.tasks.retry_policy import DbtRetryPolicy
 from customer_pipeline.tasks.task_errors import reported_errors
@@ -25,6 +25,7 @@ MODELS = (
 )
 HELPERS = ("find_source_files", "clean_source_file", "every_file_is_cleaned")
 LOAD = ("create_cleaned_table", "truncate_cleaned_table", "load_cleaned_csv_to_postgres", "validate_postgres_load")
+COPY_SHARD = "Load-To-Postgres.copy_shard"
 
 
 def test_the_task_ids_are_those_of_the_specification(dag: DAG) -> None:
@@ -32,7 +33,7 @@ def test_the_task_ids_are_those_of_the_specification(dag: DAG) -> None:
     dbt |= {"DBT-Transformations.publish_marts", "DBT-Transformations.record_history"}
     load = {f"Load-To-Postgres.{name}" for name in LOAD}
     helpers = {f"Clean-Transactions.{name}" for name in HELPERS}
-    assert set(dag.task_ids) == {"Clean-Transactions.clean_and_transform_csv"} | helpers | load | dbt
+    assert set(dag.task_ids) == {"Clean-Transactions.clean_and_transform_csv", COPY_SHARD} | helpers | load | dbt
 
 
 def test_a_refused_file_fails_the_run_but_does_not_hold_up_the_others(dag: DAG) -> None:
@@ -41,6 +42,13 @@ def test_a_refused_file_fails_the_run_but_does_not_hold_up_the_others(dag: DAG) 
     assert not every_file.downstream_task_ids  # a leaf, so that it decides about the run
     assert every_file.trigger_rule == "none_failed"
     assert dag.get_task("Clean-Transactions.clean_and_transform_csv").trigger_rule == "all_done"
+
+
+def test_shards_are_copied_by_tasks_of_their_own_and_a_run_without_any_skips_them(dag: DAG) -> None:
+    task = dag.get_task(COPY_SHARD)
+    assert isinstance(task, MappedOperator)
+    assert task.max_active_tis_per_dagrun == RunSettings.parallel_shards
+    assert dag.get_task("Load-To-Postgres.load_cleaned_csv_to_postgres").trigger_rule == "none_failed"
 
 
 def test_the_settings_are_those_of_the_specification(dag: DAG) -> None:
@@ -58,7 +66,8 @@ def test_a_task_that_fails_for_good_is_noted_told_and_gives_the_lease_back_unles
 ) -> None:
     for task in dag.tasks:
         called = [callback.__name__ for callback in task.on_failure_callback]
-        gives_back = [] if ".dbt_models." in task.task_id else ["give_lease_back"]
+        may_build = ".dbt_models." in task.task_id or task.task_id == COPY_SHARD
+        gives_back = [] if may_build else ["give_lease_back"]
         assert called == ["note_failure", *gives_back, "alert_of_failure"], task.task_id
 
 
@@ -67,8 +76,12 @@ def test_the_groups_follow_each_other(dag: DAG) -> None:
     chain = ["Clean-Transactions.clean_and_transform_csv", *(f"Load-To-Postgres.{name}" for name in LOAD)]
     helpers = {f"Clean-Transactions.{name}" for name in ("find_source_files", "clean_source_file")}
     assert upstream[chain[0]] == helpers
-    for before, after in pairwise(chain):
-        assert upstream[after] == {before}
+    create, truncate, copy, _ = chain[1:]
+    assert upstream[create] == {chain[0]}
+    assert upstream[truncate] == {create}
+    assert upstream[COPY_SHARD] == {create, truncate}
+    assert upstream[copy] == {create, COPY_SHARD}
+    assert upstream[chain[-1]] == {copy}
     models = "DBT-Transformations.dbt_models."
     assert upstream[f"{models}stg_customer_transactions.run"] == {chain[-1]}
     assert f"{models}dim_customers.test" in upstream[f"{models}fact_transactions.run"]

@@ -252,6 +252,7 @@ def run(
     assert len(partitions) == 2
     assert rest == {
         "loads",
+        "copied_pieces",
         "published",
         "lease",
         "rejected_by_load",

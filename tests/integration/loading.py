@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
+from audited_load.clean_report import CleanReport, Shard
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.columns import Feed
 from audited_load.erasing.layout_files import write_layout_beside
 from audited_load.loading.batch import Batch, Delivery
-from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.copy import copy_cleaned, copy_shard
 from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
+from audited_load.loading.pieces import Piece
 from audited_load.loading.publish import Published, audit_and_publish
 from audited_load.marts.mart_manifest import ForeignKey, Mart
 from audited_load.warehouse.connection import connect
@@ -56,6 +61,7 @@ def prepare(
     mode: str = "replace",
     day: int = 1,
     feed: Feed = CUSTOMER_TRANSACTIONS,
+    shards: Mapping[str, int] = MappingProxyType({}),
 ) -> Batch:
     paths = files if isinstance(files, list) else [files]
     reports = [
@@ -67,6 +73,9 @@ def prepare(
     ]
     for report in reports:
         write_layout_beside(report)
+    reports = [
+        in_shards(report, shards[report.source]) if report.source in shards else report for report in reports
+    ]
     with connect(dsn) as connection:
         brought = {name: kind for report in reports for name, kind in report.columns}
         create_tables(connection, TABLES, ("transformer", "reader"), brought)
@@ -75,10 +84,42 @@ def prepare(
             return register_batch(connection, TABLES, reports, delivery)
 
 
+def in_shards(report: CleanReport, count: int) -> CleanReport:
+    """Cut the files of a report as if it had been cleaned in shards, of which the last has no record."""
+    shards = []
+    for number in range(count):
+        cleaned, accepted = cut(Path(report.cleaned_file), number, count)
+        rejected, _ = cut(Path(report.rejected_file), number, count)
+        shards.append(Shard(str(cleaned), str(rejected), accepted))
+    return replace(report, cleaned_file="", rejected_file="", shards=shards)
+
+
+def cut(path: Path, number: int, count: int) -> tuple[Path, int]:
+    """Write one of several parts of a file of records; give it, and how many records it has."""
+    with path.open(newline="") as file:
+        header, *records = csv.reader(file)
+    size = -(-len(records) // (count - 1))
+    part = path.parent / f"shard-{number}" / path.name
+    part.parent.mkdir(exist_ok=True)
+    with part.open("w", newline="") as file:
+        chosen = records[number * size : (number + 1) * size]
+        csv.writer(file, lineterminator="\n").writerows([header, *chosen])
+    return part, len(chosen)
+
+
+def shards_of(batch: Batch) -> Iterator[tuple[Piece, Path]]:
+    """List the shards of a batch, each with its cleaned file."""
+    for load in batch.loads:
+        for number, shard in enumerate(load.report.shards):
+            yield Piece(load.load_id, number, len(load.report.shards)), Path(shard.cleaned_file)
+
+
 def fill(dsn: str, batch: Batch) -> None:
     with connect(dsn) as connection, held_lease(connection, TABLES, batch.run_id, 1):
         if batch.generation is not None:
             empty_incoming(connection, TABLES, batch)
+            for piece, path in shards_of(batch):
+                copy_shard(dsn, TABLES, batch, piece, path)
             copy_cleaned(connection, dsn, TABLES, batch)
 
 

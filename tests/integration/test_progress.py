@@ -1,4 +1,4 @@
-"""How far a load is, as PostgreSQL says while it copies."""
+"""How far a load is, as PostgreSQL says while it copies, and by what was copied before."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.pieces import Piece, enter_piece, note_rows
 from audited_load.warehouse.connection import connect
-from customer_pipeline.commands.run_progress import Copied, look_at_run
+from customer_pipeline.commands.run_progress import look_at_run
 from customer_pipeline.runtime.installation import Runtime
 from integration.loading import TABLES, prepare, write_csv
 
@@ -29,28 +30,27 @@ COPY = "copy {incoming} (transaction_id, product_id, transaction_date, source_re
 
 def test_rows_that_are_being_copied_are_shown_of_all_that_come(runtime: Runtime, dsn: Dsn, tmp_path: Path) -> None:
     batch = prepare(dsn("loader"), write_csv(tmp_path / "a.csv", range(ROWS)), "run-1")
-    copied = Copied()
     with connect(dsn("loader")) as connection:
         empty_incoming(connection, TABLES, batch)
-        connection.execute(TABLES.fill("alter table {incoming} alter load_id set default 1"))
-        connection.execute(TABLES.fill("alter table {incoming} alter confirmed_by set default 1"))
-        before = look_at_run(runtime, "run-1", [TASK], copied)
+        before = look_at_run(runtime, "run-1", [TASK])
         with connection.cursor().copy(TABLES.fill(COPY)) as copy:
             for number in range(ROWS // 2):
                 copy.write(f"{number},1,2024-01-02,{number}\n")
             deadline = time.monotonic() + 20
             while time.monotonic() < deadline:
-                during = look_at_run(runtime, "run-1", [TASK], copied)
+                during = look_at_run(runtime, "run-1", [TASK])
                 if during[0].share and during[0].share > 0.4:
                     break
                 time.sleep(0.05)
-    after = look_at_run(runtime, "run-1", [TASK], copied)
+        piece = Piece(1, 0, 2)
+        enter_piece(connection, TABLES, piece)
+        note_rows(connection, TABLES, piece, ROWS // 2)
+    shards = [TASK | {"task_id": "Load-To-Postgres.copy_shard", "map_index": number} for number in range(2)]
+    (after,) = look_at_run(runtime, "run-1", shards)
     assert (before[0].share, before[0].detail) == (0, f"0 of {ROWS:,} rows, just begun")
     assert 0.4 < (during[0].share or 0) <= 0.5
     assert " rows/s, " in during[0].detail
-    # A copy that has ended still counts; a new attempt begins anew.
-    assert after[0].share == during[0].share
-    assert look_at_run(runtime, "run-1", [TASK | {"try_number": 2}], copied)[0].share == 0
+    assert (after.name, after.share) == ("loading", 0.5)  # of two pieces, one was copied
 
 
 def test_models_and_tests_done_are_counted_and_a_lost_database_only_hides_the_load(runtime: Runtime) -> None:
@@ -59,7 +59,7 @@ def test_models_and_tests_done_are_counted_and_a_lost_database_only_hides_the_lo
         for name, state in (("a.run", "success"), ("a.test", "running"), ("b.run", None), ("b.test", None))
     ]
     lost = replace(runtime, postgres_port=1)
-    steps = look_at_run(lost, "run-1", [TASK, *models], Copied())
+    steps = look_at_run(lost, "run-1", [TASK, *models])
     assert [(step.name, step.share, step.detail) for step in steps] == [
         ("dbt", 0.25, "1 of 4 models and tests done: a.test")
     ]

@@ -52,6 +52,13 @@ def test_hours_and_seconds_are_plain_numbers_above_0(text: str) -> None:
         read_run_settings({"RETRY_DELAY_SECONDS": text})
 
 
+@pytest.mark.parametrize("text", ["0", "two", "1.5"])
+def test_shards_side_by_side_are_a_whole_number(text: str) -> None:
+    assert read_run_settings({"PARALLEL_SHARDS": "8"}).parallel_shards == 8
+    with pytest.raises(RefusedError, match="PARALLEL_SHARDS"):
+        read_run_settings({"PARALLEL_SHARDS": text})
+
+
 @pytest.mark.parametrize("text", ["-1", "1.5", "nan", "1e2", "a year", "999999"])
 def test_days_are_whole(text: str) -> None:
     with pytest.raises(RefusedError, match="QUARANTINE_DAYS"):

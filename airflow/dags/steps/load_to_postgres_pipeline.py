@@ -1,4 +1,7 @@
-"""Task group Load-To-Postgres: the cleaned files → the incoming table → audited → visible to readers."""
+"""Task group Load-To-Postgres: the cleaned files → the incoming table → audited → visible to readers.
+
+Each shard of a large file is copied by a task of its own, `copy_shard`; if there is none, none of these runs.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,20 @@ from airflow.sdk import Context, get_current_context, task
 from audited_load.clean_report import CleanReport, gather_columns
 from audited_load.errors import PipelineError
 from audited_load.loading.batch import Batch
-from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.copy import copy_cleaned, copy_shard
 from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
+from audited_load.loading.pieces import Piece
 from audited_load.loading.publish import audit_and_publish
 from audited_load.loading.quarantine import remove_expired
+from audited_load.shown import show_text
 from audited_load.warehouse.operations import remove_old_results
 from customer_pipeline.feed import TABLES
-from customer_pipeline.settings import read_settings
-from customer_pipeline.tasks.alerts import alert_of_stale_source, alert_of_unusual
+from customer_pipeline.settings import read_run_settings, read_settings
+from customer_pipeline.tasks.alerts import alert_of_failure, alert_of_stale_source, alert_of_unusual
 from customer_pipeline.tasks.assets import CLEANED_TABLE, report_lineage
 from customer_pipeline.tasks.freshness import find_stale_load, read_error_after
+from customer_pipeline.tasks.ledger_notes import note_failure
 from customer_pipeline.tasks.metrics import send_load_figures
 from customer_pipeline.tasks.task_errors import reported_errors
 from customer_pipeline.tasks.task_warehouse import delivery_of, files_of_runs, leased_connection, make_tables
@@ -31,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
-    """Define the four tasks of the group, in order.
+    """Define the tasks of the group, in order.
 
     Args:
         parent_group: Id of the task group, for the log.
@@ -56,17 +62,44 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         return batch.to_dict()
 
     @task(task_id="truncate_cleaned_table")
-    def truncate_cleaned_table(upstream_output: dict[str, Any]) -> dict[str, Any]:
-        """Empty the incoming table; what readers see is another one."""
+    def truncate_cleaned_table(upstream_output: dict[str, Any]) -> list[dict[str, int]]:
+        """Empty the incoming table; what readers see is another one. List the shards that are to be copied."""
         batch = Batch.from_dict(upstream_output)
         with leased_connection(parent_group, batch.run_id) as (connection, _):
-            if batch.generation is not None:
-                empty_incoming(connection, TABLES, batch)
-        return upstream_output
+            if batch.generation is None:
+                return []
+            empty_incoming(connection, TABLES, batch)
+        return [
+            {"load_id": load.load_id, "number": number}
+            for load in batch.loads
+            for number in range(len(load.report.shards))
+        ]
 
-    @task(task_id="load_cleaned_csv_to_postgres")
+    @task(
+        task_id="copy_shard",
+        max_active_tis_per_dagrun=read_run_settings().parallel_shards,
+        map_index_template="{{ shard_name }}",
+        # Not the lease: other shards of the run may still be written.
+        on_failure_callback=[note_failure, alert_of_failure],
+    )
+    def copy_one_shard(upstream_output: dict[str, Any], shard: dict[str, int]) -> None:
+        """Copy one shard of a large file into the incoming table."""
+        batch = Batch.from_dict(upstream_output)
+        report = next(load.report for load in batch.loads if load.load_id == shard["load_id"])
+        piece = Piece(shard["load_id"], shard["number"], len(report.shards))
+        name = f"{show_text(report.source, 200)} (shard {piece.number + 1} of {piece.of})"
+        get_current_context()["shard_name"] = name  # type: ignore[typeddict-unknown-key]
+        with (
+            leased_connection(parent_group, batch.run_id, gives_back=False) as (_, dsn),
+            files_of_runs().cleaned_shard(report.shards[piece.number]) as path,
+        ):
+            rows = copy_shard(dsn, TABLES, batch, piece, path)
+        done = "was there: another attempt had copied it" if rows is None else f"{rows} rows"
+        log.info("[%s] %s: %s", parent_group, name, done)
+
+    @task(task_id="load_cleaned_csv_to_postgres", trigger_rule="none_failed")
     def load_cleaned_csv_to_postgres(upstream_output: dict[str, Any]) -> dict[str, Any]:
-        """Copy the cleaned files into the incoming table, and the rejects into the quarantine."""
+        """Copy what is not cut in shards, and the rejects into the quarantine; then nothing may be missing."""
         batch = Batch.from_dict(upstream_output)
         with leased_connection(parent_group, batch.run_id) as (connection, dsn):
             if batch.generation is None:
@@ -112,8 +145,9 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
         }
 
     created: Any = create_cleaned_table(cleaned)
-    truncated: Any = truncate_cleaned_table(created)
-    loaded: Any = load_cleaned_csv_to_postgres(truncated)
+    shards: Any = truncate_cleaned_table(created)
+    loaded: Any = load_cleaned_csv_to_postgres(created)
+    copy_one_shard.partial(upstream_output=created).expand(shard=shards) >> loaded
     return validate_postgres_load(loaded)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +43,7 @@ class Batch:
         loads: What is to be loaded, in the order in which later files win.
         mode: What was asked for, one of `MODES`: the first merge of all finds nothing to merge into.
         left_out: Sha256 and code version of the files that readers saw already, in the order of the files' names.
+        files: Names the cleaned files: see `name_files`.
     """
 
     run_id: str
@@ -49,11 +52,17 @@ class Batch:
     loads: tuple[Load, ...]
     mode: str = "replace"
     left_out: tuple[Content, ...] = ()
+    files: str = ""
 
     @property
     def load_ids(self) -> list[int]:
         """Ids of the loads, in order."""
         return [load.load_id for load in self.loads]
+
+    @property
+    def only_load(self) -> int | None:
+        """Id of its load, if there is only one: its rows need not tell whose they are."""
+        return self.loads[0].load_id if len(self.loads) == 1 else None
 
     def within(self, folder: Path) -> Batch:
         """Return the batch with the places of its files in a folder of this machine."""
@@ -72,7 +81,21 @@ class Batch:
         loads = tuple(Load(load["load_id"], CleanReport.from_dict(load["report"])) for load in values["loads"])
         # An earlier commit named only the content: nothing is found so, and the run is to be cleared.
         left_out = tuple((one, "") if isinstance(one, str) else (one[0], one[1]) for one in values["left_out"])
-        return cls(values["run_id"], values["generation"], values["merges"], loads, values["mode"], left_out)
+        return cls(
+            values["run_id"],
+            values["generation"],
+            values["merges"],
+            loads,
+            values["mode"],
+            left_out,
+            values.get("files", ""),
+        )
+
+
+def name_files(loads: Iterable[Load]) -> str:
+    """Name the cleaned files of some loads: those of another attempt, or cut otherwise, have another name."""
+    places = [(load.load_id, piece.cleaned_file, piece.accepted) for load in loads for piece in load.report.pieces]
+    return hashlib.sha256(json.dumps(places).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

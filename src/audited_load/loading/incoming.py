@@ -1,4 +1,4 @@
-"""The incoming table of a batch: made empty, filled file by file, audited, left with one row per key.
+"""The incoming table of a batch: made empty, filled piece by piece, audited, left with one row per key.
 
 Readers don't see it. Each function can be killed anywhere and called again.
 """
@@ -14,9 +14,11 @@ import psycopg
 from psycopg import sql
 
 from audited_load.clean_report import add_exact
-from audited_load.errors import BadDataError, RefusedError
+from audited_load.errors import RefusedError
 from audited_load.loading.batch import Batch
+from audited_load.loading.pieces import forget_pieces, refuse_untied, require_pieces
 from audited_load.warehouse.connection import exclusive
+from audited_load.warehouse.lease import require_lease
 from audited_load.warehouse.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ _EMPTY_INCOMING = (
     "alter table {incoming} add check (generation = {number})",
     "comment on table {incoming} is {stamp}",
 )
+# It costs nothing in the rows. Those of several loads say whose they are.
+_OF_ONE_LOAD = "alter table {incoming} alter load_id set default {load}, alter confirmed_by set default {load}"
 # Few keys are in several files, so only those are compared.
 _FIND_EARLIER = """
     create temporary table earlier on commit drop as
@@ -72,11 +76,21 @@ _ENTER_WHOLE = "update {loads} set visible_rows = {rows}, {visible_totals} where
 
 
 def empty_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch) -> None:
-    """Make the incoming table, empty, for this batch. What readers see is another table."""
+    """Make the incoming table, empty, for this batch. What readers see is another table.
+
+    It waits for copies that are under way: what they wrote goes with the table that was.
+
+    Raises:
+        UnavailableError: The run has lost its lease.
+    """
     parts = {"number": sql.Literal(batch.generation), "stamp": sql.Literal(_stamp_of(batch))}
     with exclusive(connection, tables), connection.transaction():
         for statement in _EMPTY_INCOMING:
             connection.execute(tables.fill(statement, **parts))
+        if batch.only_load is not None:
+            connection.execute(tables.fill(_OF_ONE_LOAD, load=sql.Literal(batch.only_load)))
+        forget_pieces(connection, tables, batch.load_ids)
+        require_lease(connection, tables, batch.run_id)
 
 
 def holds_batch(connection: psycopg.Connection, tables: Tables, batch: Batch, suffix: str = "_incoming") -> bool:
@@ -115,11 +129,13 @@ def audit_incoming(connection: psycopg.Connection, tables: Tables, batch: Batch,
 
     Raises:
         BadDataError: Table and accounting differ, or a file has a key twice.
+        RefusedError: Pieces of a file are missing.
     """
     has_key = "select 1 from pg_constraint where conrelid = %s::regclass and contype = 'p'"
     if connection.execute(has_key, (tables.relation(suffix),)).fetchone():
         return _audit_again(connection, tables, batch, suffix)
     with connection.transaction():
+        require_pieces(connection, tables, batch)
         rows, totals = _audit_files(connection, tables, batch)
         rows -= _give_way(connection, tables, batch, totals)
         name = f"{tables.feed.name}_g{batch.generation}_l{batch.load_ids[-1]}_key"
@@ -142,7 +158,7 @@ def _audit_files(connection: psycopg.Connection, tables: Tables, batch: Batch) -
         rows += report.accepted
         add_exact(totals, wanted)
     if found:
-        _refuse(f"{sum(row[0] for row in found.values())} rows of other loads")
+        refuse_untied(f"{sum(row[0] for row in found.values())} rows of other loads")
     return rows, totals
 
 
@@ -165,14 +181,7 @@ def _compare(what: str, found: Sequence[Any], expected: Sequence[Any], tables: T
         if counted != wanted
     ]
     if wrong:
-        _refuse(f"{what}: {'; '.join(wrong)}")
-
-
-def _refuse(what: str) -> None:
-    raise BadDataError(
-        f"The incoming table does not tie out. {what}.",
-        "Nothing was published. Run it again from the first task on; the cleaned file may have been changed.",
-    )
+        refuse_untied(f"{what}: {'; '.join(wrong)}")
 
 
 def _give_way(connection: psycopg.Connection, tables: Tables, batch: Batch, totals: dict[str, Decimal]) -> int:
@@ -221,4 +230,5 @@ def assign_visible(totals: dict[str, Decimal]) -> sql.Composed:
 
 def _stamp_of(batch: Batch) -> str:
     """Name the batch that an incoming table was made for."""
-    return f"generation {batch.generation}, loads {', '.join(map(str, batch.load_ids))}"
+    files = f", files {batch.files}" if batch.files else ""
+    return f"generation {batch.generation}, loads {', '.join(map(str, batch.load_ids))}{files}"

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from audited_load.clean_report import CleanReport
 from audited_load.erasing.register import find_delivered, require_known
-from audited_load.loading.batch import Batch, Content, Delivery, Load
+from audited_load.loading.batch import Batch, Content, Delivery, Load, name_files
 from audited_load.loading.replays import close_replayed_again
 from audited_load.warehouse.tables import Tables
 
@@ -128,7 +128,7 @@ def register_batch(
         old = [load.load_id for load in loads if _content_of(load.report) in seen]
         connection.execute(tables.fill(_MARK_UNCHANGED), marks | {"load_ids": old})
         close_replayed_again(connection, tables, [sha256 for sha256, _ in left_out])
-        batch = Batch(delivery.run_id, None, False, tuple(new), delivery.mode, left_out)
+        batch = Batch(delivery.run_id, None, False, tuple(new), delivery.mode, left_out, name_files(new))
         if not new:
             return batch
         connection.execute(tables.fill(_MARK_LOADING), marks | {"load_ids": batch.load_ids})

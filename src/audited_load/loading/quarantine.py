@@ -31,6 +31,7 @@ gone: a later `replace` no longer held it. unpublished: its load was taken back,
 _REJECTS = (
     "create temporary table rejects (source_record bigint, source_line bigint, byte_offset bigint,"
     " reasons text, raw_record text) on commit drop",
+    "select from {loads} where load_id = {load_id} for no key update",
     "delete from {rejects} where load_id = {load_id}",
 )
 # The apostrophe is the file's guard against formulas, and no part of the record.
@@ -174,21 +175,22 @@ class RefusingLoad:
 
 
 def copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    """Copy a load's rejects into the quarantine; those of an earlier attempt at it go.
+    """Copy a load's rejects into the quarantine; those of an earlier attempt at it go, and one under way is waited for.
 
     Args:
         connection: In a transaction.
         tables: Their names.
-        load: The load; its rejected file is read.
+        load: The load; the rejected files of all its pieces are read.
     """
     load_id = sql.Literal(load.load_id)
     with connection.cursor() as cursor:
         for statement in _REJECTS:
             cursor.execute(tables.fill(statement, load_id=load_id))
         statement = "copy rejects from stdin (format csv, header match)"
-        with Path(load.report.rejected_file).open("rb") as file, cursor.copy(statement) as copy:
-            while chunk := file.read(COPY_BYTES):
-                copy.write(chunk)
+        for piece in load.report.pieces:
+            with Path(piece.rejected_file).open("rb") as file, cursor.copy(statement) as copy:
+                while chunk := file.read(COPY_BYTES):
+                    copy.write(chunk)
         cursor.execute(tables.fill(_KEEP_REJECTS, load_id=load_id))
 
 

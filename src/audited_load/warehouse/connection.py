@@ -18,6 +18,14 @@ _HOLDERS = """
         and database = (select oid from pg_database where datname = current_database())
 """
 
+# A client whose machine is gone is noticed after a minute, not after hours: others wait for its transaction.
+_FILLING = """
+    set local lock_timeout = '1h';
+    set local tcp_keepalives_idle = 30;
+    set local tcp_keepalives_interval = 10;
+    set local tcp_keepalives_count = 3
+"""
+
 
 @contextmanager
 def connect(dsn: str) -> Iterator[psycopg.Connection]:
@@ -38,11 +46,24 @@ def connect(dsn: str) -> Iterator[psycopg.Connection]:
 
 
 def exclusive(connection: psycopg.Connection, tables: Tables) -> AbstractContextManager[None]:
-    """Keep other connections away from the incoming table while the block runs.
+    """Keep other connections away from the incoming table while the block runs: to empty, audit or publish it.
 
     The lease can't do it: a server goes on for a while with what a killed client had asked for.
     """
     return locked(connection, tables.relation("_incoming"))
+
+
+@contextmanager
+def shared(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
+    """Run the block in a transaction that fills the incoming table: others may fill it too, but none has it `exclusive`.
+
+    It waits longer than other steps do: for a whole audit, or for another attempt at the same piece.
+    """
+    with connection.transaction():
+        connection.execute(_FILLING)
+        statement = "select pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtext(%s))"
+        connection.execute(statement, (tables.relation("_incoming"),))
+        yield
 
 
 @contextmanager

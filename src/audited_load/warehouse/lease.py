@@ -119,17 +119,20 @@ def held_lease(
     run_id: str,
     wait_seconds: float,
     longest_seconds: float | None = None,
+    *,
+    gives_back: bool = True,
 ) -> Iterator[None]:
     """Hold the lease while the block runs, and keep it after for the run's next step.
 
     It waits as `acquire_lease` does. A block that fails gives it back, for whatever reason: nobody knows whether
-    and when there is a next try.
+    and when there is a next try. One of several that write side by side does not: the others still need it.
     """
     acquire_lease(connection, tables, run_id, wait_seconds, longest_seconds)
     try:
         yield
     except BaseException:
-        _give_back(connection, tables, run_id)
+        if gives_back:
+            _give_back(connection, tables, run_id)
         raise
 
 

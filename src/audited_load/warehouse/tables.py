@@ -12,6 +12,7 @@
 <schema>.quarantine_counts    view: how many of them by status and reason, and no raw text
 <schema>.loads                ledger: one row per load, which is one file of one run
 <schema>.published_load       view: the ledger's row of the load that readers see
+<schema>.copied_pieces        which pieces of a load's cleaned files are in the incoming table
 <schema>.erasures, <schema>.scrubbed_files   who was erased, and from which files
 <schema>.migrations           which of the files in `migrations/`, and of the feed's own, made all this
 ```
@@ -112,6 +113,7 @@ class Tables:
             changed=self.named("_changed"),
             replaced=self.named("_replaced"),
             loads=self.other("loads"),
+            copied_pieces=self.other("copied_pieces"),
             published=self.other("published"),
             published_load=self.other("published_load"),
             lease=self.other("lease"),

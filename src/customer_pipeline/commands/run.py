@@ -29,7 +29,7 @@ from customer_pipeline.commands.given import (
     prune_given_objects,
     share_contracts,
 )
-from customer_pipeline.commands.run_progress import Copied, Display, Step, look_at_run
+from customer_pipeline.commands.run_progress import Display, Step, look_at_run
 from customer_pipeline.contract_of_run import REPLAYED, bring_contract
 from customer_pipeline.interrupts import leave
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
@@ -174,7 +174,7 @@ def let_containers_read(runtime: Runtime, source: str) -> None:
 def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) -> str:
     """Print a line for each step as it ends, what the run waits for, and how far it is; return its final state."""
     told: set[str] = set()
-    started, copied = time.monotonic(), Copied()
+    started = time.monotonic()
 
     def tell(line: str) -> None:
         if line not in told:
@@ -203,7 +203,7 @@ def _follow(runtime: Runtime, api: AirflowApi, run_id: str, console: Console) ->
             others = [other for other in others if other["dag_run_id"] != run_id]
             if wait := describe_wait(run, tasks, others):
                 tell(f"     ...    {wait}")
-            display.show([_overall(tasks, seconds, wait), *look_at_run(runtime, run_id, tasks, copied)])
+            display.show([_overall(tasks, seconds, wait), *look_at_run(runtime, run_id, tasks)])
             time.sleep(POLL_SECONDS)
 
 

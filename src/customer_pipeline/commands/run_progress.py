@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from audited_load.progress import Cleaned, read_progress
 from audited_load.shown import show_text
 from customer_pipeline.feed import TABLES
-from customer_pipeline.names import CLEAN_ONE_TASK, CLEAN_TASK, COPY_TASK, MODEL_TASKS
+from customer_pipeline.names import CLEAN_ONE_TASK, CLEAN_TASK, COPY_SHARD_TASK, COPY_TASK, MODEL_TASKS
 from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.tasks.files import attempt_folder
 from customer_pipeline.watching.run_steps import FINISHED
@@ -28,10 +28,14 @@ from customer_pipeline.watching.run_steps import FINISHED
 PLAIN_SECONDS = 30
 """Between two lines about one step where there is no terminal."""
 _MEBIBYTE = 2**20
-_CLEANING = (CLEAN_ONE_TASK, CLEAN_TASK)
-_COPIES = """
-    select pid, tuples_processed from pg_stat_progress_copy
-    where datname = current_database() and relid = to_regclass(%s) and command = 'COPY FROM'
+_CLEANING, _COPYING = (CLEAN_ONE_TASK, CLEAN_TASK), (COPY_SHARD_TASK, COPY_TASK)
+_COPIED = """
+    select coalesce(sum(c.rows), 0) + (
+        select coalesce(sum(p.tuples_processed), 0) from pg_stat_progress_copy as p
+        where p.datname = current_database() and p.relid = to_regclass(%s) and p.command = 'COPY FROM'
+    )
+    from {copied_pieces} as c inner join {loads} as l using (load_id)
+    where l.run_id = %s and l.status = 'loading'
 """
 _HOLDER = "select holder from {lease} where holder <> %s and expires_at > now()"
 _EXPECTED = "select sum(accepted) from {loads} where run_id = %s and status = 'loading'"
@@ -52,19 +56,6 @@ class Step:
     detail: str
 
 
-@dataclass
-class Copied:
-    """What was seen of the copies of one attempt at loading.
-
-    Attributes:
-        attempt: The attempt.
-        rows: Rows by process of PostgreSQL; one that has ended leaves its last figure.
-    """
-
-    attempt: int = 0
-    rows: dict[int, int] = field(default_factory=dict)
-
-
 def describe_cleaning(name: str, cleaned: Cleaned) -> Step:
     """Put into words how far a cleaning is."""
     share = min(1.0, cleaned.bytes / cleaned.total) if cleaned.total else None
@@ -74,33 +65,32 @@ def describe_cleaning(name: str, cleaned: Cleaned) -> Step:
     return Step(name, share, f"{megabytes}, {_pace(cleaned.records, cleaned.seconds, share)}")
 
 
-def look_at_run(runtime: Runtime, run_id: str, tasks: Sequence[dict[str, Any]], copied: Copied) -> list[Step]:
+def look_at_run(runtime: Runtime, run_id: str, tasks: Sequence[dict[str, Any]]) -> list[Step]:
     """Find out how far the running steps of a run are.
 
     Args:
         runtime: Where to look.
         run_id: The run.
         tasks: Its task instances, as Airflow's API gives them.
-        copied: What was seen before; what is seen now is added.
 
     Returns:
         One for each step that something is known of; those of which nothing can be known are left out.
     """
     steps: list[Step] = []
-    for task in tasks:
-        if task["state"] != "running":
-            continue
-        with suppress(Exception):
-            if task["task_id"] in _CLEANING:
+    running = [task for task in tasks if task["state"] == "running"]
+    for task in running:
+        if task["task_id"] in _CLEANING:
+            with suppress(Exception):
                 steps += _look_at_cleaning(runtime, run_id, task)
-            elif task["task_id"] == COPY_TASK:
-                steps += _look_at_loading(runtime, run_id, task, copied)
-    if not steps and any(task["state"] == "running" for task in tasks):
+    if any(task["task_id"] in _COPYING for task in running):
+        with suppress(Exception):
+            steps += _look_at_loading(runtime, run_id, tasks)
+    if not steps and running:
         with suppress(Exception):
             steps += _look_at_lease(runtime, run_id)
     models = [task for task in tasks if task["task_id"].startswith(MODEL_TASKS)]
     done = sum(task["state"] in FINISHED for task in models)
-    if any(task["state"] == "running" for task in models) or 0 < done < len(models):
+    if any(task in running for task in models) or 0 < done < len(models):
         names = [task["task_id"].removeprefix(MODEL_TASKS) for task in models if task["state"] == "running"]
         now = f": {', '.join(names)}" if names else ""
         steps.append(Step("dbt", done / len(models), f"{done} of {len(models)} models and tests done{now}"))
@@ -115,19 +105,17 @@ def _look_at_cleaning(runtime: Runtime, run_id: str, task: dict[str, Any]) -> It
         yield describe_cleaning("cleaning" if number is None else f"cleaning {show_text(str(what))}", cleaned)
 
 
-def _look_at_loading(runtime: Runtime, run_id: str, task: dict[str, Any], copied: Copied) -> Iterator[Step]:
-    if copied.attempt != task["try_number"]:
-        copied.attempt, copied.rows = task["try_number"], {}
+def _look_at_loading(runtime: Runtime, run_id: str, tasks: Sequence[dict[str, Any]]) -> Iterator[Step]:
     # Only the role that copies may see how far its copies are.
     with psycopg.connect(runtime.dsn("loader"), connect_timeout=2, autocommit=True) as connection:
-        copied.rows |= dict(connection.execute(_COPIES, (TABLES.relation("_incoming"),)).fetchall())
+        copied = connection.execute(TABLES.fill(_COPIED), (TABLES.relation("_incoming"), run_id)).fetchone() or (0,)
         (expected,) = connection.execute(TABLES.fill(_EXPECTED), (run_id,)).fetchone() or (None,)
     if not expected:
         return
-    # The end of a copy may pass unseen, never more than there is.
-    rows = min(sum(copied.rows.values()), int(expected))
+    rows = min(int(copied[0]), int(expected))  # a copy that ends now may be seen twice
     share = rows / int(expected)
-    seconds = (datetime.now(UTC) - datetime.fromisoformat(task["start_date"])).total_seconds()
+    began = [task["start_date"] for task in tasks if task["task_id"] in _COPYING and task["start_date"]]
+    seconds = (datetime.now(UTC) - min(map(datetime.fromisoformat, began))).total_seconds()
     pace = _pace(rows, seconds, share)
     yield Step("loading", share, f"{rows:,} of {int(expected):,} rows, {pace}")
 

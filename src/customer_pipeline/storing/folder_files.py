@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audited_load.clean_report import CleanReport
+from audited_load.clean_report import CleanReport, Shard
 from audited_load.columns import Feed
 from audited_load.errors import RefusedError
 from audited_load.loading.batch import Batch
@@ -94,6 +94,11 @@ class FolderFiles:
     def fetched(self, batch: Batch) -> Iterator[Batch]:
         """Say where the files are."""
         yield batch.within(self.data)
+
+    @contextmanager
+    def cleaned_shard(self, shard: Shard) -> Iterator[Path]:
+        """Say where it is."""
+        yield self.data / shard.cleaned_file
 
     def conclude(
         self,

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from audited_load.clean_report import CleanReport
+from audited_load.clean_report import CleanReport, Shard
 from audited_load.cleaning.outputs import write_whole
 from audited_load.columns import Feed
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
@@ -153,20 +153,33 @@ class ObjectFiles:
 
     @contextmanager
     def fetched(self, batch: Batch) -> Iterator[Batch]:
-        """Copy the cleaned and the rejected files into a private folder, after a look into their manifests."""
+        """Copy the files into a private folder, after a look into their manifests."""
         with tempfile.TemporaryDirectory(prefix=PRIVATE) as folder:
             for load in batch.loads:
-                self._fetch(load.report, Path(folder))
+                cleaned = [load.report.cleaned_file] if load.report.cleaned_file else []
+                self._fetch(Path(folder), *cleaned, *(piece.rejected_file for piece in load.report.pieces))
             yield batch.within(Path(folder))
 
-    def _fetch(self, report: CleanReport, folder: Path) -> None:
-        place = PurePosixPath(report.cleaned_file).parent
-        manifest = self.store.read(f"{place.parent}/{MANIFEST}")
-        files = json.loads(manifest)["files"] if manifest else {}
-        for key in (report.cleaned_file, report.rejected_file):
-            path = folder / key
-            stored, noted = self.store.look(key), files.get(path.name)
-            if stored is None or noted != {"size": stored.size, "etag": stored.etag}:
+    @contextmanager
+    def cleaned_shard(self, shard: Shard) -> Iterator[Path]:
+        """Copy it into a private folder, after a look into its manifest."""
+        with tempfile.TemporaryDirectory(prefix=PRIVATE) as folder:
+            self._fetch(Path(folder), shard.cleaned_file)
+            yield Path(folder) / shard.cleaned_file
+
+    def _fetch(self, folder: Path, *keys: str) -> None:
+        """Copy files to where their keys lead in a folder.
+
+        Raises:
+            RefusedError: One is not what the manifest of its attempt names, by size and ETag.
+        """
+        noted = dict[PurePosixPath, dict[str, Any]]()
+        for key in keys:
+            place, path = PurePosixPath(key).parent.parent, folder / key
+            if place not in noted:
+                noted[place] = json.loads(self.store.read(f"{place}/{MANIFEST}") or b"{}").get("files", {})
+            stored = self.store.look(key)
+            if stored is None or noted[place].get(path.name) != {"size": stored.size, "etag": stored.etag}:
                 raise RefusedError(
                     f"{self.store.root}/{key} is gone, or is not what was written there.",
                     "Clear the run from its first task on, so that the file is cleaned anew.",

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from audited_load.clean_report import CleanReport
+from audited_load.clean_report import CleanReport, Shard
 from audited_load.columns import Feed
 from audited_load.loading.batch import Batch
 
@@ -67,7 +67,14 @@ class RunFiles(Protocol):
         """Give room for the output of one attempt of one run, or of one of its files by number."""
 
     def fetched(self, batch: Batch) -> AbstractContextManager[Batch]:
-        """Give a batch with its files on this machine while the block runs."""
+        """Give a batch with its files on this machine while the block runs, but for the cleaned files of shards."""
+
+    def cleaned_shard(self, shard: Shard) -> AbstractContextManager[Path]:
+        """Give the cleaned file of one shard as a file of this machine while the block runs.
+
+        Args:
+            shard: With the places that the report of its file was handed on with.
+        """
 
     def conclude(
         self, run_id: str, attempt: int, reports: Sequence[CleanReport], names: Sequence[str], kept: int

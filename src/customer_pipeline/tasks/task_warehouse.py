@@ -115,18 +115,21 @@ def files_of_runs() -> RunFiles:
 
 
 @contextmanager
-def leased_connection(parent_group: str, run_id: str) -> Iterator[tuple[psycopg.Connection, str]]:
+def leased_connection(
+    parent_group: str, run_id: str, *, gives_back: bool = True
+) -> Iterator[tuple[psycopg.Connection, str]]:
     """Connect for a step of a run, with the run's lease held and renewed; gives the connection and its string.
 
     Args:
         parent_group: The task group, for the log.
         run_id: The run.
+        gives_back: Whether a step that fails gives the lease back: not if others of the run write beside it.
     """
     dsn = warehouse_dsn()
     with (
         reported_errors(parent_group),
         connect(dsn) as connection,
-        held_lease(connection, TABLES, run_id, WAIT_SECONDS, LONGEST_WAIT_SECONDS),
+        held_lease(connection, TABLES, run_id, WAIT_SECONDS, LONGEST_WAIT_SECONDS, gives_back=gives_back),
         kept_lease(dsn, TABLES, run_id),
     ):
         yield connection, dsn
