@@ -216,7 +216,9 @@ def read_run_settings(environment: Mapping[str, str] = os.environ) -> RunSetting
         # On Sundays, some hours after the run of the day.
         check_schedule=_schedule(environment, "MARTS_CHECK_SCHEDULE", "0 6 * * 0"),
         arrivals=_arrivals(environment),
-        parallel_shards=_whole_number(environment, "PARALLEL_SHARDS", RunSettings.parallel_shards, "tasks", least=1),
+        parallel_shards=_whole_number(
+            environment, "PARALLEL_SHARDS", RunSettings.parallel_shards, "tasks", least=1
+        ),
     )
 
 

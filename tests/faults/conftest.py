@@ -104,7 +104,7 @@ class Run:
     """A run of the load's steps, each a process."""
 
     def __init__(self, server: Server, work: Path, name: str = "run") -> None:
-        self.server, self.work, self.name = server, work, name
+        self.server, self.work, self.name, self.steps = server, work, name, STEPS
 
     def start(self, step: str, **environment: str) -> subprocess.Popen[str]:
         """Start a step."""
@@ -123,7 +123,7 @@ class Run:
 
     def finish(self, first: str = "create") -> None:
         """Run the steps from `first` to the last, each of which must succeed."""
-        for step in STEPS[STEPS.index(first) :]:
+        for step in self.steps[self.steps.index(first) :]:
             process = self.start(step)
             error = process.stderr.read() if process.stderr else ""
             assert process.wait(timeout=120) == 0, f"{step}: {error}"

@@ -18,6 +18,7 @@ from audited_load.loading import copy
 from audited_load.loading.batch import Batch, Delivery
 from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
+from audited_load.loading.pieces import Piece
 from audited_load.loading.publish import audit_and_publish
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
@@ -28,6 +29,8 @@ from customer_pipeline.feed import TABLES
 copy.BYTES_PER_CONNECTION = 2**22
 
 STEPS = ("clean", "create", "truncate", "load", "validate")
+SHARD = "shard-"
+"""A step that copies one shard of the run's file: its number follows."""
 UNAVAILABLE, TERMINAL = 75, 65
 
 
@@ -37,7 +40,8 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
     with connect(dsn) as connection:
         if step in {"clean", "create"}:
             create_tables(connection, TABLES, ("transformer", "reader"))
-        with held_lease(connection, TABLES, run, 2), kept_lease(dsn, TABLES, run):
+        gives_back = not step.startswith(SHARD)
+        with held_lease(connection, TABLES, run, 2, gives_back=gives_back), kept_lease(dsn, TABLES, run):
             if step == "clean":
                 state.write_text(json.dumps(clean(work, run).to_dict()))
             elif step == "create":
@@ -50,6 +54,11 @@ def run_step(step: str, work: Path, run: str, dsn: str) -> None:
                 batch = Batch.from_dict(json.loads(state.with_suffix(".load").read_text()))
                 if step == "truncate" and batch.generation is not None:
                     empty_incoming(connection, TABLES, batch)
+                elif step.startswith(SHARD):
+                    (load,) = batch.loads
+                    number, shards = int(step.removeprefix(SHARD)), load.report.shards
+                    piece = Piece(load.load_id, number, len(shards))
+                    copy.copy_shard(dsn, TABLES, batch, piece, Path(shards[number].cleaned_file))
                 elif step == "load" and batch.generation is not None:
                     copy.copy_cleaned(connection, dsn, TABLES, batch)
                 elif step == "validate":

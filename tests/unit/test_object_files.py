@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from audited_load.clean_report import CleanReport
+from audited_load.clean_report import CleanReport, Shard
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.errors import RefusedError, UnavailableError, UnusableFileError
 from audited_load.loading.batch import Batch, Load
@@ -120,6 +120,32 @@ def test_without_its_manifest_a_file_is_not_whole(server: S3Server, tmp_path: Pa
     report = clean(machine(server, tmp_path, "a"), "run", 2)
     server.store().delete(["runs/run/file/shard-0001/attempt-2/manifest.json"])
     with pytest.raises(RefusedError, match="gone"), files.fetched(batch_of(report)):
+        pass
+
+
+def test_cleaned_files_of_shards_are_copied_one_by_one(server: S3Server, tmp_path: Path) -> None:
+    server.store().put("data/day.csv", FILE)
+    cleaned = [clean(machine(server, tmp_path, "a"), "run", attempt) for attempt in (1, 2)]
+    shards = [Shard(one.cleaned_file, one.rejected_file, one.accepted) for one in cleaned]
+    report = replace(cleaned[0], cleaned_file="", rejected_file="", shards=shards)
+    files, alone = machine(server, tmp_path, "b"), _write(tmp_path / "day.csv")
+    whole = clean_file(alone, CUSTOMER_TRANSACTIONS, tmp_path / "alone")
+    with files.fetched(batch_of(report)) as batch:
+        pieces = batch.loads[0].report.pieces
+        assert [Path(piece.rejected_file).read_bytes() for piece in pieces] == [
+            Path(whole.rejected_file).read_bytes()
+        ] * 2
+        assert not any(Path(piece.cleaned_file).exists() for piece in pieces)
+    with files.cleaned_shard(shards[1]) as path:
+        assert path.read_bytes() == Path(whole.cleaned_file).read_bytes()
+    assert not path.exists()
+    in_folder = Shard(str(Path(whole.cleaned_file).relative_to(tmp_path)), "", whole.accepted)
+    with FolderFiles(tmp_path).cleaned_shard(in_folder) as path:
+        assert path == Path(whole.cleaned_file)
+    server.store().put(shards[1].cleaned_file, b"another")
+    with pytest.raises(RefusedError, match="is not what was written"), files.cleaned_shard(shards[1]):
+        pass
+    with files.cleaned_shard(shards[0]):
         pass
 
 

@@ -18,7 +18,7 @@ from audited_load.loading.copy import copy_cleaned, copy_shard
 from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
 from audited_load.loading.pieces import Piece
-from audited_load.loading.publish import audit_and_publish
+from audited_load.loading.publish import Published, audit_and_publish
 from audited_load.loading.quarantine import remove_expired
 from audited_load.shown import show_text
 from audited_load.warehouse.operations import remove_old_results
@@ -84,18 +84,7 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     )
     def copy_one_shard(upstream_output: dict[str, Any], shard: dict[str, int]) -> None:
         """Copy one shard of a large file into the incoming table."""
-        batch = Batch.from_dict(upstream_output)
-        report = next(load.report for load in batch.loads if load.load_id == shard["load_id"])
-        piece = Piece(shard["load_id"], shard["number"], len(report.shards))
-        name = f"{show_text(report.source, 200)} (shard {piece.number + 1} of {piece.of})"
-        get_current_context()["shard_name"] = name  # type: ignore[typeddict-unknown-key]
-        with (
-            leased_connection(parent_group, batch.run_id, gives_back=False) as (_, dsn),
-            files_of_runs().cleaned_shard(report.shards[piece.number]) as path,
-        ):
-            rows = copy_shard(dsn, TABLES, batch, piece, path)
-        done = "was there: another attempt had copied it" if rows is None else f"{rows} rows"
-        log.info("[%s] %s: %s", parent_group, name, done)
+        _copy_one_shard(parent_group, Batch.from_dict(upstream_output), shard, get_current_context())
 
     @task(task_id="load_cleaned_csv_to_postgres", trigger_rule="none_failed")
     def load_cleaned_csv_to_postgres(upstream_output: dict[str, Any]) -> dict[str, Any]:
@@ -114,25 +103,8 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     @task(task_id="validate_postgres_load", outlets=[CLEANED_TABLE])
     def validate_postgres_load(upstream_output: dict[str, Any]) -> dict[str, Any]:
         """Audit the incoming table against the accounting of its files, then publish it."""
-        batch = Batch.from_dict(upstream_output)
-        context, settings = get_current_context(), read_settings()
-        with leased_connection(parent_group, batch.run_id) as (connection, _):
-            published = audit_and_publish(
-                connection,
-                TABLES,
-                batch,
-                min_row_ratio=settings.min_row_ratio,
-                force=bool(context["params"]["force"]),
-            )
-            expired = remove_expired(connection, TABLES, settings.quarantine_days)
-            remove_old_results(connection, settings.test_results_days)
-            send_load_figures(connection, batch.run_id)
-            if published.changed:
-                _tell_if_unusual(parent_group, connection, context)
-            else:
-                _tell_if_stale(parent_group, connection, context)
-        if expired:
-            log.info("[%s] %s refused records went, after QUARANTINE_DAYS", parent_group, expired)
+        context = get_current_context()
+        published = _publish(parent_group, Batch.from_dict(upstream_output), context)
         word = "Published" if published.changed else "Unchanged:"
         log.info("[%s] %s generation %s, %s rows", parent_group, word, published.generation, published.rows)
         report_lineage(context, (), [CLEANED_TABLE.name])
@@ -149,6 +121,42 @@ def load_to_postgres_pipeline(parent_group: str, cleaned: Any) -> Any:
     loaded: Any = load_cleaned_csv_to_postgres(created)
     copy_one_shard.partial(upstream_output=created).expand(shard=shards) >> loaded
     return validate_postgres_load(loaded)
+
+
+def _copy_one_shard(parent_group: str, batch: Batch, shard: dict[str, int], context: Context) -> None:
+    report = next(load.report for load in batch.loads if load.load_id == shard["load_id"])
+    piece = Piece(shard["load_id"], shard["number"], len(report.shards))
+    name = f"{show_text(report.source, 200)} (shard {piece.number + 1} of {piece.of})"
+    context["shard_name"] = name  # type: ignore[typeddict-unknown-key]
+    with (
+        leased_connection(parent_group, batch.run_id, gives_back=False) as (_, dsn),
+        files_of_runs().cleaned_shard(report.shards[piece.number]) as path,
+    ):
+        rows = copy_shard(dsn, TABLES, batch, piece, path)
+    done = "another attempt had copied it" if rows is None else f"{rows} rows"
+    log.info("[%s] %s: %s", parent_group, name, done)
+
+
+def _publish(parent_group: str, batch: Batch, context: Context) -> Published:
+    settings = read_settings()
+    with leased_connection(parent_group, batch.run_id) as (connection, _):
+        published = audit_and_publish(
+            connection,
+            TABLES,
+            batch,
+            min_row_ratio=settings.min_row_ratio,
+            force=bool(context["params"]["force"]),
+        )
+        expired = remove_expired(connection, TABLES, settings.quarantine_days)
+        remove_old_results(connection, settings.test_results_days)
+        send_load_figures(connection, batch.run_id)
+        if published.changed:
+            _tell_if_unusual(parent_group, connection, context)
+        else:
+            _tell_if_stale(parent_group, connection, context)
+    if expired:
+        log.info("[%s] %s refused records went, after QUARANTINE_DAYS", parent_group, expired)
+    return published
 
 
 def _tell_if_unusual(parent_group: str, connection: psycopg.Connection, context: Context) -> None:

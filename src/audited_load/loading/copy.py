@@ -1,8 +1,8 @@
 """Cleaned files → the incoming table, each piece once; rejected files → the quarantine.
 
-A piece is a shard of a large file, or a span of another. Each is a transaction of its own over a connection of its own. It
-takes a shared lock, checks whose the table is, enters itself as copied, and copies. So a copy that was killed leaves
-nothing, a second attempt waits for the first, and one that comes after the table was made anew is refused.
+A piece is a shard of a large file, or a span of another. Each has a connection and a transaction of its own, which
+takes a shared lock, checks whose the table is, enters the piece as copied, and copies. So a copy that was killed
+leaves nothing, a second attempt waits for the first, and one for a table that is gone is refused.
 """
 
 from __future__ import annotations

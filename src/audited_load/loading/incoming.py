@@ -230,5 +230,5 @@ def assign_visible(totals: dict[str, Decimal]) -> sql.Composed:
 
 def _stamp_of(batch: Batch) -> str:
     """Name the batch that an incoming table was made for."""
-    files = f", files {batch.files}" if batch.files else ""
-    return f"generation {batch.generation}, loads {', '.join(map(str, batch.load_ids))}{files}"
+    loads = ", ".join(map(str, batch.load_ids))
+    return f"generation {batch.generation}, loads {loads}, files {batch.files or 'without a name'}"

@@ -1,7 +1,7 @@
 """Which pieces of a batch's cleaned files are in the incoming table, each once, and whether none is missing.
 
-A piece is a shard, or a span of a file that was cleaned in one piece. Its row is written in the transaction that copies it:
-of two attempts the second waits for the first, and does nothing if that has committed.
+A piece is a shard, or a span of a file that was cleaned in one piece. Its row is written in the transaction that
+copies it: of two attempts the second waits for the first, and does nothing if that has committed.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _require_load(connection: psycopg.Connection, tables: Tables, load: Load) ->
     report = load.report
     name = f"{report.source} (load {load.load_id})"
     found = connection.execute(tables.fill(_FIND), (load.load_id,)).fetchall()
-    rows = {number: counted for number, _, counted in found}
+    rows: dict[int, int] = {number: counted for number, _, counted in found}
     count = len(report.shards) or max((pieces for _, pieces, _ in found), default=1)
     missing = [number + 1 for number in range(count) if number not in rows]
     if missing:

@@ -175,7 +175,7 @@ class RefusingLoad:
 
 
 def copy_rejects(connection: psycopg.Connection, tables: Tables, load: Load) -> None:
-    """Copy a load's rejects into the quarantine; those of an earlier attempt at it go, and one under way is waited for.
+    """Copy a load's rejects into the quarantine; those of an earlier attempt go, and one under way is waited for.
 
     Args:
         connection: In a transaction.

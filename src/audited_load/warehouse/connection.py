@@ -55,7 +55,7 @@ def exclusive(connection: psycopg.Connection, tables: Tables) -> AbstractContext
 
 @contextmanager
 def shared(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
-    """Run the block in a transaction that fills the incoming table: others may fill it too, but none has it `exclusive`.
+    """Run the block in a transaction that fills the incoming table: beside others, but while none is `exclusive`.
 
     It waits longer than other steps do: for a whole audit, or for another attempt at the same piece.
     """
