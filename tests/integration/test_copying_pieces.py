@@ -389,10 +389,10 @@ def test_a_shard_that_fails_leaves_its_siblings_the_lease(dsn: Dsn, batch: Batch
         assert query(loader, holder) == left
 
 
-def test_files_that_are_cut_otherwise_or_lie_elsewhere_have_another_name(batch: Batch, tmp_path: Path) -> None:
+def test_files_that_are_cut_otherwise_or_lie_elsewhere_have_another_name(batch: Batch) -> None:
     through_xcom = Batch.from_dict(json.loads(json.dumps(batch.to_dict())))
     assert through_xcom.files == name_files(batch.loads) == batch.files
     (load,) = batch.loads
     fewer = replace(load, report=replace(load.report, shards=load.report.shards[:3]))
-    elsewhere = replace(load, report=load.report.within(tmp_path / "attempt-2"))
+    elsewhere = replace(load, report=load.report.place_files(lambda place: f"{place}-2"))
     assert len({name_files([load]), name_files([fewer]), name_files([elsewhere])}) == 3
