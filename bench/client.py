@@ -35,14 +35,15 @@ def load(_dirty: Path, folder: Path, dsn: str) -> float:
     report = CleanReport.from_dict(json.loads((folder / "report.json").read_text()))
     with connect(dsn) as connection:
         create_tables(connection, TABLES, ())
-        acquire_lease(connection, TABLES, "bench", 0)
-        delivery = Delivery(f"bench {time.time()}", datetime.now(UTC), "replace")
+        run = f"bench {time.time()}"
+        acquire_lease(connection, TABLES, run, 0)
+        delivery = Delivery(run, datetime.now(UTC), "replace")
         registered = register_batch(connection, TABLES, [report], delivery)
         empty_incoming(connection, TABLES, registered)
         started = time.monotonic()
         rows, _ = copy_cleaned(connection, dsn, TABLES, registered)
         seconds = time.monotonic() - started
-        release_lease(connection, TABLES, "bench")
+        release_lease(connection, TABLES, run)
     if rows != report.accepted:
         raise SystemExit(f"{rows} rows loaded, {report.accepted} accepted")
     return seconds
