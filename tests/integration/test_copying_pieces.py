@@ -324,9 +324,7 @@ def test_a_truncate_that_comes_late_is_refused(dsn: Dsn, tmp_path: Path, batch: 
 
 
 @pytest.mark.parametrize("damage", ["shorter", "longer", "other columns"])
-def test_a_shard_that_is_not_what_its_accounting_says_leaves_nothing(
-    dsn: Dsn, batch: Batch, damage: str
-) -> None:
+def test_a_shard_that_is_not_what_its_accounting_says_leaves_nothing(dsn: Dsn, batch: Batch, damage: str) -> None:
     loader = dsn("loader")
     piece, path = next(shards_of(batch))
     whole = path.read_text()
