@@ -11,13 +11,16 @@ from threading import Lock
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
 from audited_load.errors import UnavailableError
+from audited_load.marts.sums import Sums
 
 Connection = psycopg.Connection[DictRow]
 Answer = TypeVar("Answer")
 
+ANALYTICS = "analytics"
 STATEMENT_SECONDS = 20
 _ABSENT = (
     psycopg.errors.UndefinedTable,
@@ -91,6 +94,18 @@ def find_published(connection: Connection) -> PublishedMarts | None:
     """Find out which marts readers see; None before the first ones."""
     rows = ask(connection, _PUBLISHED)
     return PublishedMarts(**rows[0]) if rows else None
+
+
+def source_of(connection: Connection, sums: Sums) -> str:
+    """Return what to read sums from: those published with the marts or, where there are none, the marts themselves.
+
+    Marts that were published by an earlier release have none (docs/adr/0044).
+    """
+    view = f"{ANALYTICS}.{sums.name}"
+    if ask(connection, f"select from {view} limit 1"):
+        return view
+    added_up = sums.statement(lambda mart: sql.Identifier(ANALYTICS, mart)).as_string(connection)
+    return f"({added_up}) as {sums.name}"
 
 
 class Kept:

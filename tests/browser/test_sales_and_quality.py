@@ -148,6 +148,23 @@ def test_all_text_below_stands_out_in_light_and_in_dark(page: Page, stack: Stack
     assert page.evaluate((Path(__file__).parent / "contrast.js").read_text()) == []
 
 
+def test_charts_follow_the_system_into_the_dark_and_are_light_on_paper(page: Page, stack: Stack) -> None:
+    def colours() -> set[str]:
+        bars = page.locator("figure .mark-rect.role-mark path")
+        expect(bars.first).to_be_visible()
+        return set(bars.evaluate_all("paths => paths.map(path => getComputedStyle(path).fill)"))
+
+    light, dark = "rgb(37, 99, 168)", "rgb(110, 168, 230)"
+    page.emulate_media(color_scheme="dark")
+    show(page, stack, "sales")
+    assert dark in colours()
+    page.emulate_media(color_scheme="light")
+    assert light in colours()
+    page.emulate_media(media="print", color_scheme="dark")
+    assert light in colours(), "nothing is drawn anew for paper"
+    assert dark not in colours()
+
+
 def test_a_file_over_the_threshold_is_marked_in_the_trend(page: Page, stack: Stack) -> None:
     file = stack.runtime.data / "bad.csv"
     file.write_text(BAD)

@@ -84,9 +84,9 @@ def test_the_groups_follow_each_other(dag: DAG) -> None:
     assert upstream[chain[-1]] == {copy}
     models = "DBT-Transformations.dbt_models."
     assert upstream[f"{models}stg_customer_transactions.run"] == {chain[-1]}
-    assert f"{models}dim_customers.test" in upstream[f"{models}fact_transactions.run"]
-    assert f"{models}dim_dates.test" in upstream[f"{models}fact_transactions.run"]
-    assert f"{models}dim_products.test" in upstream[f"{models}fact_transactions.run"]
+    for dimension in ("dim_customers", "dim_dates", "dim_products"):  # side by side
+        assert upstream[f"{models}{dimension}.run"] == {f"{models}stg_customer_transactions.test"}
+        assert f"{models}{dimension}.test" in upstream[f"{models}fact_transactions.run"]
 
 
 def test_the_marts_are_published_after_every_test(dag: DAG) -> None:

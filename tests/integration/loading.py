@@ -30,7 +30,7 @@ TABLES = Tables(CUSTOMER_TRANSACTIONS, "cleaned_data")
 MODELS = (
     Mart("dim_customers"),
     Mart("dim_products"),
-    Mart("dim_dates", frozenset({"dim_customers"})),
+    Mart("dim_dates"),
     Mart(
         "fact_transactions",
         frozenset({"dim_customers", "dim_dates", "dim_products"}),

@@ -44,6 +44,10 @@ DRIFTS = (
         ' "month_start": "2024-02-01", "month_end": "2024-02-29"}\')).* from analytics_sets.dim_dates as d limit 1',
         "dim_dates: 1 rows are too many",
     ),
+    (
+        "update analytics_sets.page_days set known_tax_amount = known_tax_amount - 1",
+        "page_days: known_tax_amount differs in 1 rows",
+    ),
 )
 
 

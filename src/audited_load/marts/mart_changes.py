@@ -7,7 +7,8 @@
 <sets>.<mart>_s<n>_inserted  keys of rows that were not there
 ```
 
-Readers see the rows before or the rows after, since they are versions of one transaction (docs/adr/0011).
+Readers see the rows before or the rows after, since they are versions of one transaction (docs/adr/0011). Sums of
+the marts change with them, in the same way.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.errors import RefusedError
+from audited_load.marts.mart_sums import change_sums, drop_changes, drop_stale
 from audited_load.marts.mart_tables import Marts, columns_of, names_in_set, show_in_staging
 
 # A few rows of very many: never by reading all of them.
@@ -96,15 +98,24 @@ def apply_changes(
                 "Nothing was published. Build all of them: clear the task group of the models, or `make dbt-run`"
                 " and `make dbt-test`, and then this task.",
             )
-        found = {mart: _parts(connection, marts, mart, number) for mart in names}
-        for mart in names:
-            for statement in _KEEP:
-                connection.execute(marts.fill(statement, **found[mart]))
-            connection.execute(marts.fill(_MERGE_AND_KEEP, rows=found[mart]["delta"], **found[mart]))
-        for mart in reversed(names):
-            connection.execute(marts.fill(_DELETE_AND_KEEP, rows=found[mart]["gone"], **found[mart]))
+        _bring_changes_in(connection, marts, names, number)
+        sums = change_sums(connection, marts, names, number)
+        _bring_changes_in(connection, marts, sums, number)
+        drop_changes(connection, marts, sums)
         connection.execute(marts.fill(_ENTER, **parts))
         show_in_staging(connection, marts, names, number)
+        drop_stale(connection, marts, [*names, *sums], number)
+
+
+def _bring_changes_in(connection: psycopg.Connection, marts: Marts, names: Sequence[str], number: int) -> None:
+    """Merge what is to be, delete what is to go, and keep what was."""
+    found = {mart: _parts(connection, marts, mart, number) for mart in names}
+    for mart in names:
+        for statement in _KEEP:
+            connection.execute(marts.fill(statement, **found[mart]))
+        connection.execute(marts.fill(_MERGE_AND_KEEP, rows=found[mart]["delta"], **found[mart]))
+    for mart in reversed(names):
+        connection.execute(marts.fill(_DELETE_AND_KEEP, rows=found[mart]["gone"], **found[mart]))
 
 
 def undo_changes(connection: psycopg.Connection, marts: Marts, number: int, load_id: int) -> bool:

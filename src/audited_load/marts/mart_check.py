@@ -1,4 +1,4 @@
-"""The published marts, and the same built anew → where they differ: rows and cells counted, no value shown.
+"""The published marts, and the same built anew → where they and their sums differ: counted, no value shown.
 
 A full join by primary key finds what `except` both ways would, and says which columns it is.
 """
@@ -15,7 +15,7 @@ from audited_load.errors import BadDataError, RefusedError, UnavailableError
 from audited_load.marts.mart_builds import find_builds, find_loaded
 from audited_load.marts.mart_manifest import Mart
 from audited_load.marts.mart_sets import PublishedSet, find_visible_set
-from audited_load.marts.mart_tables import Marts, columns_of
+from audited_load.marts.mart_tables import Marts, columns_of, names_in_set
 from audited_load.warehouse.connection import locked
 
 _CODE = "select code from {sets}.published_sets where set_number = {number}"
@@ -32,7 +32,7 @@ class Difference:
     """How a published mart differs from a full build.
 
     Attributes:
-        mart: Its name.
+        mart: Its name, or that of sums.
         missing: Rows that only the full build has.
         unexpected: Rows that only the published mart has.
         changed: By column, rows that are in both and have another value there.
@@ -82,7 +82,8 @@ def check_marts(
                 connection.execute("set transaction isolation level repeatable read")
                 visible = _require_same_load(connection, marts)
                 _require_same_build(connection, marts, models, schema, visible)
-                found = [_compare(connection, marts, mart, schema, visible.set_number) for mart in models]
+                found = [_compare_mart(connection, marts, mart, schema, visible.set_number) for mart in models]
+                found += _compare_sums(connection, marts, schema, visible.set_number)
         finally:
             _empty(connection, marts, schema)
     if differences := [str(one) for one in found if one.missing or one.unexpected or one.changed]:
@@ -116,7 +117,7 @@ def _require_same_build(
         )
 
 
-def _compare(connection: psycopg.Connection, marts: Marts, mart: Mart, schema: str, number: int) -> Difference:
+def _compare_mart(connection: psycopg.Connection, marts: Marts, mart: Mart, schema: str, number: int) -> Difference:
     published, fresh = f"{mart.name}_s{number}", mart.name
     names, described = columns_of(connection, f"{marts.sets}.{published}")
     if described != columns_of(connection, f"{schema}.{fresh}")[1]:
@@ -124,8 +125,33 @@ def _compare(connection: psycopg.Connection, marts: Marts, mart: Mart, schema: s
             f"{mart.name} has other columns than what is published.",
             "The next run builds all marts anew; check after it. What readers see is as it was.",
         )
-    others = [name for name in names if name not in mart.primary_key]
-    first = sql.Identifier(mart.primary_key[0])
+    relations = (sql.Identifier(marts.sets, published), sql.Identifier(schema, fresh))
+    return _compare(connection, mart.name, names, mart.primary_key, relations)
+
+
+def _compare_sums(connection: psycopg.Connection, marts: Marts, schema: str, number: int) -> list[Difference]:
+    """Compare the sums that the set has with those of the marts that were built anew."""
+    in_set = names_in_set(connection, marts, number)
+    found = []
+    for one in marts.sums:
+        if one.name in in_set:
+            added_up = one.statement(lambda mart: sql.Identifier(schema, mart))
+            fresh = sql.SQL("({})").format(added_up)
+            published = sql.Identifier(marts.sets, f"{one.name}_s{number}")
+            found.append(_compare(connection, one.name, one.columns, one.all_keys, (published, fresh)))
+    return found
+
+
+def _compare(
+    connection: psycopg.Connection,
+    mart: str,
+    names: Sequence[str],
+    primary_key: Sequence[str],
+    relations: tuple[sql.Composable, sql.Composable],
+) -> Difference:
+    """Compare what is published with what was built anew, in this order."""
+    others = [name for name in names if name not in primary_key]
+    first = sql.Identifier(primary_key[0])
     counts = [
         sql.SQL("count(*) filter (where p.{key} is null)").format(key=first),
         sql.SQL("count(*) filter (where f.{key} is null)").format(key=first),
@@ -137,16 +163,16 @@ def _compare(connection: psycopg.Connection, marts: Marts, mart: Mart, schema: s
             for name in others
         ),
     ]
-    same = [sql.SQL("p.{name} = f.{name}").format(name=sql.Identifier(name)) for name in mart.primary_key]
+    same = [sql.SQL("p.{name} = f.{name}").format(name=sql.Identifier(name)) for name in primary_key]
     statement = sql.SQL(_COMPARE).format(
         counts=sql.SQL(", ").join(counts),
-        published=sql.Identifier(marts.sets, published),
-        fresh=sql.Identifier(schema, fresh),
+        published=relations[0],
+        fresh=relations[1],
         same=sql.SQL(" and ").join(same),
     )
     missing, unexpected, *changed = connection.execute(statement).fetchone() or (0, 0)
     return Difference(
-        mart.name, missing, unexpected, {name: rows for name, rows in zip(others, changed, strict=True) if rows}
+        mart, missing, unexpected, {name: rows for name, rows in zip(others, changed, strict=True) if rows}
     )
 
 

@@ -26,6 +26,7 @@ _FOUND = """
     left join pg_catalog.pg_attribute as a on a.attrelid = c.oid and a.attnum = d.objsubid and d.objsubid > 0
     where c.relnamespace = {views_name}::regnamespace
 """
+_VIEWS = "select relname from pg_catalog.pg_class where relnamespace = {views_name}::regnamespace and relkind = 'v'"
 
 
 def comment_views(connection: psycopg.Connection, marts: Marts, models: Sequence[Mart]) -> None:
@@ -38,10 +39,13 @@ def comment_views(connection: psycopg.Connection, marts: Marts, models: Sequence
         marts: Where.
         models: Which, with their descriptions.
     """
-    wanted = dict(_comments(marts, models))
+    schema = sql.Literal(marts.views)
+    views = {name for (name,) in connection.execute(marts.fill(_VIEWS, views_name=schema))}
+    # Of sums there may be none.
+    sums = [one.as_mart() for one in marts.sums if one.name in views]
+    wanted = dict(_comments(marts, [*models, *sums]))
     found = {
-        (view, column): text
-        for view, column, text in connection.execute(marts.fill(_FOUND, views_name=sql.Literal(marts.views)))
+        (view, column): text for view, column, text in connection.execute(marts.fill(_FOUND, views_name=schema))
     }
     with connection.transaction():
         connection.execute("set local lock_timeout = '10s'")

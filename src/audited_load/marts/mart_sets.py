@@ -10,6 +10,8 @@
 <views>.published_marts   view: which set, from which load, since when
 ```
 
+What is asked for at every look is added up beside them, in tables of the set like theirs (`mart_sums.py`).
+
 Tables are moved, not copied, and readers wait for no lock: a row that is updated decides what they see
 (docs/adr/0009). Each function can be killed anywhere and called again.
 """
@@ -27,6 +29,7 @@ from audited_load.marts.mart_builds import Staged, find_builds, find_loaded, req
 from audited_load.marts.mart_changes import apply_changes, forget_changes, undo_changes
 from audited_load.marts.mart_comments import comment_views
 from audited_load.marts.mart_manifest import Mart
+from audited_load.marts.mart_sums import make_sums
 from audited_load.marts.mart_tables import (
     Marts,
     attach,
@@ -180,7 +183,7 @@ def _publish(connection: psycopg.Connection, marts: Marts, models: Sequence[Mart
         return visible
     if number is None:
         number = _make_set(connection, marts, models, staged)
-    wait_for_planned(connection, [f"{marts.sets}.{name}" for name in names])
+    wait_for_planned(connection, [f"{marts.sets}.{name}" for name in names_in_set(connection, marts, number)])
     with connection.transaction():
         _point(connection, marts, number)
     return PublishedSet(number, staged.load_id, changed=True)
@@ -262,8 +265,13 @@ def _make_set(connection: psycopg.Connection, marts: Marts, models: Sequence[Mar
         for mart in models:
             for key in mart.foreign_keys:
                 tie(connection, marts, mart.name, key, number)
+        sums = make_sums(connection, marts, names, number)
+        for name in sums:
+            bring_in(connection, marts, name, number, is_table=True)
         views_are_new = [attach(connection, marts, name, number) for name in names]
-        drop_removed(connection, marts, names)
+        for name in sums:
+            attach(connection, marts, name, number)
+        drop_removed(connection, marts, [*names, *sums])
         parts = {"load_id": staged.load_id, "number": number, "code": staged.code}
         connection.execute(marts.fill(_ENTER_SET, **{name: sql.Literal(value) for name, value in parts.items()}))
         show_in_staging(connection, marts, names, number)

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from audited_load.marts.mart_manifest import ForeignKey
+from audited_load.marts.sums import Sums
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +119,7 @@ class Marts:
         source: Relation with one row, whose `load_id` is the load that is published now.
         history: Schema of what readers saw before.
         beside: Schemas in which marts are built that are never published.
+        sums: What is added up of the marts when they are published.
     """
 
     staging: str
@@ -126,6 +128,7 @@ class Marts:
     source: str
     history: str
     beside: tuple[str, ...] = ()
+    sums: tuple[Sums, ...] = ()
 
     def fill(self, statement: str, **parts: sql.Composable) -> sql.Composed:
         """Compose a statement; `{staging}`, `{sets}` and `{views}` stand for the schemas."""
@@ -180,7 +183,7 @@ def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
     Gives whether they were made.
 
     If the model's columns have changed, both are made anew: only then do readers wait. Then the sets before go, and
-    also if the mart is new: they don't hold it.
+    also if the mart is new: they don't hold it. Sums are not worth that: without them rows are added up.
     """
     parts = _parts(mart, number)
     columns, wanted = columns_of(connection, f"{marts.sets}.{mart}_s{number}")
@@ -188,8 +191,9 @@ def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
     if found != wanted:
         if found is not None:
             log.info("%s has other columns than before: its earlier sets are dropped", mart)
-            _drop(connection, marts, mart)
-        connection.execute(marts.fill("update {sets}.published_sets set is_dropped = true"))
+            drop_mart(connection, marts, mart)
+        if all(mart != one.name for one in marts.sums):
+            connection.execute(marts.fill("update {sets}.published_sets set is_dropped = true"))
         connection.execute(marts.fill(_MAKE_PARENT, **parts))
         connection.execute(marts.fill(_SHOW_TO_READERS, columns=_listed(columns), **parts))
     connection.execute(marts.fill(_ATTACH, **parts))
@@ -201,10 +205,10 @@ def drop_removed(connection: psycopg.Connection, marts: Marts, names: Sequence[s
     for (mart,) in connection.execute(marts.fill(_PUBLISHED_NAMES)).fetchall():
         if mart not in names:
             log.info("%s is no longer a model: it is dropped", mart)
-            _drop(connection, marts, mart)
+            drop_mart(connection, marts, mart)
 
 
-def _drop(connection: psycopg.Connection, marts: Marts, mart: str) -> None:
+def drop_mart(connection: psycopg.Connection, marts: Marts, mart: str) -> None:
     """Drop a mart with all of its sets, and what was kept to take their changes back."""
     name = sql.Identifier(mart)
     # In the order in which a reader's query locks them.
@@ -237,7 +241,8 @@ def find_shown_set(connection: psycopg.Connection, marts: Marts, names: Sequence
 def show_in_staging(connection: psycopg.Connection, marts: Marts, names: Sequence[str], number: int) -> None:
     """Leave views where the marts were built, so that queries there go on; dbt replaces them by tables."""
     has_builds = connection.execute("select to_regclass(%s) is not null", (f"{marts.sets}.builds",)).fetchone()
-    for mart in names:
+    sums = {one.name for one in marts.sums}
+    for mart in (name for name in names if name not in sums):
         kind = connection.execute(marts.fill(_KIND, mart_name=sql.Literal(mart))).fetchone()
         if kind == ("r",):
             continue

@@ -2,8 +2,6 @@
 "use strict";
 
 (function () {
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-
   // Inside Airflow its own choice of light or dark wins over the system's.
   function followAirflow() {
     const root = document.documentElement;
@@ -12,9 +10,7 @@
       const outer = window.parent.document.documentElement;
       const apply = () => {
         const theme = outer.classList.contains("dark") ? "dark" : outer.classList.contains("light") ? "light" : "";
-        if (root.dataset.theme === theme) return;
         if (theme) root.dataset.theme = theme;
-        draw();
       };
       new MutationObserver(apply).observe(outer, { attributes: true, attributeFilter: ["class"] });
       apply();
@@ -23,24 +19,21 @@
     }
   }
 
-  function coloured(part, style) {
-    if (Array.isArray(part)) return part.map((each) => coloured(each, style));
+  // Colours stay names of the stylesheet's: charts follow it from light to dark, and are light on paper.
+  function coloured(part) {
+    if (Array.isArray(part)) return part.map(coloured);
     if (part && typeof part === "object") {
       // Names in the data may begin with the sign, too.
-      return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, key === "data" ? value : coloured(value, style)]));
+      return Object.fromEntries(Object.entries(part).map(([key, value]) => [key, key === "data" ? value : coloured(value)]));
     }
-    if (typeof part === "string" && part.startsWith("@")) {
-      return style.getPropertyValue("--" + part.slice(1)).trim() || "gray";
-    }
-    return part;
+    return typeof part === "string" && part.startsWith("@") ? `var(--${part.slice(1)})` : part;
   }
 
   function draw() {
     if (!window.vegaEmbed) return;
-    const style = getComputedStyle(document.documentElement);
-    const config = coloured(JSON.parse(document.getElementById("chart-config").textContent), style);
+    const config = coloured(JSON.parse(document.getElementById("chart-config").textContent));
     for (const source of document.querySelectorAll("script[data-chart]")) {
-      const spec = coloured(JSON.parse(source.textContent), style);
+      const spec = coloured(JSON.parse(source.textContent));
       const place = document.getElementById(source.dataset.chart);
       // `ast`: expressions are interpreted, not made into functions, which the page's policy forbids.
       const options = { actions: false, ast: true, config, defaultStyle: false, renderer: "svg",
@@ -68,7 +61,6 @@
     }
   });
 
-  dark.addEventListener("change", draw);
   followAirflow();
   draw();
 })();

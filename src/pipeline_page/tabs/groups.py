@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Any, NamedTuple, TypeVar
 
+from audited_load.marts.sums import Sums
+from customer_pipeline.feed import CUSTOMER_MONTHS, CUSTOMERS, PRODUCT_MONTHS
 from pipeline_page.texts import EXACT, YearMonth
-from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask
+from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, source_of
 
 _N = TypeVar("_N", int, Decimal)
 
@@ -16,35 +18,36 @@ TOP_PRODUCTS = 10
 UNKNOWN = "Unknown"
 """The tier and the segment of what names no customer or no product, or of which no amount is known."""
 TIERS, VALUES, SEGMENTS = ("Gold", "Silver", "Bronze"), ("High", "Medium", "Low"), ("Top", "Good", "Regular")
+# The unknown customer is nobody, and the only one of the tier `Unknown`.
 _CUSTOMERS = """
-    select customer_tier as tier, value_segment as segment, count(*) filter (where customer_id <> -1) as members,
-        sum(lifetime_transactions)::bigint as transactions, sum(lifetime_revenue) as revenue
-    from analytics.dim_customers group by 1, 2
+    select customer_tier as tier, value_segment as segment,
+        case when customer_tier <> 'Unknown' then number_of_rows else 0 end as members,
+        lifetime_transactions::bigint as transactions, lifetime_revenue as revenue
+    from {source}
 """
-_CUSTOMERS_BETWEEN = """
-    select c.customer_tier as tier, c.value_segment as segment, sum(s.transactions)::bigint as transactions,
-        sum(s.revenue) as revenue
-    from analytics.agg_monthly_sales as s inner join analytics.dim_customers as c using (customer_id)
-    where s.transaction_month between make_date(%(first_year)s, %(first_number)s, 1)
-        and make_date(%(last_year)s, %(last_number)s, 1)
+_BETWEEN = """transaction_month between make_date(%(first_year)s, %(first_number)s, 1)
+    and make_date(%(last_year)s, %(last_number)s, 1)"""
+_CUSTOMERS_BETWEEN = f"""
+    select customer_tier as tier, value_segment as segment, sum(transactions)::bigint as transactions,
+        sum(revenue) as revenue
+    from {{source}} where {_BETWEEN}
     group by 1, 2
-"""
+"""  # noqa: S608 - of constants
 _PRODUCTS = """
     select product_id, product_name, revenue_segment, times_sold as transactions, units_sold as units, revenue
     from analytics.dim_products
 """
-_PRODUCTS_BETWEEN = """
+_PRODUCTS_BETWEEN = f"""
     select p.product_id, p.product_name, p.revenue_segment, coalesce(s.transactions, 0) as transactions, s.units,
         s.revenue
     from analytics.dim_products as p
     left join (
-        select product_id, count(*) as transactions, sum(units_sold)::bigint as units, sum(gross_amount) as revenue
-        from analytics.fact_transactions
-        where transaction_month between make_date(%(first_year)s, %(first_number)s, 1)
-            and make_date(%(last_year)s, %(last_number)s, 1)
+        select product_id, sum(number_of_rows)::bigint as transactions, sum(units_sold)::bigint as units,
+            sum(gross_amount) as revenue
+        from {{source}} where {_BETWEEN}
         group by product_id
     ) as s on p.product_id = s.product_id
-"""
+"""  # noqa: S608 - of constants
 _BY_SEGMENT_AND_TOP = """
     with products as materialized ({products})
     select null::bigint as product_id, null as product_name, revenue_segment,
@@ -55,9 +58,12 @@ _BY_SEGMENT_AND_TOP = """
     (
         select product_id, product_name, revenue_segment, 1, transactions, units, revenue from products
         where product_id <> -1 and transactions > 0
-        order by revenue desc nulls last, product_id limit %(limit)s
+        order by revenue desc nulls last, product_id limit {limit}
     )
 """
+_ALL_PRODUCTS, _ALL_PRODUCTS_BETWEEN = (
+    _BY_SEGMENT_AND_TOP.format(products=products, limit=TOP_PRODUCTS) for products in (_PRODUCTS, _PRODUCTS_BETWEEN)
+)
 
 
 class Span(NamedTuple):
@@ -119,11 +125,8 @@ def find_customers(
     Returns:
         The tiers, and the segments by value.
     """
-    in_all = kept.get(marts, "customers", lambda: ask(connection, _CUSTOMERS))
-    rows: list[Any] = in_all
-    if span:
-        name = f"customers from {span.first.key} to {span.last.key}"
-        rows = kept.get(marts, name, lambda: ask(connection, _CUSTOMERS_BETWEEN, span.words))
+    in_all = _ask_once(connection, kept, marts, _CUSTOMERS, CUSTOMERS, None)
+    rows = _ask_once(connection, kept, marts, _CUSTOMERS_BETWEEN, CUSTOMER_MONTHS, span) if span else in_all
     return _group("tier", TIERS, in_all, rows), _group("segment", VALUES, in_all, rows)
 
 
@@ -141,10 +144,8 @@ def find_products(
     Returns:
         The segments, and the products.
     """
-    statement = _BY_SEGMENT_AND_TOP.format(products=_PRODUCTS_BETWEEN if span else _PRODUCTS)
-    words = (span.words if span else {}) | {"limit": TOP_PRODUCTS}
-    name = f"products from {span.first.key} to {span.last.key}" if span else "products"
-    rows = kept.get(marts, name, lambda: ask(connection, statement, words))
+    statement = _ALL_PRODUCTS_BETWEEN if span else _ALL_PRODUCTS
+    rows = _ask_once(connection, kept, marts, statement, PRODUCT_MONTHS, span)
     segments = [row for row in rows if row["product_id"] is None]
     products = [
         Product(*(row[part] for part in ("product_id", "product_name", "units", "revenue", "revenue_segment")))
@@ -152,6 +153,17 @@ def find_products(
         if row["product_id"] is not None
     ]
     return _group("revenue_segment", SEGMENTS, segments, segments), products
+
+
+def _ask_once(
+    connection: Connection, kept: Kept, marts: PublishedMarts, statement: str, sums: Sums, span: Span | None
+) -> list[Any]:
+    """Ask over some months or over all, unless the answer is known; `{source}` of the statement is the sums."""
+
+    def find() -> list[Any]:
+        return ask(connection, statement.format(source=source_of(connection, sums)), span.words if span else None)
+
+    return kept.get(marts, f"{statement} {span}", find)
 
 
 def _group(part: str, names: Sequence[str], in_all: list[Any], rows: list[Any]) -> list[Group]:

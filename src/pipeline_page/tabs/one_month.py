@@ -7,33 +7,27 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from customer_pipeline.feed import DAYS, PRODUCT_MONTHS
 from pipeline_page.tabs.groups import Product
 from pipeline_page.tabs.sales import Month, Newest, find_months, mark_not_over
 from pipeline_page.texts import YearMonth
-from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
+from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published, source_of
 
 SHOWN_PRODUCTS = 25
-# Every row of the month is read once, for the days and for the products.
-_DAYS_AND_PRODUCTS = """
-    with parts as materialized (
-        select transaction_date, product_id, count(*) as transactions,
-            count(*) filter (where gross_amount is null) as without_amount, sum(units_sold)::bigint as units,
-            sum(gross_amount) as revenue, sum(tax_amount) as tax
-        from analytics.fact_transactions where transaction_month = make_date(%(year)s, %(number)s, 1)
-        group by grouping sets ((transaction_date), (product_id))
-    )
+_DAYS = """
     select extract(day from transaction_date)::integer as day, to_char(transaction_date, 'FMDay') as day_name,
-        null::bigint as product_id, null as product_name, null as revenue_segment, transactions, without_amount,
-        units, revenue, tax, null::bigint as products
-    from parts where transaction_date is not null
-    union all
-    (
-        select null, null, product_id, p.product_name, p.revenue_segment, m.transactions, m.without_amount, m.units,
-            m.revenue, m.tax, count(*) over () as products
-        from parts as m inner join analytics.dim_products as p using (product_id)
-        where m.transaction_date is null
-        order by m.revenue desc nulls last, product_id limit %(limit)s
-    )
+        number_of_rows as transactions, number_of_rows - known_gross_amount as without_amount, units_sold as units,
+        gross_amount as revenue, tax_amount as tax
+    from {days}
+    where extract(year from transaction_date) = %(year)s and extract(month from transaction_date) = %(number)s
+    order by 1
+"""
+_PRODUCTS = """
+    select m.product_id, p.product_name, p.revenue_segment, m.units_sold as units, m.gross_amount as revenue,
+        count(*) over () as products
+    from (select * from {products} where transaction_month = make_date(%(year)s, %(number)s, 1)) as m
+    inner join analytics.dim_products as p using (product_id)
+    order by revenue desc nulls last, product_id limit %(limit)s
 """
 
 
@@ -103,19 +97,20 @@ def find_one_month(
         return None
     place, now = places[0], today or datetime.now(UTC).date()
     words = {"year": wanted.year, "number": wanted.number, "limit": limit}
-    rows: list[Any] = (
-        kept.get(marts, f"month {wanted.key}", lambda: ask(connection, _DAYS_AND_PRODUCTS, words))
-        if limit == SHOWN_PRODUCTS
-        else ask(connection, _DAYS_AND_PRODUCTS, words)
-    )
-    days = [Day(**{name: row[name] for name in Day.__dataclass_fields__}) for row in rows if row["day"] is not None]
-    products = [row for row in rows if row["day"] is None]
+
+    def find() -> tuple[list[Any], list[Any]]:
+        return (
+            ask(connection, _DAYS.format(days=source_of(connection, DAYS)), words),
+            ask(connection, _PRODUCTS.format(products=source_of(connection, PRODUCT_MONTHS)), words),
+        )
+
+    days, products = kept.get(marts, f"month {wanted.key}", find) if limit == SHOWN_PRODUCTS else find()
     return OneMonth(
         marts=marts,
         month=mark_not_over([months[place]], newest, YearMonth(now.year, now.month))[0],
         before=months[place - 1].month if place else None,
         after=months[place + 1].month if place + 1 < len(months) else None,
-        days=sorted(days, key=lambda each: each.day),
+        days=[Day(**row) for row in days],
         products=[Product(**{name: row[name] for name in Product.__dataclass_fields__}) for row in products],
         sold=products[0]["products"] if products else 0,
         newest=newest,

@@ -7,22 +7,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
 
+from customer_pipeline.feed import CUSTOMER_MONTHS, DAYS
 from pipeline_page.tabs.groups import Group, Product, Span, find_customers, find_products, sum_of_known
 from pipeline_page.texts import EXACT, YearMonth
-from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
+from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published, source_of
 
 _MONTHS = """
     select extract(year from transaction_month)::integer as year,
         extract(month from transaction_month)::integer as number, sum(transactions)::bigint as transactions,
         sum(transactions_without_amount)::bigint as without_amount, sum(units_sold)::bigint as units,
         sum(revenue) as revenue, sum(tax_amount) as tax
-    from analytics.agg_monthly_sales group by transaction_month order by transaction_month
+    from {months} group by transaction_month order by transaction_month
 """
 _NEWEST = """
     select extract(year from newest)::integer as year, extract(month from newest)::integer as number,
         extract(day from newest)::integer as day,
         newest = (date_trunc('month', newest) + interval '1 month' - interval '1 day')::date as ends_month
-    from (select max(last_transaction_date) as newest from analytics.dim_customers) as known
+    from (select max(transaction_date) as newest from {days}) as known
     where newest is not null
 """
 
@@ -159,9 +160,9 @@ def find_months(connection: Connection, kept: Kept, marts: PublishedMarts) -> tu
     """Read all months with their growth, and the newest day; `is_over` says nothing yet."""
 
     def find() -> tuple[list[Month], Newest | None]:
-        rows = ask(connection, _MONTHS)
+        rows = ask(connection, _MONTHS.format(months=source_of(connection, CUSTOMER_MONTHS)))
         months = grow([Month(YearMonth(row.pop("year"), row.pop("number")), growth=None, **row) for row in rows])
-        for row in ask(connection, _NEWEST):
+        for row in ask(connection, _NEWEST.format(days=source_of(connection, DAYS))):
             return months, Newest(YearMonth(row["year"], row["number"]), row["day"], row["ends_month"])
         return months, None
 

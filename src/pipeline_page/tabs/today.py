@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from customer_pipeline.feed import DAYS
 from customer_pipeline.usual import compare_with_usual
 from pipeline_page.missed import find_missed_runs
 from pipeline_page.runs import Run
@@ -18,17 +19,17 @@ from pipeline_page.tabs.loads import (
     find_loads_of_run,
     find_visible_load,
 )
-from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published
+from pipeline_page.warehouse import Connection, Kept, PublishedMarts, ask, find_published, source_of
 
 RECENT = 200
 NAMES = ("rows", "quantity", "gross", "tax")
 _FACT = """
     select
-        count(*) as rows,
+        coalesce(sum(number_of_rows), 0)::bigint as rows,
         coalesce(sum(units_sold), 0)::numeric as quantity,
         coalesce(sum(gross_amount), 0) as gross,
         coalesce(sum(tax_amount), 0) as tax
-    from analytics.fact_transactions
+    from {days}
 """
 
 
@@ -156,6 +157,8 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
     recent = find_loads(connection, RECENT)
     newest = find_loads_of_run(connection, recent[0].run_id) if recent else []
     visible = find_load(connection, find_visible_load(connection))
+    is_visible = visible and newest and newest[0].run_id == visible.run_id
+    beside = newest if visible is None or is_visible else find_loads_of_run(connection, visible.run_id)
     later = [load for load in recent if visible is None or load.load_id > visible.load_id]
     marts = find_published(connection)
     fact = kept.get(marts, "fact", lambda: _find_fact(connection)) if marts else None
@@ -167,7 +170,9 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
         marts=marts,
         fact=fact,
         checks=_check(
-            connection, visible, fact if marts and visible and marts.load_id == visible.load_id else None
+            visible,
+            [load for load in beside if load.status == "published"],
+            fact if marts and visible and marts.load_id == visible.load_id else None,
         ),
         reasons=add_reasons(newest),
         missed=find_missed_runs(connection, run.schedule) if run and recent else [],
@@ -182,15 +187,14 @@ def find_today(connection: Connection, kept: Kept, run: Run | None) -> Today:
 
 
 def _find_fact(connection: Connection) -> Totals:
-    return Totals(**ask(connection, _FACT)[0])
+    return Totals(**ask(connection, _FACT.format(days=source_of(connection, DAYS)))[0])
 
 
-def _check(connection: Connection, visible: Load | None, fact: Totals | None) -> list[Checked]:
+def _check(visible: Load | None, files: list[Load], fact: Totals | None) -> list[Checked]:
     if visible is None or visible.visible_totals is None:
         return []
     ledger = visible.visible_totals
     checks = []
-    files = _files_of(connection, visible)
     if files:
         name = "Cleaned file" if len(files) == 1 else f"{len(files)} cleaned files"
         totals = add_totals(files)
@@ -201,7 +205,3 @@ def _check(connection: Connection, visible: Load | None, fact: Totals | None) ->
     if fact:
         checks.append(Checked("Fact", fact, fact.minus(ledger)))
     return checks
-
-
-def _files_of(connection: Connection, visible: Load) -> list[Load]:
-    return [load for load in find_loads_of_run(connection, visible.run_id) if load.status == "published"]
