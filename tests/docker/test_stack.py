@@ -12,9 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from docker_images import images_of_monitoring
 from docker_stack import CLI, copied_clone, inside, project, run
 
-from customer_pipeline.runtime.compose import SERVICES, docker_answers, read_containers
+from customer_pipeline.runtime.compose import SERVICES, compose_command, docker_answers, read_containers
 from customer_pipeline.runtime.installation import DOCKER, Runtime
 
 AIRFLOW = [service for service in SERVICES.values() if service != "postgres"]
@@ -27,7 +28,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    with copied_clone(tmp_path_factory.mktemp("stack") / "clone", {}) as runtime:
+    settings = {**images_of_monitoring(), "STATSD_HOST": "statsd-exporter"}
+    with copied_clone(tmp_path_factory.mktemp("stack") / "clone", settings) as runtime:
         yield runtime
 
 
@@ -36,6 +38,15 @@ def stack(runtime: Runtime) -> Runtime:
     done = run(runtime, "up", RUNTIME=DOCKER)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return runtime
+
+
+@pytest.fixture(scope="module")
+def prometheus(stack: Runtime) -> str:
+    """Return the address of a Prometheus that has what Airflow and the pipeline send from now on."""
+    line = ("--profile", "monitoring", "up", "-d", "--no-deps", "statsd-exporter", "prometheus")
+    command, environment = compose_command(stack, *line)
+    subprocess.run(command, env=environment, cwd=stack.home, check=True, capture_output=True)
+    return "http://127.0.0.1:9090"
 
 
 def test_up_brings_every_service_up_healthy(stack: Runtime) -> None:
@@ -81,12 +92,31 @@ def test_login_is_needed_and_airflow_airflow_is_none(stack: Runtime) -> None:
     assert code(stack.user, stack.password) == 201
 
 
+@pytest.mark.usefixtures("prometheus")
 def test_the_dag_runs_to_success_and_ties_out(stack: Runtime) -> None:
     done = run(stack, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Run success" in done.stdout
     assert "ties out to the last decimal" in done.stdout
     assert list((stack.home / "airflow" / "logs").rglob("attempt=1.log"))
+
+
+def test_every_question_of_the_dashboard_has_an_answer(stack: Runtime, prometheus: str) -> None:
+    dashboard = json.loads((stack.home / "monitoring" / "grafana" / "dashboards" / "pipeline.json").read_text())
+    waiting = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
+    assert len(waiting) > 10
+    deadline = time.monotonic() + 180  # a rate needs two looks of Prometheus, a heartbeat as well
+    while waiting and time.monotonic() < deadline:
+        for expression in sorted(waiting):
+            told = httpx.get(
+                f"{prometheus}/api/v1/query", params={"query": expression}, timeout=30, trust_env=False
+            )
+            assert told.status_code == 200, told.text
+            if found := told.json()["data"]["result"]:
+                print(f"{expression}: {[one['value'][1] for one in found][:3]}", flush=True)
+                waiting.discard(expression)
+        time.sleep(2)
+    assert not waiting
 
 
 @pytest.mark.parametrize(
