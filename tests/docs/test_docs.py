@@ -14,7 +14,12 @@ from customer_pipeline.rules_page import PAGE, render
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), ROOT / "dbt" / "README.md", *(ROOT / "docs").rglob("*.md")]
+PAGES = [
+    *ROOT.glob("*.md"),
+    ROOT / "dbt" / "README.md",
+    ROOT / "deploy" / "kubernetes" / "README.md",
+    *(ROOT / "docs").rglob("*.md"),
+]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 MAKEFILE = (ROOT / "Makefile").read_text()
 

@@ -16,14 +16,16 @@ import yaml
 
 from audited_load.errors import RefusedError
 from customer_pipeline.runtime import postgres_server
-from customer_pipeline.runtime.compose import INIT, SERVICES, compose_command, docker_answers
+from customer_pipeline.runtime.compose import INIT, PROFILES, SERVICES, compose_command, docker_answers
 from customer_pipeline.runtime.env_file import SECRETS, read_env_file
 from customer_pipeline.runtime.environment import metrics_settings, process_environment, shared_settings
 from customer_pipeline.runtime.installation import DOCKER, EMBEDDED, Runtime, read_runtime, remember_start
+from customer_pipeline.storing.store_access import read_access
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-AIRFLOW = [name for name in COMPOSE["services"] if name.startswith("airflow-")]
+WORKERS = ["airflow-worker-a", "airflow-worker-b"]
+AIRFLOW = [name for name in COMPOSE["services"] if name.startswith("airflow-") and name not in WORKERS]
 
 
 def read(home: Path, **environment: str) -> Runtime:
@@ -106,7 +108,7 @@ def test_every_variable_of_the_example_is_one_that_is_made_or_optional(tmp_path:
 
 def test_ports_are_open_on_this_machine_only() -> None:
     ports = [port for service in COMPOSE["services"].values() for port in service.get("ports", [])]
-    assert len(ports) == 4
+    assert len(ports) == 5
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
@@ -128,6 +130,44 @@ def test_only_the_init_job_is_superuser_or_makes_the_administrator() -> None:
     for name in ("POSTGRES_PASSWORD", "ADMIN_PASSWORD"):
         holders = {key for key, service in COMPOSE["services"].items() if name in service.get("environment", {})}
         assert holders - {"postgres"} == {INIT}
+
+
+def test_a_worker_mounts_nothing_and_is_told_nothing_of_airflows_own() -> None:
+    service = COMPOSE["services"]["airflow-scheduler"]
+    for name in WORKERS:
+        worker = COMPOSE["services"][name]
+        assert not worker.get("volumes")
+        assert worker["profiles"] == ["celery"]
+        assert set(worker["environment"]) < set(service["environment"])
+        assert not re.search(r"AIRFLOW_DB|JWT_SECRET|API_SECRET|FERNET|READER", yaml.safe_dump(worker))
+        assert worker["env_file"] == ["src/customer_pipeline/runtime/airflow.env", "deploy/celery.env"]
+
+
+def test_without_the_profile_no_setting_of_celery_is_read() -> None:
+    shared = "src/customer_pipeline/runtime/airflow.env"
+    for name in AIRFLOW:
+        assert COMPOSE["services"][name]["env_file"] == [shared, f"${{EXECUTOR_SETTINGS:-{shared}}}"]
+    for name in (*WORKERS, "redis", "store"):
+        assert COMPOSE["services"][name]["profiles"] == ["celery"]
+    for service in COMPOSE["services"].values():
+        if "celery" not in service.get("profiles", []):
+            assert not {*WORKERS, "redis", "store"} & set(service.get("depends_on", {}))
+
+
+def test_the_lines_for_workers_need_only_be_uncommented(tmp_path: Path) -> None:
+    read(tmp_path, RUNTIME=DOCKER)
+    path = tmp_path / ".env"
+    assert read(tmp_path, RUNTIME=DOCKER).storage == ""
+    path.write_text("\n".join(re.sub(r"^# (?=[A-Z_]+=)", "", line) for line in path.read_text().splitlines()))
+    told = read_env_file(path)
+    assert told["COMPOSE_PROFILES"] == "celery"
+    assert (ROOT / told["EXECUTOR_SETTINGS"]).exists()
+    assert (ROOT / told["EXTRA_LOCK"]).exists()
+    runtime = read(tmp_path, RUNTIME=DOCKER)
+    assert runtime.storage == "s3://pipeline/customers"
+    access = read_access(told)
+    assert (access.key_id, access.secret) == ("pipeline", told["STORE_SECRET"])
+    assert access.endpoint == "http://store:8333"
 
 
 def test_postgres_has_the_settings_of_the_other_runtime() -> None:
@@ -212,7 +252,9 @@ def test_compose_takes_the_file(tmp_path: Path) -> None:
     with (tmp_path / ".env").open("a") as file:
         file.write(f"AIRFLOW__OPENLINEAGE__TRANSPORT='{transport}'\n")
     runtime = read(tmp_path, RUNTIME=DOCKER)
-    command, environment = compose_command(runtime, "--profile", "monitoring", "config")
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(ROOT / "deploy" / "celery.env", tmp_path / "deploy")
+    command, environment = compose_command(runtime, *PROFILES, "config")
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = yaml.safe_load(done.stdout)["services"]["airflow-scheduler"]["environment"]

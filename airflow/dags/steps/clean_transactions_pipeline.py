@@ -16,7 +16,7 @@ from audited_load.loading.ledger import find_merged
 from audited_load.shown import show_text
 from audited_load.warehouse.connection import connect
 from customer_pipeline.feed import TABLES
-from customer_pipeline.settings import read_settings
+from customer_pipeline.settings import read_run_settings, read_settings
 from customer_pipeline.storing.run_files import RunFiles
 from customer_pipeline.tasks.files import delivered_name, list_few, require_few
 from customer_pipeline.tasks.ledger_notes import note_refused
@@ -40,8 +40,6 @@ OUTPUTS = tuple(f"{CUSTOMER_TRANSACTIONS.name}_{kind}.csv" for kind in ("cleaned
 CHOSEN, CUTS = "chosen", "cuts"
 LABEL = 250
 """Characters that Airflow keeps of a mapped task's label."""
-PARALLEL_FILES = 2
-"""Each takes several processors by itself if it is large."""
 
 
 def clean_transactions_pipeline(parent_group: str) -> Any:
@@ -73,7 +71,12 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
         context["ti"].xcom_push(key=CUTS, value=cuts)
         return pieces if len(pieces) > 1 else []
 
-    @task(task_id="clean_source_file", max_active_tis_per_dagrun=PARALLEL_FILES, map_index_template="{{ piece }}")
+    @task(
+        task_id="clean_source_file",
+        # Each takes several processors by itself if it is large.
+        max_active_tis_per_dagrun=read_run_settings().parallel_shards,
+        map_index_template="{{ piece }}",
+    )
     def clean_source_file(piece: dict[str, Any]) -> dict[str, Any]:
         """Clean one of several files, or one shard of a large one."""
         context = get_current_context()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ from customer_pipeline.commands.run_progress import Display, Step, look_at_run
 from customer_pipeline.contract_of_run import REPLAYED, bring_contract
 from customer_pipeline.interrupts import leave
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
-from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
-from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
+from customer_pipeline.runtime.env_file import CONTAINER_USER, STORE_HOST, STORE_PORT, read_env_file
+from customer_pipeline.runtime.installation import DOCKER, HOST, Runtime, read_port, read_runtime
 from customer_pipeline.runtime.services import start_services
 from customer_pipeline.storing.store_access import read_access
 from customer_pipeline.watching.run_steps import (
@@ -139,7 +140,11 @@ def open_store(runtime: Runtime) -> Store:
         RefusedError: Nothing says who asks it.
     """
     told = read_env_file(runtime.home / ".env") if runtime.kind == DOCKER else {}
-    return Store(runtime.storage, read_access({**told, **os.environ}))
+    access = read_access({**told, **os.environ})
+    if runtime.kind == DOCKER and access.endpoint == f"http://{STORE_HOST}:{STORE_PORT}":
+        # Containers know the stack's own store by its name; this machine reaches it by its port.
+        access = replace(access, endpoint=f"http://{HOST}:{read_port(told, 'STORE_PORT') or STORE_PORT}")
+    return Store(runtime.storage, access)
 
 
 def _require_utf8(source: str) -> None:

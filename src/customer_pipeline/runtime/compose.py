@@ -29,6 +29,7 @@ SERVICES = {
 """Our names of the services → those in docker-compose.yml."""
 
 INIT = "airflow-init"
+PROFILES = ("--profile", "monitoring", "--profile", "celery")
 SILENT_SECONDS = 300
 """How long the containers may log nothing at all before they are healthy."""
 MOST_SECONDS = 1200
@@ -94,7 +95,7 @@ def start_stack(runtime: Runtime) -> None:
 def stop_stack(runtime: Runtime, *, with_data: bool = False) -> None:
     """Stop and remove the containers; the database stays, unless its volume is to go too."""
     _require_docker()
-    if _compose(runtime, "--profile", "monitoring", "down", *(["--volumes"] if with_data else [])).returncode:
+    if _compose(runtime, *PROFILES, "down", *(["--volumes"] if with_data else [])).returncode:
         raise UnavailableError("Docker could not stop the stack; what it said is above.", "Try again.")
 
 

@@ -23,6 +23,8 @@ SERVICES = {
     "scheduler": ("airflow", "scheduler", "--skip-serve-logs"),
     "dag-processor": ("python", "-m", "customer_pipeline.runtime.warm_modules", "dag-processor"),
     "triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
+    # They talk with each other of nothing that a task needs, and its log goes to the store.
+    "worker": ("airflow", "celery", "worker", "--skip-serve-logs", "--without-gossip", "--without-mingle"),
 }
 _JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 _LONGEST_SILENCE = "60 seconds"
@@ -38,7 +40,8 @@ def main() -> None:
         if command == ["init"]:
             prepare(os.environ)
         elif len(command) == 1 and command[0] in SERVICES:
-            refuse_open_login(os.environ)
+            if command != ["worker"]:  # it lets nobody in, and has none of the keys
+                refuse_open_login(os.environ)
             settings = shared_settings() | metrics_settings(os.environ) | alert_connections(os.environ)
             _become([*SERVICES[command[0]]], settings | dict(os.environ))
         else:
@@ -107,10 +110,15 @@ def _read_container(environment: Mapping[str, str]) -> Runtime:
 
 
 def _is_healthy(service: str, environment: Mapping[str, str]) -> bool:
-    """Return whether the API answers, or this container's job has sent a heartbeat of late.
+    """Return whether the API answers, this container's job has sent a heartbeat of late, or the worker a word.
 
     `airflow jobs check` says the same for four seconds of processor time each.
     """
+    if service == "worker":
+        from celery import Celery  # noqa: PLC0415 - in images for workers only
+
+        broker = Celery(broker=environment["AIRFLOW__CELERY__BROKER_URL"])
+        return bool(broker.control.inspect([f"celery@{socket.gethostname()}"], timeout=10).ping())
     if service == "webserver":
         with urllib.request.urlopen(_HEALTH, timeout=5) as answer:
             return bool(answer.status == 200)  # noqa: PLR2004

@@ -23,10 +23,14 @@ SECRETS = {
 }
 """Passwords of the database's roles and keys of Airflow, by the name that `.env` has for each."""
 
+_OF_WORKERS = ("REDIS_PASSWORD", "STORE_SECRET")
+STORE_HOST, STORE_PORT = "store", 8333
+"""What containers call the store of docker-compose.yml, and its port there."""
 DECIDED_BY_ENV_FILE = {
     *SECRETS.values(),
     *("ADMIN_USER", "ADMIN_PASSWORD", "AIRFLOW_UID", "API_PORT", "POSTGRES_PORT", "PIPELINE_DATA"),
     *("COMPOSE_PROJECT_NAME", "COMPOSE_FILE", "STORAGE_ROOT"),
+    *("EXECUTOR_SETTINGS", "EXTRA_LOCK", "STORE_PORT", *_OF_WORKERS),
 }
 """What compose must not take from the shell: our commands would not know of it."""
 
@@ -43,6 +47,8 @@ def new_env_file(identity: str, api_port: int, postgres_port: int) -> str:
         api_port: Port of the UI and the API on 127.0.0.1.
         postgres_port: Port of PostgreSQL on 127.0.0.1.
     """
+    of_workers = {name: secrets.token_urlsafe(24) for name in _OF_WORKERS}
+    store = f"aws://pipeline:{of_workers['STORE_SECRET']}@/?endpoint_url=http://{STORE_HOST}:{STORE_PORT}"
     lines = [
         "# Made by `make up`; .env.example says what each line means. Lost passwords can't be read from elsewhere.",
         f"COMPOSE_PROJECT_NAME=customer-pipeline-{identity[:6]}",
@@ -53,6 +59,13 @@ def new_env_file(identity: str, api_port: int, postgres_port: int) -> str:
         f"ADMIN_PASSWORD={secrets.token_urlsafe(12)}",
         *(f"{name}={new_secret(secret)}" for secret, name in SECRETS.items()),
         f"GRAFANA_PASSWORD={secrets.token_urlsafe(12)}",
+        *(f"{name}={value}" for name, value in of_workers.items()),
+        "# Several workers (docs/scale-out.md): take away the `# ` before each of these, then `make restart`.",
+        "# COMPOSE_PROFILES=celery",
+        "# EXECUTOR_SETTINGS=deploy/celery.env",
+        "# EXTRA_LOCK=deploy/celery.lock",
+        "# STORAGE_ROOT=s3://pipeline/customers",
+        f"# AIRFLOW_CONN_STORAGE={store}",
     ]
     return "\n".join(lines) + "\n"
 
