@@ -194,7 +194,8 @@ class RunSettings:
         retry_delay: Between the two tries of a task (`RETRY_DELAY_SECONDS`).
         check_schedule: The same for the check of the published marts (`MARTS_CHECK_SCHEDULE`).
         arrivals: In which mode what arrives in `incoming/` is loaded; blank: it is not (`WATCH_INCOMING`).
-        parallel_shards: How many files or shards of a run one step works on at once, on all machines (`PARALLEL_SHARDS`).
+        parallel_shards: How many files or shards of a run one step works on at once, on all workers
+            (`PARALLEL_SHARDS`).
     """
 
     schedule: str | None
