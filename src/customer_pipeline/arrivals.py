@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from audited_load.content import hash_file
-from customer_pipeline.tasks.files import DELIVERY, SETTLED_SECONDS
+from customer_pipeline.storing.deliveries import DELIVERY, SETTLED_SECONDS
 
 INCOMING = "incoming"
 MEMORY = ".arrivals.json"

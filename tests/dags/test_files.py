@@ -12,7 +12,7 @@ import pytest
 from audited_load.errors import RefusedError, UnusableFileError
 from customer_pipeline.runtime.environment import shared_settings
 from customer_pipeline.settings import read_settings
-from customer_pipeline.tasks.files import (
+from customer_pipeline.storing.deliveries import (
     attempt_folder,
     delivered_name,
     find_sources,

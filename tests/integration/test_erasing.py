@@ -38,8 +38,8 @@ from audited_load.warehouse.lease import acquire_lease, release_lease
 from customer_pipeline.commands import erase
 from customer_pipeline.feed import MARTS
 from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.storing.deliveries import attempt_folder, show_latest
 from customer_pipeline.tasks.erased_customers import read_erased_customers
-from customer_pipeline.tasks.files import attempt_folder, show_latest
 from integration.loading import MODELS, TABLES, load_file, prepare, publish
 from integration.test_star_schema import dbt
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS

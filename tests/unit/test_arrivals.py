@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from customer_pipeline.arrivals import MEMORY, Arrival, Arrivals
+from customer_pipeline.storing.deliveries import SETTLED_SECONDS
 from customer_pipeline.tasks.arrival_trigger import ArrivalTrigger
-from customer_pipeline.tasks.files import SETTLED_SECONDS
 
 
 class Clock:

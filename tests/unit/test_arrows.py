@@ -82,6 +82,7 @@ def test_the_rules_know_no_file_but_the_contract_no_database_and_no_airflow(path
 def test_the_command_reaches_the_database_of_airflow_through_its_api_only(path: Path) -> None:
     inside = path.parent.name == "tasks" or path.stem in {
         "warm_executor",
+        "stored_logs",
         "warm_modules",
         "container",
     }  # run by Airflow, in containers

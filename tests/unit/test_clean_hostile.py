@@ -18,7 +18,7 @@ from cleaning import HEADER, ROW, accepted_values, clean, read_rows, refusing_co
 
 from audited_load.cleaning.clean_file import clean_file
 from audited_load.errors import PipelineError, RefusedError, UnavailableError, UnusableFileError
-from customer_pipeline.tasks.files import find_sources
+from customer_pipeline.storing.deliveries import find_sources
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 CLI = Path(sys.executable).parent / "customer-pipeline"

@@ -12,7 +12,7 @@ import pytest
 
 from audited_load.errors import RefusedError
 from customer_pipeline.settings import read_run_history_days, read_settings
-from customer_pipeline.tasks.files import remove_old_runs
+from customer_pipeline.storing.deliveries import remove_old_runs
 from customer_pipeline.upkeep.tidy import LOG_FOLDER, find_old_logs, remove_logs, tidy
 
 DAY = 86_400

@@ -17,8 +17,9 @@ from audited_load.shown import show_text
 from audited_load.warehouse.connection import connect
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_run_settings, read_settings
+from customer_pipeline.storing.deliveries import delivered_name, list_few, require_few
 from customer_pipeline.storing.run_files import RunFiles
-from customer_pipeline.tasks.files import delivered_name, list_few, require_few
+from customer_pipeline.tasks.clean_one_file import clean_one_shard, clean_whole, gather_file
 from customer_pipeline.tasks.ledger_notes import note_refused
 from customer_pipeline.tasks.params import require_known_params
 from customer_pipeline.tasks.task_errors import reported_errors
@@ -31,7 +32,6 @@ from customer_pipeline.tasks.task_warehouse import (
     run_date,
     warehouse_dsn,
 )
-from steps.clean_one_file import clean_one_shard, clean_whole, gather_file
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from audited_load.shown import show_text
 from customer_pipeline.feed import TABLES
 from customer_pipeline.names import CLEAN_ONE_TASK, CLEAN_TASK, COPY_SHARD_TASK, COPY_TASK, MODEL_TASKS
 from customer_pipeline.runtime.installation import Runtime
-from customer_pipeline.tasks.files import attempt_folder
+from customer_pipeline.storing.deliveries import attempt_folder
 from customer_pipeline.watching.run_steps import FINISHED
 
 PLAIN_SECONDS = 30

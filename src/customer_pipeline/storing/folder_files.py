@@ -13,7 +13,7 @@ from audited_load.clean_report import CleanReport, Shard
 from audited_load.columns import Feed
 from audited_load.errors import RefusedError
 from audited_load.loading.batch import Batch
-from customer_pipeline.tasks.files import (
+from customer_pipeline.storing.deliveries import (
     attempt_folder,
     find_sources,
     hash_file,

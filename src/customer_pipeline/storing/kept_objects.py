@@ -22,7 +22,7 @@ from audited_load.clean_report import CleanReport
 from audited_load.erasing.layout_files import name_run_folder
 from audited_load.errors import UnavailableError
 from audited_load.storage import Store, Stored
-from customer_pipeline.tasks.files import RUNS
+from customer_pipeline.storing.deliveries import RUNS
 
 DATA, KNOWN, WORK, MANIFEST, LATEST = "data", "known", "work", "manifest.json", "latest.json"
 SHARD = "shard-0001"

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 from audited_load.content import hash_file
 from audited_load.storage import Store, Stored
+from customer_pipeline.storing.deliveries import RUNS
 from customer_pipeline.storing.kept_objects import DATA, MANIFEST
-from customer_pipeline.tasks.files import RUNS
 
 PREFIX = ".store-"
 

@@ -21,6 +21,7 @@ from audited_load.loading.batch import Batch
 from audited_load.shown import show_text
 from audited_load.storage import Store, Stored
 from customer_pipeline.contract_of_run import BROUGHT
+from customer_pipeline.storing.deliveries import RUNS, find_sources
 from customer_pipeline.storing.kept_objects import (
     DATA,
     LATEST,
@@ -35,7 +36,6 @@ from customer_pipeline.storing.kept_objects import (
     put_files,
     require_same,
 )
-from customer_pipeline.tasks.files import RUNS, find_sources
 
 if TYPE_CHECKING:
     from customer_pipeline.storing.object_shards import CutFile, ObjectShards

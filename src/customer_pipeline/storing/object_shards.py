@@ -21,6 +21,7 @@ from audited_load.sharding.shard import ShardResult
 from audited_load.shown import show_text
 from audited_load.storage import Store, Stored
 from customer_pipeline.settings import MAX_SHARD_MIB
+from customer_pipeline.storing.deliveries import RUNS
 from customer_pipeline.storing.kept_objects import (
     MANIFEST,
     PRIVATE,
@@ -30,7 +31,6 @@ from customer_pipeline.storing.kept_objects import (
     put_files,
     require_same,
 )
-from customer_pipeline.tasks.files import RUNS
 
 log = logging.getLogger(__name__)
 

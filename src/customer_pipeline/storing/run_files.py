@@ -42,7 +42,7 @@ class RunFiles(Protocol):
     """Deliveries, and the files of runs."""
 
     def find(self, source: str, moment: datetime, own: Collection[str], *, is_literal: bool = False) -> list[str]:
-        """Find deliveries: see `tasks.files.find_sources`."""
+        """Find deliveries: see `deliveries.find_sources`."""
 
     def digest(self, source: str) -> str | None:
         """Return the sha256 of a delivery; None if nobody can tell without reading it from afar."""

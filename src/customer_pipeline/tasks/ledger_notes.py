@@ -18,7 +18,7 @@ from audited_load.loading.outcome import Outcome, end_loads, outcome_of, refuse_
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.lease import release_lease
 from customer_pipeline.feed import TABLES
-from customer_pipeline.tasks.files import delivered_name, hash_file
+from customer_pipeline.storing.deliveries import delivered_name, hash_file
 from customer_pipeline.tasks.task_errors import explain_error, find_cause
 from customer_pipeline.tasks.task_warehouse import code_version, delivery_of, warehouse_dsn
 

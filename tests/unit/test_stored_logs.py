@@ -12,7 +12,7 @@ from airflow.sdk.configuration import conf
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.storing import task_logs
-from customer_pipeline.storing.task_logs import REMOTE_TASK_LOG
+from customer_pipeline.storing.stored_logs import REMOTE_TASK_LOG
 from unit.s3_server import KEY, S3Server, running_server
 
 PLACE = "dag_id=d/run_id=r/task_id=t/attempt=1.log"

@@ -22,10 +22,10 @@ from audited_load.shown import DECLARE_ENCODING, show_text
 from audited_load.warehouse.connection import connect
 from customer_pipeline.feed import TABLES
 from customer_pipeline.settings import read_settings
+from customer_pipeline.storing.deliveries import delivered_name
 from customer_pipeline.storing.run_files import Attempt, RunFiles
 from customer_pipeline.tasks.alerts import alert_of_drift, alert_of_rejects
 from customer_pipeline.tasks.erased_customers import read_erased_customers
-from customer_pipeline.tasks.files import delivered_name
 from customer_pipeline.tasks.ledger_notes import note_refused, refusals_noted
 from customer_pipeline.tasks.task_warehouse import code_version, feed_of, files_of_runs, warehouse_dsn
 
