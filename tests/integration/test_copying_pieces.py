@@ -285,7 +285,7 @@ def test_the_audit_waits_for_a_copy_and_refuses_what_is_missing(
     assert publish(loader, batch).rows == ROWS
 
 
-@pytest.mark.parametrize("other", ["run", "cut", "published"])
+@pytest.mark.parametrize("other", ["run", "published"])
 def test_a_copy_that_comes_late_is_refused_and_adds_nothing(
     dsn: Dsn, tmp_path: Path, batch: Batch, other: str
 ) -> None:
@@ -293,10 +293,6 @@ def test_a_copy_that_comes_late_is_refused_and_adds_nothing(
     if other == "run":
         query(loader, "delete from cleaned_data.lease returning 1")
         later = prepare(loader, write_dirty(tmp_path / "b.csv", range(50)), "run-2", shards={"b.csv": 2})
-        fill(loader, later)
-    elif other == "cut":
-        later = prepare(loader, tmp_path / FILE, "run-1", shards={FILE: 3})
-        assert later.load_ids == batch.load_ids
         fill(loader, later)
     else:
         later = batch
@@ -311,6 +307,24 @@ def test_a_copy_that_comes_late_is_refused_and_adds_nothing(
     if other != "published":
         publish(loader, later)
     assert len(contents(dsn)[0]) == sum(load.report.accepted for load in later.loads)
+
+
+def test_a_copy_of_files_that_were_cut_otherwise_since_is_refused(dsn: Dsn, tmp_path: Path, batch: Batch) -> None:
+    """A run that is cleared and merges has the same loads and the same generation again."""
+    loader = dsn("loader")
+    fill(loader, batch)
+    publish(loader, batch)
+    file = write_dirty(tmp_path / "b.csv", range(ROWS), "2.20")
+    zombie, later = (
+        prepare(loader, file, "run-2", mode="merge", day=2, shards={"b.csv": count}) for count in (4, 3)
+    )
+    assert (zombie.generation, zombie.load_ids) == (later.generation, later.load_ids)
+    empty(loader, later)
+    with pytest.raises(RefusedError, match="The incoming table is not the one"):
+        copy_all(loader, zombie)
+    assert (query(loader, INCOMING), query(loader, PIECES)[4:]) == ([(0,)], [])
+    fill(loader, later)
+    assert publish(loader, later).rows == ROWS
 
 
 def test_a_truncate_that_comes_late_is_refused(dsn: Dsn, tmp_path: Path, batch: Batch) -> None:
