@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from airflow.models.connection import Connection
 
 from audited_load.errors import RefusedError
 from customer_pipeline.runtime import postgres_server
@@ -168,6 +169,9 @@ def test_the_lines_for_workers_need_only_be_uncommented(tmp_path: Path) -> None:
     access = read_access(told)
     assert (access.key_id, access.secret) == ("pipeline", told["STORE_SECRET"])
     assert access.endpoint == "http://store:8333"
+    # Airflow reads it by rules of its own, and takes no second `://` in it.
+    connection = Connection(uri=told["AIRFLOW_CONN_STORAGE"])
+    assert (connection.conn_type, connection.extra_dejson) == ("aws", {"endpoint_url": access.endpoint})
 
 
 def test_postgres_has_the_settings_of_the_other_runtime() -> None:

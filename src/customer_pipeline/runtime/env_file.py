@@ -48,7 +48,7 @@ def new_env_file(identity: str, api_port: int, postgres_port: int) -> str:
         postgres_port: Port of PostgreSQL on 127.0.0.1.
     """
     of_workers = {name: secrets.token_urlsafe(24) for name in _OF_WORKERS}
-    store = f"aws://pipeline:{of_workers['STORE_SECRET']}@/?endpoint_url=http://{STORE_HOST}:{STORE_PORT}"
+    store = f"aws://pipeline:{of_workers['STORE_SECRET']}@/?endpoint_url=http%3A%2F%2F{STORE_HOST}%3A{STORE_PORT}"
     lines = [
         "# Made by `make up`; .env.example says what each line means. Lost passwords can't be read from elsewhere.",
         f"COMPOSE_PROJECT_NAME=customer-pipeline-{identity[:6]}",
