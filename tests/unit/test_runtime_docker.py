@@ -147,7 +147,7 @@ def test_a_worker_mounts_nothing_and_is_told_nothing_of_airflows_own() -> None:
 def test_without_the_profile_no_setting_of_celery_is_read() -> None:
     shared = "src/customer_pipeline/runtime/airflow.env"
     for name in AIRFLOW:
-        assert COMPOSE["services"][name]["env_file"] == [shared, f"${{EXECUTOR_SETTINGS:-{shared}}}"]
+        assert COMPOSE["services"][name]["env_file"] == [shared, f"${{EXECUTOR_SETTINGS:-./{shared}}}"]
     for name in (*WORKERS, "redis", "store"):
         assert COMPOSE["services"][name]["profiles"] == ["celery"]
     for service in COMPOSE["services"].values():

@@ -11,7 +11,7 @@ from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.configuration import conf
 
 from audited_load.errors import UnavailableError
-from customer_pipeline.storing import task_logs
+from customer_pipeline.storing import stored_logs
 from customer_pipeline.storing.stored_logs import REMOTE_TASK_LOG
 from unit.s3_server import KEY, S3Server, running_server
 
@@ -71,7 +71,7 @@ def test_a_log_that_is_not_there_yet_and_a_store_that_is_away_break_no_page(
     server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert REMOTE_TASK_LOG.read(PLACE) == ([], None)
-    monkeypatch.setattr(task_logs, "_READER_WAITS_SECONDS", 0.0)
+    monkeypatch.setattr(stored_logs, "_READER_WAITS_SECONDS", 0.0)
     server.away = 5
     sources, text = REMOTE_TASK_LOG.read(PLACE)
     assert text is None
@@ -83,7 +83,7 @@ def test_a_log_that_cannot_be_put_stays_on_the_disk(
 ) -> None:
     path = write_log(tmp_path, "line\n")
     monkeypatch.setenv("AIRFLOW__LOGGING__DELETE_LOCAL_LOGS", "True")
-    monkeypatch.setattr(task_logs, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(stored_logs, "WAIT_SECONDS", 0.0)
     server.away = 5
     with pytest.raises(UnavailableError):
         REMOTE_TASK_LOG.upload(PLACE)
