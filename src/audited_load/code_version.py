@@ -20,7 +20,8 @@ from audited_load.form import Form
 LIBRARIES = ("PyYAML", "num2words", "numpy", "polars", "text2num", "zstandard")
 """Distributions that decide values; a test compares them with what the modules import."""
 ENGINE = "audited_load"
-CLEANING = f"{ENGINE}.cleaning.clean_file"
+CLEANING = (f"{ENGINE}.cleaning.clean_file", f"{ENGINE}.sharding.gather")
+"""Where cleaning begins, of a file in one piece and in shards."""
 UNRELATED = frozenset(f"{ENGINE}.{name}" for name in ("errors", "cleaning.outputs", "progress"))
 """Modules that cleaning imports, and that decide no value."""
 
@@ -78,7 +79,7 @@ def find_modules(engine: Path, rules: Path) -> dict[str, ast.Module]:
     """
     packages = {ENGINE: engine, rules.parent.name: rules.parent}
     found: dict[str, ast.Module] = {}
-    names = [CLEANING, f"{rules.parent.name}.{rules.stem}"]
+    names = [*CLEANING, f"{rules.parent.name}.{rules.stem}"]
     while names:
         name = names.pop()
         path = None if name in found or name in UNRELATED else _locate(name, packages)

@@ -192,5 +192,11 @@ def test_shards_of_other_libraries_are_refused(tmp_path: Path) -> None:
         gather_shards(found, [*results[:-1], replace(results[-1], hashed_by="polars 0")], shards, FEED)
     with pytest.raises(RefusedError, match=f"{len(results) - 1} of {len(results)} shards"):
         gather_shards(found, results[1:], shards, FEED)
+    # As many shards, of another cut or another content.
+    moved = replace(results[1], span=replace(results[1].span, start=results[1].span.start + 30))
+    other = replace(results[1], report=replace(results[1].report, sha256="0" * 64))
+    for stale in (moved, other):
+        with pytest.raises(RefusedError, match="some of another cut"):
+            gather_shards(found, [results[0], stale, *results[2:]], shards, FEED)
     # Nothing was used up: it can be gathered again.
     assert gather_shards(found, results, shards, FEED) == gather_shards(found, results, shards, FEED)

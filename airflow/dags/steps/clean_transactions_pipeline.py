@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +22,7 @@ from customer_pipeline.settings import read_run_settings, read_settings
 from customer_pipeline.storing.deliveries import delivered_name, list_few, require_few
 from customer_pipeline.storing.run_files import RunFiles
 from customer_pipeline.tasks.clean_one_file import clean_one_shard, clean_whole, gather_file
-from customer_pipeline.tasks.ledger_notes import note_refused
+from customer_pipeline.tasks.ledger_notes import note_refused, unread_report
 from customer_pipeline.tasks.params import require_known_params
 from customer_pipeline.tasks.task_errors import reported_errors
 from customer_pipeline.tasks.task_warehouse import (
@@ -80,18 +82,15 @@ def clean_transactions_pipeline(parent_group: str) -> Any:
     def clean_source_file(piece: dict[str, Any]) -> dict[str, Any]:
         """Clean one of several files, or one shard of a large one."""
         context = get_current_context()
-        context["piece"] = _label(piece)  # type: ignore[typeddict-unknown-key]
-        ti = context["ti"]
         with reported_errors(parent_group):
+            _require_pieces([piece])
+            context["piece"] = _label(piece)  # type: ignore[typeddict-unknown-key]
             if "shard" in piece:
                 cut = _cuts(parent_group, context)[piece["source"]]
-                return {"source": piece["source"], "shard": clean_one_shard(parent_group, piece, cut)}
+                return {"piece": piece, "shard": clean_one_shard(parent_group, piece, cut)}
             files = files_of_runs()
-            with files.attempt(context["run_id"], ti.try_number, piece["file"]) as attempt:
-                return {
-                    "source": piece["source"],
-                    "file": clean_whole(parent_group, piece["source"], files, attempt),
-                }
+            with files.attempt(context["run_id"], context["ti"].try_number, piece["file"]) as attempt:
+                return {"piece": piece, "file": clean_whole(parent_group, piece["source"], files, attempt)}
 
     @task(task_id="clean_and_transform_csv", trigger_rule="all_done")
     def clean_and_transform_csv(pieces: list[dict[str, Any]], manifests: Any) -> list[dict[str, Any]]:
@@ -171,8 +170,10 @@ def _cut(
     files, settings = files_of_runs(), read_settings()
     pieces, cuts = list[dict[str, Any]](), dict[str, dict[str, Any]]()
     room = settings.max_files - len(sources)
+    # When a run is cleared, Airflow keeps what its mapped tasks came to until each starts again.
+    found = secrets.token_hex(4)
     for number, source in enumerate(sources):
-        piece = {"source": source, "file": number}
+        piece = {"source": source, "file": number, "found": found}
         cut = files.cut(source, lambda source=source: feed_of(context, source), settings.shard_bytes, 1 + room)  # type: ignore[misc]
         if cut is None:
             pieces.append(piece)
@@ -183,6 +184,19 @@ def _cut(
         pieces += [piece | {"shard": shard, "of": spans} for shard in range(spans)]
         log.info("[%s] %s is cleaned in %s shards", parent_group, show_text(source, 4096), spans)
     return pieces, cuts
+
+
+def _require_pieces(pieces: Iterable[Any]) -> None:
+    """Check that pieces are of this release.
+
+    Raises:
+        RefusedError: An earlier one listed them.
+    """
+    if not all(isinstance(piece, dict) and "found" in piece for piece in pieces):
+        raise RefusedError(
+            "An earlier release of the pipeline listed the files of this run.",
+            "Clear the run from `find_source_files` on. Nothing was loaded.",
+        )
 
 
 def _cuts(parent_group: str, context: Context) -> dict[str, dict[str, Any]]:
@@ -204,19 +218,25 @@ def _gather(
 
     Raises:
         BadDataError: Files were refused, and in this mode no part of a delivery will do; or all were.
+        RefusedError: An earlier release listed them.
     """
+    _require_pieces(pieces)
     firsts = {piece["source"]: piece for piece in pieces if not piece.get("shard")}
     whole, shards = dict[str, dict[str, Any]](), dict[str, list[dict[str, Any]]]()
     for result in manifests or ():
-        if result and "shard" in result:
-            shards.setdefault(result["source"], []).append(result["shard"])
-        elif result:
-            whole[result["source"]] = result["file"]
+        piece = result.get("piece") if result else None
+        if piece not in pieces:
+            continue
+        if "shard" in piece:
+            shards.setdefault(piece["source"], []).append(result["shard"])
+        else:
+            whole[piece["source"]] = result["file"]
     there = [
         source
         for source, piece in firsts.items()
         if source in whole or ("shard" in piece and len(shards.get(source, ())) == piece["of"])
     ]
+    cuts = _cuts(parent_group, context) if any("shard" in piece for piece in pieces) else {}
     refused = sorted(delivered_name(source) for source in firsts if source not in there)
     if refused and (context["params"]["mode"] == "replace" or not there):
         error = BadDataError(
@@ -224,9 +244,15 @@ def _gather(
             "The task `clean_source_file` of each says why. Nothing was loaded."
             + (" In mode `merge` the others would have been." if there else ""),
         )
-        note_refused(context, [CleanReport.from_dict(manifest) for manifest in whole.values()], error)
+        reports = [CleanReport.from_dict(manifest) for manifest in whole.values()]
+        # A whole file that was refused, its own task has noted.
+        reports += [
+            unread_report(source, cut["plan"]["sha256"], cut["plan"]["source"]["bytes"], feed_of(context, source))
+            for source, cut in cuts.items()
+            if source not in there
+        ]
+        note_refused(context, reports, error)
         raise error
-    cuts = _cuts(parent_group, context) if shards else {}
     gathered = [
         whole[source]
         if source in whole

@@ -108,7 +108,7 @@ def require_incoming(connection: psycopg.Connection, tables: Tables, batch: Batc
     if not holds_batch(connection, tables, batch):
         raise RefusedError(
             f"The incoming table is not the one that run {batch.run_id} made ({_stamp_of(batch)}).",
-            "Clear the run from its first task on: `create_cleaned_table` and what follows it.",
+            "Clear the run from `create_cleaned_table` on.",
         )
 
 

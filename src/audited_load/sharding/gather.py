@@ -83,7 +83,7 @@ def gather_shards(
         The accounting of the file.
 
     Raises:
-        RefusedError: Shards are missing, or were made by other versions of a library.
+        RefusedError: Shards are missing or of another cut, or were made by other versions of a library.
     """
     results = sorted(results, key=lambda result: result.number)
     _require_whole(plan, results)
@@ -112,10 +112,11 @@ def gather_shards(
 
 
 def _require_whole(plan: Plan, results: Sequence[ShardResult]) -> None:
-    if [result.number for result in results] != list(range(len(plan.spans))):
+    whole = [(number, span, plan.sha256) for number, span in enumerate(plan.spans)]
+    if [(result.number, result.span, result.report.sha256) for result in results] != whole:
         found = len({result.number for result in results})
         raise RefusedError(
-            f"{found} of {len(plan.spans)} shards of {plan.source.path.name} are there.",
+            f"{found} of {len(plan.spans)} shards of {plan.source.path.name} are there, or some of another cut.",
             "Clear the run from its first task on. Nothing was loaded.",
         )
     if len(made := {(result.hashed_by, result.buckets) for result in results}) > 1:

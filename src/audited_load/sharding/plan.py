@@ -9,21 +9,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from audited_load.cleaning.clean_file import find_source
 from audited_load.columns import Feed
-from audited_load.reading.compression import find_compression
+from audited_load.reading.compression import CHUNK_BYTES, find_compression
 from audited_load.reading.dialect import Dialect
 from audited_load.reading.encoding import Encoding, Utf8Signs, find_encoding
-from audited_load.reading.header import HEADER_BYTES
 from audited_load.reading.records import Block, cut_blocks
 from audited_load.reading.source import Source, as_records
 from audited_load.shown import show_text
 
-HEAD_BYTES = 2 * HEADER_BYTES
-"""How much of a file is looked at to find out how to read it."""
+HEAD_BYTES = CHUNK_BYTES
+"""How much of a file is looked at to find out how to read it: as much as where it is not cut."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def plan_shards(head: Path, size: int, chunks: Iterator[bytes], feed: Feed, shar
             raw.add(chunk)
             yield chunk
 
-    wanted = size / max(1, round(size / shard_bytes))
+    wanted = size / ceil(size / shard_bytes)
     body = as_records(read(), source, source.body_offset)
     spans, begun, shard = list[Span](), None, hashlib.sha256()
     for block in cut_blocks(body, source.dialect, offset=source.body_offset, first_line=source.body_line):

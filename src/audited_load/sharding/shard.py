@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,15 @@ from audited_load.cleaning.outputs import cleaned_and_rejected
 from audited_load.cleaning.parts import PartFiles, PartMaker, Tally
 from audited_load.cleaning.workers import make_parts
 from audited_load.columns import Feed
-from audited_load.erasing.subjects import ErasedSubjects
-from audited_load.errors import UnavailableError
+from audited_load.erasing.subjects import ErasedSubjects, keyed_hash
+from audited_load.errors import RefusedError, UnavailableError
 from audited_load.reading.records import cut_blocks
 from audited_load.reading.source import as_records
-from audited_load.sharding.plan import Plan
+from audited_load.sharding.plan import Plan, Span
 from audited_load.shown import show_text
+
+LONGEST_CLEANED = 2**32 - 2**28
+"""Bytes of a cleaned file: where its records end is counted in 32 bits. A part is much smaller than the rest."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class ShardResult:
         report: The accounting of its records, as if nothing gave way.
         tally: The same, with what is judged over the whole file.
         buckets: Into how many its keys are split.
-        hashed_by: The library whose hashes of contents its keys hold: those of another are others.
+        hashed_by: With what it hashed: the library whose hashes of contents its keys hold, and what names the key
+            of masked values, if there are any. Those of another are others.
+        span: What was cleaned.
     """
 
     number: int
@@ -48,15 +53,24 @@ class ShardResult:
     tally: Tally
     buckets: int
     hashed_by: str
+    span: Span
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that survive JSON."""
-        return vars(self) | {"report": self.report.to_dict(), "tally": self.tally.to_dict()}
+        return vars(self) | {
+            "report": self.report.to_dict(),
+            "tally": self.tally.to_dict(),
+            "span": asdict(self.span),
+        }
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ShardResult:
         """Read what `to_dict` gave."""
-        read = {"report": CleanReport.from_dict(values["report"]), "tally": Tally.from_dict(values["tally"])}
+        read = {
+            "report": CleanReport.from_dict(values["report"]),
+            "tally": Tally.from_dict(values["tally"]),
+            "span": Span(**values["span"]),
+        }
         return cls(**dict(values) | read)
 
 
@@ -144,7 +158,10 @@ def clean_shard(
         (folder / "cleaned").replace(cleaned)
         (folder / "rejected").replace(rejected)
     report = report_of(source, plan.sha256, feed, tally, Dropped(), (str(cleaned), str(rejected)))
-    return ShardResult(number, report, tally, buckets, f"polars {pl.__version__}")
+    hashed_by = f"polars {pl.__version__}"
+    if feed.needs_key:
+        hashed_by += f", key {keyed_hash(b'the key of masked values', masking_key)[:8]}"
+    return ShardResult(number, report, tally, buckets, hashed_by, span)
 
 
 def _join_parts(folder: Path, parts: int, feed: Feed, work: WorkFiles) -> list[int]:
@@ -167,6 +184,10 @@ def _join_parts(folder: Path, parts: int, feed: Feed, work: WorkFiles) -> list[i
             accepted.write(files.csv.read_bytes())
             refused.write(files.rejected.read_bytes())
             files.remove()
+            if accepted.tell() > LONGEST_CLEANED:
+                raise RefusedError(
+                    "What a shard comes to is larger than 4 GiB.", "Set SHARD_MIB to less, then run it again."
+                )
     return first_rows
 
 

@@ -135,6 +135,11 @@ def gather_file(
     source, cut_file = file["source"], CutFile.from_dict(cut)
     erased, feed = read_erased_customers(), feed_of(context, source)
     found = [ShardResult.from_dict(result) for result in results]
+    if {result.report.code_version for result in found} != {code_version(feed)}:
+        raise RefusedError(
+            f"Shards of {show_text(source, 200)} were cleaned by other code, rules or contracts than these.",
+            "Clear the run from `find_source_files` on, when all workers have the same. Nothing was loaded.",
+        )
     shards = files.shards(cut_file, context["run_id"], file["file"]).gathered(found, context["ti"].try_number)
     report = gather_shards(cut_file.plan, found, shards, feed, erased, settings.erasure_key)
     report = replace(

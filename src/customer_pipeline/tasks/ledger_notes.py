@@ -43,7 +43,9 @@ def refusals_noted(context: Context, path: Path, source: str, feed: Feed) -> Ite
         yield reports
     except (BadDataError, RefusedError) as error:
         with _never_in_the_way():
-            note_refused(context, reports or [_unread(path, source, feed)], error)
+            note_refused(
+                context, reports or [unread_report(source, hash_file(path), path.stat().st_size, feed)], error
+            )
         raise
 
 
@@ -87,12 +89,19 @@ def give_lease_back(context: Context) -> None:
         log.warning("The lease ends by itself: %s", error)
 
 
-def _unread(path: Path, source: str, feed: Feed) -> CleanReport:
-    """Make the accounting of a file that could not be read as records: there are none."""
+def unread_report(source: str, sha256: str, size: int, feed: Feed) -> CleanReport:
+    """Make the accounting of a file that could not be read as records: there are none.
+
+    Args:
+        source: Its path in the data folder.
+        sha256: Of its bytes.
+        size: In bytes.
+        feed: By which it is read.
+    """
     return CleanReport(
         source=delivered_name(source),
-        sha256=hash_file(path),
-        bytes=path.stat().st_size,
+        sha256=sha256,
+        bytes=size,
         encoding="",
         delimiter="",
         header=[],
