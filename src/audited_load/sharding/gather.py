@@ -122,8 +122,8 @@ def _require_whole(plan: Plan, results: Sequence[ShardResult]) -> None:
     if len(made := {(result.hashed_by, result.buckets) for result in results}) > 1:
         versions = ", ".join(sorted({name for name, _ in made}))
         raise RefusedError(
-            f"Shards of {plan.source.path.name} were made by workers with different libraries: {versions}.",
-            "Give all workers the same image or lock, then clear the run from its first task on.",
+            f"Shards of {plan.source.path.name} were made with different libraries or keys: {versions}.",
+            "Give all workers the same image and ERASURE_KEY, then clear the run from its first task on.",
         )
 
 
