@@ -147,6 +147,34 @@ def test_what_services_have_in_memory_starts_no_thread_that_a_fork_would_lose(co
     assert others.strip() == "1"
 
 
+_PARSED = """
+import os, signal, tempfile
+from pathlib import Path
+from dbt.cli.main import dbtRunner
+from customer_pipeline.runtime.warm_executor import share_manifest
+from customer_pipeline.tasks.dbt_manifest import OF_PROFILE, in_project
+
+project = Path(os.environ["PIPELINE_DBT"])
+share_manifest(project)
+print(len(os.listdir("/proc/self/task")))
+model = project / "models" / "facts" / "fact_transactions.sql"
+model.write_text(model.read_text() + "\\n")
+if not (child := os.fork()):
+    signal.alarm(180)
+    with tempfile.TemporaryDirectory() as folder:
+        done = dbtRunner().invoke(["--quiet", "parse", *OF_PROFILE, *in_project(project), "--target-path", folder])
+    os._exit(0 if done.success else 1)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_task_parses_what_has_changed_since_the_executor_did(
+    project: Path, copied_code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_DBT", str(project))
+    assert in_copy(copied_code, _PARSED)[-2:] == ["1", "0"]
+
+
 def test_dbt_names_the_module_of_a_flag_as_before(project: Path) -> None:
     def make_flag() -> str:
         flag = BehaviorFlagRendered({"name": "x", "default": False, "docs_url": "https://x.example"}, {})
