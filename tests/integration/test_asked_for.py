@@ -10,9 +10,9 @@ from audited_load.cleaning.clean_file import clean_file
 from audited_load.erasing.register import enter_erasure, enter_scrubbed
 from audited_load.errors import RefusedError
 from audited_load.warehouse.connection import connect
+from customer_pipeline.tasks import clean_one_file as pipeline
 from integration.loading import TABLES, load_file, write_csv
 from integration.test_merging import Dsn
-from steps import clean_transactions_pipeline as pipeline
 
 
 def test_another_content_than_was_asked_for_is_refused(
