@@ -29,8 +29,8 @@ from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 TABLES = Tables(CUSTOMER_TRANSACTIONS, "cleaned_data")
 MODELS = (
     Mart("dim_customers"),
-    Mart("dim_dates"),
     Mart("dim_products"),
+    Mart("dim_dates"),
     Mart(
         "fact_transactions",
         frozenset({"dim_customers", "dim_dates", "dim_products"}),
