@@ -15,16 +15,20 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from statistics import median
+from unittest.mock import patch
 
 import psycopg
 from machine import describe_machine
 from merge_a_day import HEADER, load
 from server import running_server
 
+from audited_load.marts import mart_changes, mart_sets
 from audited_load.marts.mart_manifest import read_marts
 from audited_load.marts.mart_sets import publish_marts, roll_back_marts
 from audited_load.warehouse.connection import connect
@@ -70,17 +74,18 @@ def main() -> None:
             connection.execute("grant usage on schema cleaned_data to transformer")
             connection.execute("grant select on all tables in schema cleaned_data to transformer")
         run_dbt(runtime, folder, "compile")
-        taken: dict[str, list[float]] = {"by hand": [], "dbt": [], "tests": [], "publish": []}
-        days: dict[str, list[float]] = {"load": [], "dbt": [], "tests": [], "publish": []}
+        taken: dict[str, list[float]] = {"by hand": [], "dbt": [], "tests": [], "publish": [], "sums": []}
+        days: dict[str, list[float]] = {"load": [], "dbt": [], "tests": [], "publish": [], "sums": []}
         before = check_out(arguments.before, folder) if arguments.before else None
-        waits = [0.0]
+        waits, sums = [0.0], list[float]()
         for _ in range(arguments.rounds):
             taken["by hand"].append(build_by_hand(runtime, folder))
             if before:
                 taken.setdefault("before", []).append(run_dbt(runtime, folder, "run", project=before))
             taken["dbt"].append(run_dbt(runtime, folder, "run"))
             taken["tests"].append(run_tests(runtime, folder))
-            taken["publish"].append(publish(runtime, folder, waits))
+            taken["publish"].append(publish(runtime, folder, waits, sums))
+            taken["sums"].append(sums.pop())
             print({way: f"{seconds[-1]:.1f} s" for way, seconds in taken.items()}, flush=True)
         for day in range(1, arguments.rounds + 1):
             chance = random.Random(day)
@@ -90,7 +95,8 @@ def main() -> None:
             days["load"].append(load(folder / "day.csv", "merge", 1 + day, runtime).load)
             days["dbt"].append(run_dbt(runtime, folder, "run"))
             days["tests"].append(run_tests(runtime, folder))
-            days["publish"].append(publish(runtime, folder, waits))
+            days["publish"].append(publish(runtime, folder, waits, sums))
+            days["sums"].append(sums.pop())
             print({way: f"{seconds[-1]:.1f} s" for way, seconds in days.items()}, flush=True)
         back = undo(runtime)
     report(arguments, replaced, taken, days, back)
@@ -114,11 +120,16 @@ def report(
         ("`dbt run` of the project", f"{full['dbt'] / full['by hand']:.2f}"),
         ("the data tests", f"{full['tests'] / full['by hand']:.2f}"),
         ("`publish_marts`", f"{full['publish'] / full['by hand']:.3f}"),
+        ("adding up what the page shows, a part of it", f"{full['sums'] / full['by hand']:.3f}"),
         (f"{of_day}: `dbt run` and publishing, against both", f"{(day['dbt'] + day['publish']) / both:.3f}"),
         ("its data tests, against the same", f"{day['tests'] / both:.2f}"),
         ("loading it, `dbt run` and publishing, against the same of all rows", f"{in_a_day / whole:.3f}"),
         ("with the data tests", f"{(in_a_day + day['tests']) / (whole + full['tests']):.3f}"),
         ("publishing it, against loading all rows", f"{day['publish'] / replaced:.3f}"),
+        (
+            "changing what the page shows, against publishing the day, of which it is a part",
+            f"{day['sums'] / day['publish']:.2f}",
+        ),
         ("rollback of such a day's marts, against `dbt run` and publishing", f"{back / both:.3f}"),
     ]
     if arguments.before:
@@ -216,8 +227,8 @@ def build_by_hand(runtime: Runtime, folder: Path) -> float:
     return time.monotonic() - started
 
 
-def publish(runtime: Runtime, folder: Path, waits: list[float]) -> float:
-    """Publish what dbt built, with a reader that looks all along; gives the seconds."""
+def publish(runtime: Runtime, folder: Path, waits: list[float], sums: list[float] | None = None) -> float:
+    """Publish what dbt built, with a reader that looks all along; gives the seconds, notes those of the page's sums."""
     done = threading.Event()
 
     def look_all_along() -> None:
@@ -234,12 +245,33 @@ def publish(runtime: Runtime, folder: Path, waits: list[float]) -> float:
         if exists:
             reader.start()
         started = time.monotonic()
-        publish_marts(connection, MARTS, models)
+        with timed_sums([] if sums is None else sums):
+            publish_marts(connection, MARTS, models)
         seconds = time.monotonic() - started
         done.set()
         if exists:
             reader.join()
     return seconds
+
+
+@contextmanager
+def timed_sums(taken: list[float]) -> Iterator[None]:
+    """Note how long what is published adds up for the page, in seconds."""
+
+    def timed(add_up: Callable[..., list[str]]) -> Callable[..., list[str]]:
+        def run(*arguments: object) -> list[str]:
+            started = time.monotonic()
+            made = add_up(*arguments)
+            taken.append(time.monotonic() - started)
+            return made
+
+        return run
+
+    with (
+        patch.object(mart_sets, "make_sums", timed(mart_sets.make_sums)),
+        patch.object(mart_changes, "change_sums", timed(mart_changes.change_sums)),
+    ):
+        yield
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@
 {% macro changed_transactions() %}
     {#- The rows that the merge touched, as staging shows them: before it with the sign -1, after it with 1. -#}
     select
-        sign,
+        -- Wide, for it is multiplied with the least number that a column can hold, too.
+        sign::bigint as sign,
         {{ staged_columns() }}
     from {{ source("cleaned_data", "customer_transactions_changed") }}
 {% endmacro %}

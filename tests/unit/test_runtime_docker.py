@@ -29,6 +29,20 @@ WORKERS = ["airflow-worker-a", "airflow-worker-b"]
 AIRFLOW = [name for name in COMPOSE["services"] if name.startswith("airflow-") and name not in WORKERS]
 
 
+def test_no_name_is_in_the_compose_file_twice() -> None:
+    """Compose 2 refuses such a file, where compose 1 and PyYAML take the last one."""
+
+    def find_twice(node: yaml.Node) -> list[str]:
+        if isinstance(node, yaml.MappingNode):
+            names = [str(key.value) for key, _ in node.value if key.value != "<<"]
+            below = [name for _, value in node.value for name in find_twice(value)]
+            return [*sorted({name for name in names if names.count(name) > 1}), *below]
+        return [name for value in node.value for name in find_twice(value)] if isinstance(node.value, list) else []
+
+    assert find_twice(yaml.compose((ROOT / "docker-compose.yml").read_text())) == []
+    assert find_twice(yaml.compose("a: {b: 1, c: 2, b: 3}")) == ["b"]
+
+
 def read(home: Path, **environment: str) -> Runtime:
     return read_runtime({"PIPELINE_HOME": str(home), **environment})
 

@@ -32,7 +32,7 @@ _ADD = """
     with changed as (
         select {keys}, sum(sign) as {number_of_rows}, {net}
         from (
-            select {keys}, {measures}, 1 as sign from {delta}
+            select {keys}, {measures}, 1::bigint as sign from {delta}
             union all
             select {keys}, {measures}, -1 from {before}
         ) as touched
