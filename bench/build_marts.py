@@ -228,7 +228,7 @@ def build_by_hand(runtime: Runtime, folder: Path) -> float:
 
 
 def publish(runtime: Runtime, folder: Path, waits: list[float], sums: list[float] | None = None) -> float:
-    """Publish what dbt built, with a reader that looks all along; gives the seconds, notes those of the page's sums."""
+    """Publish what dbt built, with a reader that looks all along; gives the seconds, notes those of the sums."""
     done = threading.Event()
 
     def look_all_along() -> None:
