@@ -12,8 +12,8 @@ import pytest
 from cosmos.dbt import runner as cosmos_runner
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
-from customer_pipeline.runtime.warm_executor import share_manifest
-from customer_pipeline.runtime.warm_modules import own_folders, own_state
+from customer_pipeline.warming.warm_dbt import share_manifest
+from customer_pipeline.warming.warm_modules import own_folders, own_state
 from customer_pipeline.settings import dbt_project
 
 HOME = Path(__file__).resolve().parents[2]
@@ -46,7 +46,7 @@ def test_tasks_share_the_parsed_project_until_it_changes(project: Path, monkeypa
 
 _FORKS = """
 import os, sys
-from customer_pipeline.runtime.warm_modules import share_own_modules
+from customer_pipeline.warming.warm_modules import share_own_modules
 
 def modules_of_fork(depth):
     out, into = os.pipe()
@@ -128,8 +128,8 @@ def test_every_file_that_an_import_reads_counts(copied_code: Path) -> None:
 _WARM = """
 import importlib, os, sys
 from airflow.sdk.listener import get_listener_manager
-from customer_pipeline.runtime.warm_executor import WARMED
-from customer_pipeline.runtime.warm_modules import PARSED, share_own_modules
+from customer_pipeline.warming.warm_dbt import WARMED
+from customer_pipeline.warming.warm_modules import PARSED, share_own_modules
 
 for name in (*WARMED, *PARSED):
     importlib.import_module(name)

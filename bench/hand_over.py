@@ -1,0 +1,208 @@
+"""What it costs to hand files on through a store in place of a folder, and to clean a file in shards: ratios.
+
+Each task is a process of its own, as under Airflow: one fetches the delivery and cleans it, the next one fetches what
+came of it and copies it into the table. The store is SeaweedFS on this machine, so its own work is in the figures, and
+a network is not.
+
+Usage: `make bench-store`, or `python bench/hand_over.py --rows 2000000 --shards 4 --rounds 5`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from clean_and_load import Peak
+from machine import describe_machine
+from server import running_server
+
+from audited_load.storage import Store
+from customer_pipeline.sample.generator import write_sample
+
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "tests"))  # a store is what tests need, too
+from scale.seaweed import BUCKET, SeaweedFS, running_store  # noqa: E402
+
+FOLDER, STORE, SHARDS = "folder", "store", "store, in shards"
+AT_ONCE = 2
+"""Shards that are cleaned at once, as on two workers."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A task: its seconds, and the peaks of its memory and of its private disk in bytes."""
+
+    seconds: float
+    memory: int
+    disk: int
+
+
+class Round:
+    """One run of a way: its tasks, each a process with a folder for temporary files of its own."""
+
+    def __init__(self, state: Path, told: dict[str, Any], shards: int) -> None:
+        self._state, self._told, self._shards = state, told, shards
+
+    def clean(self) -> list[Timing]:
+        """Clean in one piece."""
+        return [self._run("clean")]
+
+    def clean_in_shards(self) -> list[Timing]:
+        """Cut, clean the shards, several at once, and gather them; the shards count as long as they take together."""
+        cut, started = self._run("cut"), time.monotonic()
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            shards = list(threads.map(lambda number: self._run("shard", number=number), range(self._shards)))
+        largest = [max(getattr(shard, kind) for shard in shards) for kind in ("memory", "disk")]
+        return [cut, Timing(time.monotonic() - started, *largest), self._run("gather")]
+
+    def load(self) -> list[Timing]:
+        """Load what was handed on."""
+        return [self._run("load")]
+
+    def _run(self, step: str, **more: Any) -> Timing:
+        told = json.dumps(self._told | {"shards": self._shards} | more)
+        with tempfile.TemporaryDirectory(dir=self._state, prefix="temporary-") as temporary:
+            command = [sys.executable, str(HERE / "task_step.py"), step, str(self._state)]
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": temporary}
+            )
+            memory, disk = Peak(process.pid), PeakOfDisk(Path(temporary))
+            printed, _ = process.communicate(told + "\n")
+            peaks = memory.stop(), disk.stop()
+        if process.returncode:
+            raise SystemExit(f"{step} failed")
+        return Timing(float(printed), *peaks)
+
+
+class PeakOfDisk:
+    """Watches how much a folder holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._peak, self._done = folder, 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def stop(self) -> int:
+        """Stop watching, and give the peak in bytes."""
+        self._done.set()
+        self._thread.join()
+        return self._peak
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.1):
+            held = 0
+            for place, _, names in os.walk(self._folder):
+                for name in names:
+                    try:
+                        held += os.stat(os.path.join(place, name)).st_blocks * 512
+                    except OSError:
+                        continue
+            self._peak = max(self._peak, held)
+
+
+def main() -> None:
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000, help="records of the file")
+    parser.add_argument("--shards", type=int, default=4, help="into how many shards it is cut")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each way runs")
+    arguments = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="customer-pipeline-bench-") as name,
+        running_server() as runtime,
+        running_store() as weed,
+    ):
+        folder = Path(name)
+        folder.chmod(0o755)
+        print(describe_machine(), flush=True)
+        ways = make_ways(folder, weed, runtime.dsn("loader"), arguments)
+        timings = measure(ways, arguments.rounds)
+    report(arguments, timings)
+
+
+def make_ways(folder: Path, weed: SeaweedFS, dsn: str, arguments: argparse.Namespace) -> dict[str, Round]:
+    """Make the delivery, and put it where each way looks for it."""
+    delivery = folder / "day.csv"
+    with delivery.open("wb") as file:
+        write_sample(file, arguments.rows, seed=7)
+    os.utime(delivery, (0, 0))  # else a folder waits until it is settled
+    root, access = f"s3://{BUCKET}/bench", weed.access
+    Store(root, access).upload(delivery, "data/day.csv")
+    in_store = {"store": root, "endpoint": access.endpoint, "key": access.key_id, "secret": access.secret}
+    places = {FOLDER: {"data": str(folder)}, STORE: in_store, SHARDS: in_store}
+    ways = {}
+    for number, (way, place) in enumerate(places.items()):
+        state = folder / f"state-{number}"
+        state.mkdir()
+        told = {"dsn": dsn, "bytes": delivery.stat().st_size, **place}
+        ways[way] = Round(state, told, arguments.shards)
+    return ways
+
+
+def measure(ways: dict[str, Round], rounds: int) -> dict[str, list[tuple[list[Timing], list[Timing]]]]:
+    """Run the ways in turn, so that a noisy neighbour meets all of them."""
+    timings: dict[str, list[tuple[list[Timing], list[Timing]]]] = {way: [] for way in ways}
+    for number in range(rounds):
+        for way in sorted(ways, key=list(ways).index, reverse=bool(number % 2)):
+            shutil.rmtree(ways[FOLDER]._told["data"] + "/runs", ignore_errors=True)
+            clean = ways[way].clean_in_shards() if way == SHARDS else ways[way].clean()
+            timings[way].append((clean, ways[way].load()))
+            tasks = ", ".join(f"{task.seconds:.2f}" for task in [*clean, *timings[way][-1][1]])
+            print(f"{way}: {tasks} s", flush=True)
+            forget(ways[way])
+    return timings
+
+
+def forget(way: Round) -> None:
+    """Remove what a run put into the store, where an attempt's place is taken once."""
+    if "store" in way._told:
+        store = task_store(way._told)
+        store.delete([stored.key for under in ("runs/", "work/") for stored in store.find(under)])
+
+
+def task_store(told: dict[str, Any]) -> Store:
+    from audited_load.storage import Access  # noqa: PLC0415
+
+    return Store(told["store"], Access(told["endpoint"], "", told["key"], told["secret"]))
+
+
+def report(arguments: argparse.Namespace, timings: dict[str, list[tuple[list[Timing], list[Timing]]]]) -> None:
+    """Print each way against the folder, and shards against one piece, as a table in Markdown."""
+    against = {STORE: (FOLDER, "against the folder"), SHARDS: (STORE, "against the store, in one piece")}
+    print(f"\n{arguments.rows:,} records; {arguments.shards} shards, {AT_ONCE} at once; {arguments.rounds} rounds\n")
+    print("| what | cleaning | loading | both | most memory of a task | most private disk of a task |")
+    print("|---|---|---|---|---|---|")
+    for way, rounds in timings.items():
+        sums = [(total(clean), total(load)) for clean, load in rounds]
+        tasks = [task for clean, load in rounds for task in (*clean, *load)]
+        cells = [f"{median(values):.2f} s" for values in (*zip(*sums, strict=True), list(map(sum, sums)))]
+        peaks = [max(task.memory for task in tasks), max(task.disk for task in tasks)]
+        print(f"| {way} | {' | '.join(cells)} | {' | '.join(f'{peak / 2**20:.0f} MiB' for peak in peaks)} |")
+    for way, (other, what) in against.items():
+        pairs = [
+            [own / base for own, base in ((total(a), total(c)), (total(b), total(d)), (total(a + b), total(c + d)))]
+            for (a, b), (c, d) in zip(timings[way], timings[other], strict=True)
+        ]
+        cells = [f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in zip(*pairs, strict=True)]
+        print(f"| {way}, {what} | {' | '.join(cells)} | | |")
+
+
+def total(tasks: list[Timing]) -> float:
+    """Return the seconds of tasks that wait for each other."""
+    return sum(task.seconds for task in tasks)
+
+
+if __name__ == "__main__":
+    main()

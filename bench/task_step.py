@@ -1,0 +1,126 @@
+"""One task of a run, timed: `task_step.py STEP STATE [NUMBER]`, its places as JSON on standard input.
+
+What tasks hand on lies in the folder STATE, as XCom would keep it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from audited_load.clean_report import CleanReport
+from audited_load.loading.batch import Delivery
+from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.incoming import empty_incoming
+from audited_load.loading.ledger import register_batch
+from audited_load.storage import Access, Store
+from audited_load.warehouse.connection import connect
+from audited_load.warehouse.create import create_tables
+from audited_load.warehouse.lease import acquire_lease, release_lease
+from customer_pipeline.feed import TABLES
+from customer_pipeline.storing.folder_files import FolderFiles
+from customer_pipeline.storing.object_files import ObjectFiles
+from customer_pipeline.storing.run_files import RunFiles
+
+SOURCE, RUN = "day.csv", "bench"
+
+
+def clean(files: RunFiles, state: Path, _: dict[str, Any]) -> None:
+    """Fetch the delivery, clean it in one piece, hand it on."""
+    from audited_load.cleaning.clean_file import clean_file  # noqa: PLC0415 - only cleaning pays for it
+
+    with files.opened(SOURCE) as path, files.attempt(RUN, 1) as output:
+        report = output.hand_on(output.keep(clean_file(path, TABLES.feed, output.folder), SOURCE))
+    write(state / "report.json", report.to_dict())
+
+
+def cut(files: RunFiles, state: Path, told: dict[str, Any]) -> None:
+    """Find out where to cut the delivery, as `find_source_files` does."""
+    found = files.cut(SOURCE, lambda: TABLES.feed, 1 + told["bytes"] // told["shards"], 1024)
+    if found is None or len(found.plan.spans) != told["shards"]:
+        raise SystemExit(f"not cut into {told['shards']} shards")
+    write(state / "cut.json", found.to_dict())
+
+
+def shard(files: RunFiles, state: Path, told: dict[str, Any]) -> None:
+    """Clean one shard."""
+    from audited_load.sharding.shard import clean_shard  # noqa: PLC0415
+    from customer_pipeline.storing.object_shards import CutFile  # noqa: PLC0415
+
+    number, found = told["number"], CutFile.from_dict(read(state / "cut.json"))
+    shards = files.shards(found, RUN, 0)
+    with shards.cleaning(number, 1) as attempt:
+        span = shards.read_span(number)
+        result = clean_shard(found.plan, number, span, TABLES.feed, attempt.out, attempt.work, None, "")
+        write(state / f"shard-{number}.json", attempt.keep(result).to_dict())
+
+
+def gather(files: RunFiles, state: Path, told: dict[str, Any]) -> None:
+    """Put the accounting of the shards together."""
+    from audited_load.sharding.gather import gather_shards  # noqa: PLC0415
+    from audited_load.sharding.shard import ShardResult  # noqa: PLC0415
+    from customer_pipeline.storing.object_shards import CutFile  # noqa: PLC0415
+
+    found = CutFile.from_dict(read(state / "cut.json"))
+    results = [ShardResult.from_dict(read(state / f"shard-{number}.json")) for number in range(told["shards"])]
+    shards = files.shards(found, RUN, 0).gathered(results, 1)
+    write(state / "report.json", gather_shards(found.plan, results, shards, TABLES.feed, None, "").to_dict())
+
+
+def load(files: RunFiles, state: Path, told: dict[str, Any]) -> float:
+    """Fetch the cleaned file, and copy it into the incoming table; making the tables doesn't count."""
+    report, dsn = CleanReport.from_dict(read(state / "report.json")), told["dsn"]
+    with connect(dsn) as connection:
+        create_tables(connection, TABLES, ())
+        acquire_lease(connection, TABLES, RUN, 0)
+        delivery = Delivery(f"{RUN} {time.time()}", datetime.now(UTC), "replace")
+        registered = register_batch(connection, TABLES, [report], delivery)
+        empty_incoming(connection, TABLES, registered)
+        started = time.monotonic()
+        with files.fetched(registered) as fetched:
+            rows, _ = copy_cleaned(connection, dsn, TABLES, fetched)
+        seconds = time.monotonic() - started
+        release_lease(connection, TABLES, RUN)
+    if rows != report.accepted:
+        raise SystemExit(f"{rows} rows loaded, {report.accepted} accepted")
+    return seconds
+
+
+def files_of(told: dict[str, Any]) -> RunFiles:
+    """Return where files lie: in the folder, or in the store if one is told."""
+    if "store" not in told:
+        return FolderFiles(Path(told["data"]))
+    return ObjectFiles(Store(told["store"], Access(told["endpoint"], "", told["key"], told["secret"])), Path("."))
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def write(path: Path, values: dict[str, Any]) -> None:
+    path.write_text(json.dumps(values))
+
+
+def main() -> None:
+    """Run a step, and print its seconds."""
+    steps: dict[str, Callable[[RunFiles, Path, dict[str, Any]], float | None]] = {
+        "clean": clean,
+        "cut": cut,
+        "shard": shard,
+        "gather": gather,
+        "load": load,
+    }
+    _, step, state = sys.argv
+    told = json.loads(sys.stdin.readline())
+    started = time.monotonic()
+    seconds = steps[step](files_of(told), Path(state), told)
+    print(time.monotonic() - started if seconds is None else seconds)
+
+
+if __name__ == "__main__":
+    main()
