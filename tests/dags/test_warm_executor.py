@@ -12,9 +12,9 @@ import pytest
 from cosmos.dbt import runner as cosmos_runner
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
+from customer_pipeline.settings import dbt_project
 from customer_pipeline.warming.warm_dbt import share_manifest
 from customer_pipeline.warming.warm_modules import own_folders, own_state
-from customer_pipeline.settings import dbt_project
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -145,6 +145,26 @@ def test_what_services_have_in_memory_starts_no_thread_that_a_fork_would_lose(co
     *_, ours, others = in_copy(copied_code, _WARM)
     assert ours == "pipeline_page.web steps.data_cleaners"
     assert others.strip() == "1"
+
+
+_WARM_UP = """
+import os, sys
+from customer_pipeline.warming.warm_dbt import warm_up
+
+warm_up()
+from cosmos.dbt import runner
+sockets = [fd for fd in os.listdir("/proc/self/fd") if "socket" in os.path.realpath(f"/proc/self/fd/{fd}")]
+print({"dbt.task.run", "cosmos", "steps.data_cleaners"} <= set(sys.modules))
+print(runner.get_runner().manifest is not None)
+print(len(os.listdir("/proc/self/task")), len(sockets))
+"""
+
+
+def test_who_is_warm_has_one_thread_and_no_connection(
+    project: Path, copied_code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_DBT", str(project))
+    assert in_copy(copied_code, _WARM_UP)[-3:] == ["True", "True", "1 0"]
 
 
 def test_dbt_names_the_module_of_a_flag_as_before(project: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -99,16 +100,29 @@ def share_manifest(project: Path) -> None:
     state = project_state(project)
     with tempfile.TemporaryDirectory() as folder:
         places = [*in_project(project), "--target-path", folder]
-        line = ["--quiet", "--log-path", folder, "parse", "--no-partial-parse", *OF_PROFILE, *places]
-        done = dbtRunner().invoke(line)
-    if not done.success:
-        raise RefusedError(f"dbt can't parse {project}: {done.exception}", "Tasks will say what is wrong with it.")
+        line = ["--quiet", "--log-path", folder, "parse", *OF_PROFILE, *places]
+        beside = multiprocessing.get_context("fork").Process(target=_parse, args=(line,))
+        beside.start()
+        beside.join()
+        # Nothing has changed since, so this reads what is there, and starts no thread.
+        done = dbtRunner().invoke(line) if beside.exitcode == 0 else None
+    if done is None or not done.success:
+        raise RefusedError(
+            f"dbt can't parse {project}, for the reason above.", "Tasks will say what is wrong with it."
+        )
 
     def make_runner() -> dbtRunner:
         return dbtRunner(manifest=done.result if project_state(project) == state else None)  # type: ignore[arg-type]
 
     cosmos_runner._get_cached_dbt_runner = make_runner
     BehaviorFlagRendered._default_source = staticmethod(_calling_module)  # type: ignore[method-assign]
+
+
+def _parse(line: list[str]) -> None:
+    """Parse in a process of its own: dbt's parser of models keeps threads, and forks would wait for them for ever."""
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415
+
+    os._exit(0 if dbtRunner().invoke(line).success else 1)
 
 
 def _calling_module() -> str:
