@@ -1,8 +1,8 @@
 """What it costs to hand files on through a store in place of a folder, and to clean a file in shards: ratios.
 
-Each task is a process of its own, as under Airflow: one fetches the delivery and cleans it, the next one fetches what
-came of it and copies it into the table. The store is SeaweedFS on this machine, so its own work is in the figures, and
-a network is not.
+Each task is a process of its own, as under Airflow: one fetches the delivery and cleans it, the next one fetches
+what came of it and copies it into the table. The store is SeaweedFS on this machine, so its own work is in the
+figures, and a network is not.
 
 Usage: `make bench-store`, or `python bench/hand_over.py --rows 2000000 --shards 4 --rounds 5`.
 """
@@ -22,13 +22,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeAlias
 
 from clean_and_load import Peak
 from machine import describe_machine
 from server import running_server
 
-from audited_load.storage import Store
+from audited_load.storage import Access, Store
 from customer_pipeline.sample.generator import write_sample
 
 HERE = Path(__file__).parent
@@ -36,6 +36,8 @@ sys.path.append(str(HERE.parent / "tests"))  # a store is what tests need, too
 from scale.seaweed import BUCKET, SeaweedFS, running_store  # noqa: E402
 
 FOLDER, STORE, SHARDS = "folder", "store", "store, in shards"
+LOADED = (FOLDER, STORE)
+"""Whose outcome is loaded, too."""
 AT_ONCE = 2
 """Shards that are cleaned at once, as on two workers."""
 
@@ -49,18 +51,32 @@ class Timing:
     disk: int
 
 
+Timings: TypeAlias = dict[str, list[tuple[list[Timing], list[Timing]]]]
+"""By way and round: the tasks that clean, and those that load."""
+
+
 class Round:
     """One run of a way: its tasks, each a process with a folder for temporary files of its own."""
 
     def __init__(self, state: Path, told: dict[str, Any], shards: int) -> None:
         self._state, self._told, self._shards = state, told, shards
 
+    def forget(self) -> None:
+        """Remove what a run has put, as the place of an attempt is taken once."""
+        if "store" not in self._told:
+            shutil.rmtree(Path(self._told["data"]) / "runs")
+            return
+        store = Store(
+            self._told["store"], Access(self._told["endpoint"], "", self._told["key"], self._told["secret"])
+        )
+        store.delete([stored.key for under in ("runs/", "work/") for stored in store.find(under)])
+
     def clean(self) -> list[Timing]:
         """Clean in one piece."""
         return [self._run("clean")]
 
     def clean_in_shards(self) -> list[Timing]:
-        """Cut, clean the shards, several at once, and gather them; the shards count as long as they take together."""
+        """Cut, clean the shards, several at once, and gather them; shards count as long as they take together."""
         cut, started = self._run("cut"), time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as threads:
             shards = list(threads.map(lambda number: self._run("shard", number=number), range(self._shards)))
@@ -71,12 +87,16 @@ class Round:
         """Load what was handed on."""
         return [self._run("load")]
 
-    def _run(self, step: str, **more: Any) -> Timing:
+    def _run(self, step: str, **more: int) -> Timing:
         told = json.dumps(self._told | {"shards": self._shards} | more)
         with tempfile.TemporaryDirectory(dir=self._state, prefix="temporary-") as temporary:
             command = [sys.executable, str(HERE / "task_step.py"), step, str(self._state)]
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": temporary}
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"TMPDIR": temporary},
             )
             memory, disk = Peak(process.pid), PeakOfDisk(Path(temporary))
             printed, _ = process.communicate(told + "\n")
@@ -106,7 +126,7 @@ class PeakOfDisk:
             for place, _, names in os.walk(self._folder):
                 for name in names:
                     try:
-                        held += os.stat(os.path.join(place, name)).st_blocks * 512
+                        held += (Path(place) / name).stat().st_blocks * 512
                     except OSError:
                         continue
             self._peak = max(self._peak, held)
@@ -151,57 +171,46 @@ def make_ways(folder: Path, weed: SeaweedFS, dsn: str, arguments: argparse.Names
     return ways
 
 
-def measure(ways: dict[str, Round], rounds: int) -> dict[str, list[tuple[list[Timing], list[Timing]]]]:
+def measure(ways: dict[str, Round], rounds: int) -> Timings:
     """Run the ways in turn, so that a noisy neighbour meets all of them."""
-    timings: dict[str, list[tuple[list[Timing], list[Timing]]]] = {way: [] for way in ways}
+    timings: Timings = {way: [] for way in ways}
     for number in range(rounds):
         for way in sorted(ways, key=list(ways).index, reverse=bool(number % 2)):
-            shutil.rmtree(ways[FOLDER]._told["data"] + "/runs", ignore_errors=True)
-            clean = ways[way].clean_in_shards() if way == SHARDS else ways[way].clean()
-            timings[way].append((clean, ways[way].load()))
-            tasks = ", ".join(f"{task.seconds:.2f}" for task in [*clean, *timings[way][-1][1]])
+            one = ways[way]
+            clean = one.clean_in_shards() if way == SHARDS else one.clean()
+            timings[way].append((clean, one.load() if way in LOADED else []))
+            tasks = ", ".join(f"{task.seconds:.2f}" for tasks in timings[way][-1] for task in tasks)
             print(f"{way}: {tasks} s", flush=True)
-            forget(ways[way])
+            one.forget()
     return timings
 
 
-def forget(way: Round) -> None:
-    """Remove what a run put into the store, where an attempt's place is taken once."""
-    if "store" in way._told:
-        store = task_store(way._told)
-        store.delete([stored.key for under in ("runs/", "work/") for stored in store.find(under)])
-
-
-def task_store(told: dict[str, Any]) -> Store:
-    from audited_load.storage import Access  # noqa: PLC0415
-
-    return Store(told["store"], Access(told["endpoint"], "", told["key"], told["secret"]))
-
-
-def report(arguments: argparse.Namespace, timings: dict[str, list[tuple[list[Timing], list[Timing]]]]) -> None:
+def report(arguments: argparse.Namespace, timings: Timings) -> None:
     """Print each way against the folder, and shards against one piece, as a table in Markdown."""
-    against = {STORE: (FOLDER, "against the folder"), SHARDS: (STORE, "against the store, in one piece")}
-    print(f"\n{arguments.rows:,} records; {arguments.shards} shards, {AT_ONCE} at once; {arguments.rounds} rounds\n")
+    print(
+        f"\n{arguments.rows:,} records; {arguments.shards} shards, {AT_ONCE} at once; {arguments.rounds} rounds\n"
+    )
     print("| what | cleaning | loading | both | most memory of a task | most private disk of a task |")
     print("|---|---|---|---|---|---|")
     for way, rounds in timings.items():
-        sums = [(total(clean), total(load)) for clean, load in rounds]
-        tasks = [task for clean, load in rounds for task in (*clean, *load)]
-        cells = [f"{median(values):.2f} s" for values in (*zip(*sums, strict=True), list(map(sum, sums)))]
-        peaks = [max(task.memory for task in tasks), max(task.disk for task in tasks)]
-        print(f"| {way} | {' | '.join(cells)} | {' | '.join(f'{peak / 2**20:.0f} MiB' for peak in peaks)} |")
-    for way, (other, what) in against.items():
-        pairs = [
-            [own / base for own, base in ((total(a), total(c)), (total(b), total(d)), (total(a + b), total(c + d)))]
-            for (a, b), (c, d) in zip(timings[way], timings[other], strict=True)
+        cells = [
+            f"{median(values):.2f} s" if all(values) else "" for values in zip(*map(sums, rounds), strict=True)
         ]
-        cells = [f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in zip(*pairs, strict=True)]
-        print(f"| {way}, {what} | {' | '.join(cells)} | | |")
+        tasks = [task for both in rounds for tasks in both for task in tasks]
+        cells += [f"{max(task.memory for task in tasks) / 2**20:.0f} MiB"]
+        cells += [f"{max(task.disk for task in tasks) / 2**20:.0f} MiB"]
+        print(f"| {way} | {' | '.join(cells)} |")
+    for way, other in ((STORE, FOLDER), (SHARDS, STORE)):
+        pairs = zip(map(sums, timings[way]), map(sums, timings[other]), strict=True)
+        ratios = zip(*([own / base for own, base in zip(*pair, strict=True)] for pair in pairs), strict=True)
+        cells = [f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f})" if all(one) else "" for one in ratios]
+        print(f"| {way}, against {other} | {' | '.join(cells)} | | |")
 
 
-def total(tasks: list[Timing]) -> float:
-    """Return the seconds of tasks that wait for each other."""
-    return sum(task.seconds for task in tasks)
+def sums(tasks: tuple[list[Timing], list[Timing]]) -> tuple[float, float, float]:
+    """Return the seconds of cleaning, of loading, and of both; 0 for what was not measured."""
+    clean, load = (sum(task.seconds for task in some) for some in tasks)
+    return clean, load, clean + load if load else 0
 
 
 if __name__ == "__main__":

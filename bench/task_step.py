@@ -95,11 +95,12 @@ def files_of(told: dict[str, Any]) -> RunFiles:
     """Return where files lie: in the folder, or in the store if one is told."""
     if "store" not in told:
         return FolderFiles(Path(told["data"]))
-    return ObjectFiles(Store(told["store"], Access(told["endpoint"], "", told["key"], told["secret"])), Path("."))
+    return ObjectFiles(Store(told["store"], Access(told["endpoint"], "", told["key"], told["secret"])), Path())
 
 
-def read(path: Path) -> Any:
-    return json.loads(path.read_text())
+def read(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(path.read_text())
+    return values
 
 
 def write(path: Path, values: dict[str, Any]) -> None:

@@ -152,7 +152,7 @@ class Run:
         for step in self.steps[self.steps.index(first) :]:
             process = self.start(step)
             error = process.stderr.read() if process.stderr else ""
-            assert process.wait(timeout=120) == 0, f"{step}: {error}"
+            assert process.wait(timeout=600) == 0, f"{step}: {error}"
 
     def kill_when(self, step: str, condition: Callable[[], bool], **environment: str) -> None:
         """Start a step, and kill it as soon as a condition holds."""
@@ -167,12 +167,12 @@ class Run:
         """Run a step that fails; give its exit code and its message."""
         process = self.start(step, **environment)
         error = process.stderr.read() if process.stderr else ""
-        return process.wait(timeout=120), error
+        return process.wait(timeout=600), error
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait for a condition, at most two minutes and not beyond the end of a process."""
-    deadline = time.monotonic() + 120
+    """Wait for a condition, at most five minutes and not beyond the end of a process."""
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, "the point was never reached"
         if process is not None and process.poll() is not None:

@@ -154,6 +154,7 @@ class Relay:
     """A port that passes on to the store what it gets, breaks connections in the middle, and refuses requests.
 
     Attributes:
+        asked: How many requests it was asked to pass on.
         refuses_conditions: Whether it refuses what has the header If-None-Match, as a store that does not know it.
     """
 
@@ -164,6 +165,7 @@ class Relay:
         self._then: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self.refuses_conditions = False
+        self.asked = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     @property
@@ -194,6 +196,7 @@ class Relay:
     def _pass_on(self, direction: str, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while chunk := source.recv(2**16):
+                self.asked += direction == "up" and chunk.startswith((b"GET ", b"HEAD ", b"PUT ", b"POST "))
                 if direction == "up" and self.refuses_conditions and b"if-none-match" in chunk.lower():
                     source.sendall(REFUSED_PUT)
                     break

@@ -113,6 +113,13 @@ def test_two_workers_make_what_one_machine_makes(cluster: Cluster, alone: Stack,
     assert not list(cluster.stack.runtime.data.iterdir())
 
 
+def test_workers_were_warm_before_they_forked(cluster: Cluster) -> None:
+    for worker in cluster.workers:
+        said = (cluster.stack.runtime.home / f"{worker.name}.log").read_text()
+        assert 0 < said.find("Warm after") < said.find(" ready."), said
+        assert "Signal handler" not in said  # how Celery says that a handler failed
+
+
 def test_wrong_credentials_are_one_clear_error_and_no_retry(cluster: Cluster) -> None:
     before, answers = holding(cluster.stack), cluster.weed.answers
     cluster.weed.stop()
