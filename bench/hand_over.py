@@ -36,8 +36,6 @@ sys.path.append(str(HERE.parent / "tests"))  # a store is what tests need, too
 from scale.seaweed import BUCKET, SeaweedFS, running_store  # noqa: E402
 
 FOLDER, STORE, SHARDS = "folder", "store", "store, in shards"
-LOADED = (FOLDER, STORE)
-"""Whose outcome is loaded, too."""
 AT_ONCE = 2
 """Shards that are cleaned at once, as on two workers."""
 
@@ -76,16 +74,20 @@ class Round:
         return [self._run("clean")]
 
     def clean_in_shards(self) -> list[Timing]:
-        """Cut, clean the shards, several at once, and gather them; shards count as long as they take together."""
-        cut, started = self._run("cut"), time.monotonic()
-        with ThreadPoolExecutor(AT_ONCE) as threads:
-            shards = list(threads.map(lambda number: self._run("shard", number=number), range(self._shards)))
-        largest = [max(getattr(shard, kind) for shard in shards) for kind in ("memory", "disk")]
-        return [cut, Timing(time.monotonic() - started, *largest), self._run("gather")]
+        """Cut, clean the shards, several at once, and gather them."""
+        return [self._run("cut"), self._run_shards("shard"), self._run("gather")]
 
-    def load(self) -> list[Timing]:
-        """Load what was handed on."""
-        return [self._run("load")]
+    def load(self, *, in_shards: bool) -> list[Timing]:
+        """Load what was handed on; entering it into the ledger doesn't count."""
+        self._run("register")
+        return [*([self._run_shards("copy")] if in_shards else []), self._run("load")]
+
+    def _run_shards(self, step: str) -> Timing:
+        """Run a step of each shard; they count as long as they take together, their starts included."""
+        started = time.monotonic()
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            done = list(threads.map(lambda number: self._run(step, number=number), range(self._shards)))
+        return Timing(time.monotonic() - started, max(one.memory for one in done), max(one.disk for one in done))
 
     def _run(self, step: str, **more: int) -> Timing:
         told = json.dumps(self._told | {"shards": self._shards} | more)
@@ -102,7 +104,7 @@ class Round:
             printed, _ = process.communicate(told + "\n")
             peaks = memory.stop(), disk.stop()
         if process.returncode:
-            raise SystemExit(f"{step} failed")
+            raise SystemExit(f"{step} failed: {process.returncode}")
         return Timing(float(printed), *peaks)
 
 
@@ -178,7 +180,7 @@ def measure(ways: dict[str, Round], rounds: int) -> Timings:
         for way in sorted(ways, key=list(ways).index, reverse=bool(number % 2)):
             one = ways[way]
             clean = one.clean_in_shards() if way == SHARDS else one.clean()
-            timings[way].append((clean, one.load() if way in LOADED else []))
+            timings[way].append((clean, one.load(in_shards=way == SHARDS)))
             tasks = ", ".join(f"{task.seconds:.2f}" for tasks in timings[way][-1] for task in tasks)
             print(f"{way}: {tasks} s", flush=True)
             one.forget()
@@ -203,14 +205,14 @@ def report(arguments: argparse.Namespace, timings: Timings) -> None:
     for way, other in ((STORE, FOLDER), (SHARDS, STORE)):
         pairs = zip(map(sums, timings[way]), map(sums, timings[other]), strict=True)
         ratios = zip(*([own / base for own, base in zip(*pair, strict=True)] for pair in pairs), strict=True)
-        cells = [f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f})" if all(one) else "" for one in ratios]
+        cells = [f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in ratios]
         print(f"| {way}, against {other} | {' | '.join(cells)} | | |")
 
 
 def sums(tasks: tuple[list[Timing], list[Timing]]) -> tuple[float, float, float]:
-    """Return the seconds of cleaning, of loading, and of both; 0 for what was not measured."""
+    """Return the seconds of cleaning, of loading, and of both."""
     clean, load = (sum(task.seconds for task in some) for some in tasks)
-    return clean, load, clean + load if load else 0
+    return clean, load, clean + load
 
 
 if __name__ == "__main__":

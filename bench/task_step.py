@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from audited_load.clean_report import CleanReport
-from audited_load.loading.batch import Delivery
-from audited_load.loading.copy import copy_cleaned
+from audited_load.loading.batch import Batch, Delivery
+from audited_load.loading.copy import copy_cleaned, copy_shard
 from audited_load.loading.incoming import empty_incoming
 from audited_load.loading.ledger import register_batch
+from audited_load.loading.pieces import Piece
 from audited_load.storage import Access, Store
 from audited_load.warehouse.connection import connect
 from audited_load.warehouse.create import create_tables
@@ -72,23 +73,39 @@ def gather(files: RunFiles, state: Path, told: dict[str, Any]) -> None:
     write(state / "report.json", gather_shards(found.plan, results, shards, TABLES.feed, None, "").to_dict())
 
 
-def load(files: RunFiles, state: Path, told: dict[str, Any]) -> float:
-    """Fetch the cleaned file, and copy it into the incoming table; making the tables doesn't count."""
-    report, dsn = CleanReport.from_dict(read(state / "report.json")), told["dsn"]
-    with connect(dsn) as connection:
+def register(_: RunFiles, state: Path, told: dict[str, Any]) -> None:
+    """Enter the file into the ledger, and make the incoming table."""
+    report = CleanReport.from_dict(read(state / "report.json"))
+    with connect(told["dsn"]) as connection:
         create_tables(connection, TABLES, ())
-        acquire_lease(connection, TABLES, RUN, 0)
         delivery = Delivery(f"{RUN} {time.time()}", datetime.now(UTC), "replace")
-        registered = register_batch(connection, TABLES, [report], delivery)
-        empty_incoming(connection, TABLES, registered)
-        started = time.monotonic()
-        with files.fetched(registered) as fetched:
-            rows, _ = copy_cleaned(connection, dsn, TABLES, fetched)
-        seconds = time.monotonic() - started
-        release_lease(connection, TABLES, RUN)
-    if rows != report.accepted:
-        raise SystemExit(f"{rows} rows loaded, {report.accepted} accepted")
-    return seconds
+        acquire_lease(connection, TABLES, delivery.run_id, 0)
+        batch = register_batch(connection, TABLES, [report], delivery)
+        empty_incoming(connection, TABLES, batch)
+    write(state / "batch.json", batch.to_dict())
+
+
+def copy(files: RunFiles, state: Path, told: dict[str, Any]) -> None:
+    """Fetch one cleaned shard, and copy it into the incoming table."""
+    batch = Batch.from_dict(read(state / "batch.json"))
+    (load,) = batch.loads
+    piece = Piece(load.load_id, told["number"], len(load.report.shards))
+    with connect(told["dsn"]) as connection:
+        acquire_lease(connection, TABLES, batch.run_id, 0)
+    with files.cleaned_shard(load.report.shards[piece.number]) as path:
+        copy_shard(told["dsn"], TABLES, batch, piece, path)
+
+
+def load(files: RunFiles, state: Path, told: dict[str, Any]) -> None:
+    """Fetch the other files, and copy them."""
+    batch = Batch.from_dict(read(state / "batch.json"))
+    with connect(told["dsn"]) as connection:
+        acquire_lease(connection, TABLES, batch.run_id, 0)
+        with files.fetched(batch) as fetched:
+            rows, _ = copy_cleaned(connection, told["dsn"], TABLES, fetched)
+        release_lease(connection, TABLES, batch.run_id)
+    if rows != batch.loads[0].report.accepted:
+        raise SystemExit(f"{rows} rows loaded, {batch.loads[0].report.accepted} accepted")
 
 
 def files_of(told: dict[str, Any]) -> RunFiles:
@@ -109,18 +126,20 @@ def write(path: Path, values: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run a step, and print its seconds."""
-    steps: dict[str, Callable[[RunFiles, Path, dict[str, Any]], float | None]] = {
+    steps: dict[str, Callable[[RunFiles, Path, dict[str, Any]], None]] = {
         "clean": clean,
         "cut": cut,
         "shard": shard,
         "gather": gather,
+        "register": register,
+        "copy": copy,
         "load": load,
     }
     _, step, state = sys.argv
     told = json.loads(sys.stdin.readline())
     started = time.monotonic()
-    seconds = steps[step](files_of(told), Path(state), told)
-    print(time.monotonic() - started if seconds is None else seconds)
+    steps[step](files_of(told), Path(state), told)
+    print(time.monotonic() - started)
 
 
 if __name__ == "__main__":

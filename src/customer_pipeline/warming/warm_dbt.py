@@ -119,7 +119,7 @@ def share_manifest(project: Path) -> None:
 
 
 def _parse(line: list[str]) -> None:
-    """Parse in a process of its own: dbt's parser of models keeps threads, and forks would wait for them for ever."""
+    """Parse in a process of its own: dbt's parser of models keeps threads, and forks that parse wait for them."""
     from dbt.cli.main import dbtRunner  # noqa: PLC0415
 
     os._exit(0 if dbtRunner().invoke(line).success else 1)
