@@ -8,7 +8,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
         dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-mutations test-services test-end-to-end test-browser \
-        test-docker test-scale lint format docs bench bench-merge bench-marts bench-page bench-dag lock clean
+        test-docker test-scale lint format docs bench bench-merge bench-marts bench-store bench-page bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -58,9 +58,10 @@ test-services: .venv/ready ## Check ports, secrets and logs of the running servi
 test-docker: .venv/ready ## Bring the stack up on a Docker engine, run it, break it (ten minutes; skips without an engine)
 	@$(BIN)/python -m pytest -q -s tests/docker
 
-test-scale: .venv/ready ## Two workers without a common disk, Redis and an S3 store, broken in turn (root; a quarter of an hour)
+test-scale: .venv/ready ## Loads with a store, and two workers without a common disk, broken in turn (root; half an hour)
 	@.ci/redis
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/celery.lock -r .ci/scale.lock
+	@FAULT_ROOT=store $(BIN)/python -m pytest -q $(SIDE_BY_SIDE) --dist loadfile tests/faults
 	@$(BIN)/python -m pytest -q -s tests/scale
 
 up: .venv/ready ## Start PostgreSQL and Airflow
@@ -133,6 +134,10 @@ bench-merge: .venv/ready ## Time a day that is merged into a large table, and ho
 
 bench-marts: .venv/ready ## Time a build of the marts against the same by hand, and their publishing (six minutes)
 	@$(BIN)/python bench/build_marts.py $(if $(BEFORE),--before $(BEFORE))
+
+bench-store: .venv/ready ## Time what it costs to hand files on through a store, and to clean in shards (five minutes)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .ci/scale.lock
+	@$(BIN)/python bench/hand_over.py
 
 bench-page: .venv/ready ## Time the page's views over a large warehouse (four minutes)
 	@$(BIN)/python bench/page_views.py

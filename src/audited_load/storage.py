@@ -101,6 +101,7 @@ class Store:
         self._place = f"{self.root} at {access.endpoint}" if access.endpoint else self.root
         self._wait_seconds = wait_seconds
         self._client = _make_client(access)
+        self._keeps_conditions = False
 
     def find(self, under: str) -> list[Stored]:
         """List the objects whose keys begin with some text, in order of their keys."""
@@ -187,6 +188,9 @@ class Store:
 
         Returns:
             What is there now: this content, or what somebody else had put.
+
+        Raises:
+            RefusedError: The store knows no conditional puts, or takes no notice of the condition.
         """
 
         def put() -> bytes | None:
@@ -199,9 +203,25 @@ class Store:
             return content
 
         while True:
-            there = self._ask(put) or self.read(key)
+            put_by_us = self._ask(put)
+            if put_by_us is not None and not self._keeps_conditions:
+                self._require_conditions(put)
+            there = put_by_us or self.read(key)
             if there is not None:  # else somebody has deleted it in between
                 return there
+
+    def _require_conditions(self, put: Callable[[], bytes | None]) -> None:
+        """Put again what is there by now: a store that takes it takes no notice of the condition.
+
+        Raises:
+            RefusedError: It takes it.
+        """
+        if self._ask(put) is not None:
+            raise RefusedError(
+                f"The store {self._place} takes no notice of If-None-Match.",
+                "Use a store that knows conditional puts (If-None-Match). Nothing was loaded.",
+            )
+        self._keeps_conditions = True
 
     def upload(self, path: Path, key: str) -> Stored:
         """Put a file, in parts if it is large; return what is known of the object."""

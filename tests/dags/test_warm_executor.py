@@ -12,9 +12,9 @@ import pytest
 from cosmos.dbt import runner as cosmos_runner
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
-from customer_pipeline.runtime.warm_executor import share_manifest
-from customer_pipeline.runtime.warm_modules import own_folders, own_state
 from customer_pipeline.settings import dbt_project
+from customer_pipeline.warming.warm_dbt import share_manifest
+from customer_pipeline.warming.warm_modules import own_folders, own_state
 
 HOME = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,7 @@ def test_tasks_share_the_parsed_project_until_it_changes(project: Path, monkeypa
 
 _FORKS = """
 import os, sys
-from customer_pipeline.runtime.warm_modules import share_own_modules
+from customer_pipeline.warming.warm_modules import share_own_modules
 
 def modules_of_fork(depth):
     out, into = os.pipe()
@@ -128,8 +128,8 @@ def test_every_file_that_an_import_reads_counts(copied_code: Path) -> None:
 _WARM = """
 import importlib, os, sys
 from airflow.sdk.listener import get_listener_manager
-from customer_pipeline.runtime.warm_executor import WARMED
-from customer_pipeline.runtime.warm_modules import PARSED, share_own_modules
+from customer_pipeline.warming.warm_dbt import WARMED
+from customer_pipeline.warming.warm_modules import PARSED, share_own_modules
 
 for name in (*WARMED, *PARSED):
     importlib.import_module(name)
@@ -151,7 +151,7 @@ _PARSED = """
 import os, signal, tempfile
 from pathlib import Path
 from dbt.cli.main import dbtRunner
-from customer_pipeline.runtime.warm_executor import share_manifest
+from customer_pipeline.warming.warm_dbt import share_manifest
 from customer_pipeline.tasks.dbt_manifest import OF_PROFILE, in_project
 
 project = Path(os.environ["PIPELINE_DBT"])
@@ -173,6 +173,26 @@ def test_a_task_parses_what_has_changed_since_the_executor_did(
 ) -> None:
     monkeypatch.setenv("PIPELINE_DBT", str(project))
     assert in_copy(copied_code, _PARSED)[-2:] == ["1", "0"]
+
+
+_WARM_UP = """
+import os, sys
+from customer_pipeline.warming.warm_dbt import warm_up
+
+warm_up()
+from cosmos.dbt import runner
+sockets = [fd for fd in os.listdir("/proc/self/fd") if "socket" in os.path.realpath(f"/proc/self/fd/{fd}")]
+print({"dbt.task.run", "cosmos", "steps.data_cleaners"} <= set(sys.modules))
+print(runner.get_runner().manifest is not None)
+print(len(os.listdir("/proc/self/task")), len(sockets))
+"""
+
+
+def test_who_is_warm_has_one_thread_and_no_connection(
+    project: Path, copied_code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_DBT", str(project))
+    assert in_copy(copied_code, _WARM_UP)[-3:] == ["True", "True", "1 0"]
 
 
 def test_dbt_names_the_module_of_a_flag_as_before(project: Path) -> None:

@@ -1,4 +1,7 @@
-"""A PostgreSQL that can be stopped and started, a run that can be killed, and a reader that looks on all along."""
+"""A PostgreSQL that can be stopped and started, a run that can be killed, and a reader that looks on all along.
+
+With `FAULT_ROOT=store`, the tests that touch files, and more, run with a real store as the place of the files.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +32,8 @@ from customer_pipeline.runtime.postgres_server import (
 from customer_pipeline.runtime.roles import make_roles_and_databases
 from customer_pipeline.sample.generator import write_sample
 from faults.driver import STEPS, run_step
+from faults.files import Files, InFolder, InStore, Relay
+from scale.seaweed import running_store
 
 ROWS = 150_000
 TABLE = (
@@ -42,6 +47,19 @@ QUARANTINE = (
 )
 SEEN = "select count(*), sum(quantity), sum(quantity * price) from cleaned_data.customer_transactions"
 SURVIVED = "survived"
+IN_STORE = os.environ.get("FAULT_ROOT") == "store"
+collect_ignore = ["test_mid_dbt.py", "test_readers.py"] if IN_STORE else ["test_in_a_store.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "files: a test of what becomes of files, which may lie in a store")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if IN_STORE:
+        kept = [item for item in items if item.get_closest_marker("files")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
 
 
 class Server:
@@ -103,18 +121,26 @@ def server() -> Iterator[Server]:
 class Run:
     """A run of the load's steps, each a process."""
 
-    def __init__(self, server: Server, work: Path, name: str = "run") -> None:
-        self.server, self.work, self.name, self.steps = server, work, name, STEPS
+    attempt = 0
+
+    def __init__(self, server: Server, work: Path, files: Files, name: str = "run") -> None:
+        self.server, self.work, self.files, self.name, self.steps = server, work, files, name, STEPS
 
     def start(self, step: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a step."""
+        """Start a step; of cleaning, each start is another attempt, as a retry is."""
+        Run.attempt += step == "clean"
         command = [sys.executable, str(Path(__file__).with_name("driver.py")), step, str(self.work), self.name]
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(sys.path),
+                **self.files.environment(Run.attempt),
+                **environment,
+            },
         )
         assert process.stdin is not None
         process.stdin.write(self.server.runtime.dsn("loader") + "\n")
@@ -126,7 +152,7 @@ class Run:
         for step in self.steps[self.steps.index(first) :]:
             process = self.start(step)
             error = process.stderr.read() if process.stderr else ""
-            assert process.wait(timeout=120) == 0, f"{step}: {error}"
+            assert process.wait(timeout=600) == 0, f"{step}: {error}"
 
     def kill_when(self, step: str, condition: Callable[[], bool], **environment: str) -> None:
         """Start a step, and kill it as soon as a condition holds."""
@@ -137,16 +163,16 @@ class Run:
             process.send_signal(signal.SIGKILL)
             process.wait()
 
-    def fail(self, step: str) -> tuple[int, str]:
+    def fail(self, step: str, **environment: str) -> tuple[int, str]:
         """Run a step that fails; give its exit code and its message."""
-        process = self.start(step)
+        process = self.start(step, **environment)
         error = process.stderr.read() if process.stderr else ""
-        return process.wait(timeout=120), error
+        return process.wait(timeout=600), error
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait for a condition, at most two minutes and not beyond the end of a process."""
-    deadline = time.monotonic() + 120
+    """Wait for a condition, at most five minutes and not beyond the end of a process."""
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, "the point was never reached"
         if process is not None and process.poll() is not None:
@@ -160,14 +186,28 @@ def dump(server: Server, statement: str) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def work(server: Server) -> Path:
-    """A folder with a small load's file and a large one's, both cleaned."""
+def files(server: Server) -> Iterator[Files]:
+    """Where files lie: of all tests in a folder, or in a store."""
     folder = server.runtime.home / "work"
     folder.mkdir()
+    if not IN_STORE:
+        yield InFolder(folder)
+        return
+    with running_store() as weed:
+        relay = Relay(weed)
+        yield InStore(folder, weed, relay)
+        relay.close()
+
+
+@pytest.fixture(scope="session")
+def work(server: Server, files: Files) -> Path:
+    """A folder with a small load's file and a large one's, both cleaned."""
+    folder = server.runtime.home / "work"
     for name, rows in {"before": 5_000, "run": ROWS}.items():
         with (folder / f"{name}.csv").open("wb") as file:
             write_sample(file, rows, seed=11)
-        process = Run(server, folder, name).start("clean")
+        files.deliver(folder / f"{name}.csv")
+        process = Run(server, folder, files, name).start("clean")
         assert process.wait(timeout=300) == 0, process.stderr and process.stderr.read()
         release(server)
     return folder
@@ -179,19 +219,23 @@ def release(server: Server) -> None:
 
 
 @pytest.fixture(scope="session")
-def undisturbed(server: Server, work: Path) -> tuple[bytes, bytes]:
+def undisturbed(server: Server, work: Path, files: Files) -> tuple[bytes, bytes]:
     """What the table and the quarantine hold after a run that nobody disturbed."""
-    load_before(server, work)
-    Run(server, work).finish()
+    load_before(server, work, files)
+    Run(server, work, files).finish()
     return dump(server, TABLE), dump(server, QUARANTINE)
 
 
-def load_before(server: Server, work: Path) -> None:
+def load_before(server: Server, work: Path, files: Files | None = None) -> None:
+    empty_warehouse(server)
+    for step in STEPS[1:]:
+        run_step(step, work, "before", server.runtime.dsn("loader"), files.environment(1) if files else {})
+
+
+def empty_warehouse(server: Server) -> None:
     with server.admin() as connection:
         connection.execute("drop schema if exists cleaned_data cascade")
         connection.execute("create schema cleaned_data authorization loader")
-    for step in STEPS[1:]:
-        run_step(step, work, "before", server.runtime.dsn("loader"))
 
 
 @contextmanager
@@ -228,14 +272,14 @@ def watched(server: Server, statement: str = SEEN) -> Iterator[set[tuple[Any, ..
 
 @pytest.fixture
 def run(
-    server: Server, work: Path, undisturbed: tuple[bytes, bytes], request: pytest.FixtureRequest
+    server: Server, work: Path, files: Files, undisturbed: tuple[bytes, bytes], request: pytest.FixtureRequest
 ) -> Iterator[Run]:
     """A run that is to be disturbed; afterwards everything is as if it had not been."""
-    load_before(server, work)
+    load_before(server, work, files)
     with server.admin() as connection:
         before = connection.execute(SEEN).fetchone()
     with watched(server) as seen:
-        yield Run(server, work)
+        yield Run(server, work, files)
         wait_until(lambda: len(seen) > 1)
     with server.admin() as connection:
         after = connection.execute(SEEN).fetchone()
@@ -263,7 +307,7 @@ def run(
         "scrubbed_files",
         "migrations",
     }
-    assert not list(work.glob("run-out/.cleaning-*"))
+    files.clear()
     assert seen == {before, after}
     request.node.user_properties.append((SURVIVED, request.node.name))
 

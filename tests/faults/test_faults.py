@@ -47,17 +47,15 @@ def blocked(server: Server, statement: str) -> Iterator[None]:
         connection.rollback()
 
 
+@pytest.mark.files
 def test_killed_while_cleaning(run: Run) -> None:
-    out = run.work / "run-out"
-    kept = out.with_name("kept")
-    shutil.move(out, kept)
-    run.kill_when("clean", lambda: any(out.glob(".cleaning-*/0.csv")))
-    assert any(out.glob(".cleaning-*"))
-    assert not any(out.glob("*.csv"))
+    kept = run.files.read()
+    run.files.take_away()
+    run.kill_when("clean", lambda: bool(run.files.parts()))
+    assert run.files.parts()
+    assert run.files.read() == {}
     run.finish("clean")
-    for file in kept.iterdir():
-        assert (out / file.name).read_bytes() == file.read_bytes()
-    shutil.rmtree(kept)
+    assert run.files.read() == kept
 
 
 @pytest.mark.parametrize(
@@ -66,7 +64,11 @@ def test_killed_while_cleaning(run: Run) -> None:
         ("create", "lock table cleaned_data.loads in access exclusive mode"),
         ("create", "lock table cleaned_data.published in access exclusive mode"),
         ("truncate", "lock table cleaned_data.customer_transactions_generations in access exclusive mode"),
-        ("load", "lock table cleaned_data.customer_transactions_rejected_by_load in access exclusive mode"),
+        pytest.param(
+            "load",
+            "lock table cleaned_data.customer_transactions_rejected_by_load in access exclusive mode",
+            marks=pytest.mark.files,
+        ),
         ("validate", "lock table cleaned_data.customer_transactions_generations in share mode"),
         ("validate", "lock table cleaned_data.loads in share mode"),
         ("validate", "select * from cleaned_data.published for update"),
@@ -91,6 +93,7 @@ def test_killed_between_attaching_and_showing_and_begun_anew(run: Run) -> None:
     run.finish("create")
 
 
+@pytest.mark.files
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_after_its_work_before_it_could_say_so(run: Run, step: str) -> None:
     for before in STEPS[1 : STEPS.index(step)]:
@@ -101,6 +104,7 @@ def test_killed_after_its_work_before_it_could_say_so(run: Run, step: str) -> No
     run.finish(step)
 
 
+@pytest.mark.files
 def test_killed_in_the_middle_of_the_copy(run: Run) -> None:
     for step in ("create", "truncate"):
         assert run.start(step).wait(timeout=60) == 0
@@ -109,6 +113,7 @@ def test_killed_in_the_middle_of_the_copy(run: Run) -> None:
     run.finish("load")
 
 
+@pytest.mark.files
 def test_the_server_fails_in_the_middle_of_the_copy(run: Run) -> None:
     for step in ("create", "truncate"):
         assert run.start(step).wait(timeout=60) == 0
@@ -221,19 +226,19 @@ def test_the_input_changes_while_it_is_cleaned(run: Run, change: str) -> None:
     run.finish("clean")
 
 
+@pytest.mark.files
 def test_the_cleaned_file_is_damaged_before_it_is_loaded(run: Run) -> None:
-    cleaned = run.work / "run-out" / "customer_transactions_cleaned.csv"
+    steps, words = run.files.damage_is_noticed
     for step in ("create", "truncate"):
         assert run.start(step).wait(timeout=60) == 0
-    whole = cleaned.read_bytes()
-    cleaned.write_bytes(whole[: whole.rindex(b"\n", 0, len(whole) // 2) + 1])
-    for step in ("load", "validate"):
-        code, message = run.fail(step)
-        assert (code, "does not tie out" in message) == (TERMINAL, True)
-    cleaned.write_bytes(whole)
+    with run.files.damaged("customer_transactions_cleaned.csv"):
+        for step in steps:
+            code, message = run.fail(step)
+            assert (code, words in message) == (TERMINAL, True)
     run.finish("create")
 
 
+@pytest.mark.files
 def test_two_attempts_of_one_step_at_once(run: Run) -> None:
     for step in ("create", "truncate"):
         assert run.start(step).wait(timeout=60) == 0
@@ -245,12 +250,13 @@ def test_two_attempts_of_one_step_at_once(run: Run) -> None:
 def test_another_run_meanwhile_is_told_to_wait(run: Run) -> None:
     assert run.start("create").wait(timeout=60) == 0
     shutil.copyfile(run.work / "before.json", run.work / "other.json")
-    code, message = Run(run.server, run.work, "other").fail("create")
+    code, message = Run(run.server, run.work, run.files, "other").fail("create")
     assert code == UNAVAILABLE
     assert "Run run is loading" in message
     run.finish("truncate")
 
 
+@pytest.mark.files
 @pytest.mark.parametrize("number", range(6))
 def test_killed_at_a_random_moment(run: Run, number: int) -> None:
     delay = random.Random(SEED + number).uniform(0, 6)

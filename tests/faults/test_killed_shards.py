@@ -35,7 +35,9 @@ def sharded(run: Run) -> Iterator[Run]:
     """The run with its file cut in shards, whose incoming table was made."""
     state = run.work / "run.json"
     whole = state.read_text()
-    state.write_text(json.dumps(in_shards(CleanReport.from_dict(json.loads(whole)), SHARDS).to_dict()))
+    state.write_text(
+        json.dumps(in_shards(CleanReport.from_dict(json.loads(whole)).within(run.work), SHARDS).to_dict())
+    )
     shards = tuple(f"{SHARD}{number}" for number in range(SHARDS))
     run.steps = ("create", "truncate", *shards, "load", "validate")
     for step in run.steps[:2]:

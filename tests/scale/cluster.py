@@ -13,8 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,20 +21,17 @@ from typing import Any
 
 import psycopg
 
-from audited_load.errors import PipelineError
 from audited_load.storage import Access, Store
 from customer_pipeline.runtime.installation import Runtime, free_port, read_runtime
+from scale.seaweed import BUCKET, PATIENCE, SeaweedFS, Server, running_store
 
 ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("customer-pipeline"))
-WEED = str(Path(sys.executable).with_name("weed"))
 SETTINGS = ROOT / "deploy" / "celery.env"
-BUCKET = "pipeline"
+PREFIX = "of/tests"
 HIDDEN = ("airflow/logs", "data", "dbt/target", "dbt/logs", ".runtime/airflow")
 """Of the clone, what each worker has for itself."""
 DATABASE_OF_AIRFLOW = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
-PATIENCE = 900
-"""Seconds for a run on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +83,7 @@ def running_stack(environment: dict[str, str]) -> Iterator[Stack]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PIPELINE_"))},
         "PIPELINE_HOME": str(home),
+        "RUNTIME": "embedded",  # also where a Docker engine would answer
         "API_PORT": str(free_port()),
         "POSTGRES_PORT": str(free_port()),
         "RETRY_DELAY_SECONDS": "5",
@@ -102,28 +99,6 @@ def running_stack(environment: dict[str, str]) -> Iterator[Stack]:
         stack.command("down")
         shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(Path("/var/lib/customer-pipeline") / stack.runtime.identity, ignore_errors=True)
-
-
-@dataclass
-class Server:
-    """A program that can be stopped and started again, with what it keeps."""
-
-    line: list[str]
-    log: Path
-    answers: Callable[[], bool]
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.line, stdout=log, stderr=log, cwd=self.log.parent)
-        wait_until(self.answers, f"{self.line[0]}: {self.log}", 120)
-
-    def stop(self) -> None:
-        """Stop it at once."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
 
 
 @dataclass
@@ -174,62 +149,27 @@ class Cluster:
 
     stack: Stack
     redis: Server
-    weed: Server
+    weed: SeaweedFS
     store: Store
-    identities: Path
     workers: list[Worker] = field(default_factory=list)
-
-    def let_in(self, key: str) -> None:
-        """Let the store take this access key, with the secret of always, and no other."""
-        self.identities.write_text(json.dumps(identities_of(key)))
-
-
-def identities_of(key: str) -> dict[str, Any]:
-    """Return SeaweedFS's configuration with one user."""
-    credentials = [{"accessKey": key, "secretKey": "a secret of the tests"}]
-    return {"identities": [{"name": "pipeline", "credentials": credentials, "actions": ["Admin", "Read", "Write"]}]}
 
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """Start a store, a broker, the services and two workers."""
-    folder = Path(tempfile.mkdtemp(prefix="customer-pipeline-store-", dir="/var/tmp"))
-    ports = dict(zip(("redis", "s3", "master", "volume", "filer"), small_ports(5), strict=True))
-    access = Access(f"http://127.0.0.1:{ports['s3']}", "", "known", "a secret of the tests")
-    identities = folder / "s3.json"
-    identities.write_text(json.dumps(identities_of("known")))
+    folder = Path(tempfile.mkdtemp(prefix="customer-pipeline-broker-", dir="/var/tmp"))
+    port = free_port()
     redis = Server(
-        ["redis-server", "--port", str(ports["redis"]), "--bind", "127.0.0.1", "--dir", str(folder),
+        ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder),
          "--appendonly", "yes", "--save", ""],
         folder / "redis.log",
-        lambda: ping(ports["redis"]),
+        lambda: ping(port),
     )  # fmt: skip
-    (folder / "objects").mkdir()
-    weed = Server(
-        [WEED, "server", "-dir", str(folder / "objects"), "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-         "-master.telemetry=false", "-master.volumeSizeLimitMB=256", "-volume.max=20", "-filer", "-s3",
-         f"-s3.config={identities}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-         f"-filer.localSocket={folder / 'filer.sock'}",
-         f"-s3.port={ports['s3']}", f"-master.port={ports['master']}", f"-volume.port={ports['volume']}",
-         f"-filer.port={ports['filer']}"],
-        folder / "weed.log",
-        lambda: serves(access),
-    )  # fmt: skip
-    environment = read_settings_file() | {
-        "STORAGE_ROOT": f"s3://{BUCKET}/of/tests",
-        "AIRFLOW_CONN_STORAGE": json.dumps(
-            {"conn_type": "aws", "login": access.key_id, "password": access.secret,
-             "extra": {"endpoint_url": access.endpoint}}
-        ),
-        "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{ports['redis']}/0",
-        "AIRFLOW__CELERY__RESULT_BACKEND": f"redis://127.0.0.1:{ports['redis']}/1",
-    }  # fmt: skip
     try:
         redis.start()
-        weed.start()
-        with running_stack(environment) as stack:
-            store = Store(environment["STORAGE_ROOT"], access)
-            cluster = Cluster(stack, redis, weed, store, identities)
+        with running_store() as weed, running_stack(_settings(weed.access, port)) as stack:
+            store = Store(f"s3://{BUCKET}/{PREFIX}", weed.access)
+            cluster = Cluster(stack, redis, weed, store)
             try:
                 of_worker = worker_environment(stack)
                 cluster.workers = [Worker(name, stack, of_worker) for name in ("worker-a", "worker-b")]
@@ -240,9 +180,20 @@ def running_cluster() -> Iterator[Cluster]:
                 for worker in cluster.workers:
                     worker.kill()
     finally:
-        weed.stop()
         redis.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settings(access: Access, port: int) -> dict[str, str]:
+    return read_settings_file() | {
+        "STORAGE_ROOT": f"s3://{BUCKET}/{PREFIX}",
+        "AIRFLOW_CONN_STORAGE": json.dumps(
+            {"conn_type": "aws", "login": access.key_id, "password": access.secret,
+             "extra": {"endpoint_url": access.endpoint}}
+        ),
+        "AIRFLOW__CELERY__BROKER_URL": f"redis://127.0.0.1:{port}/0",
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"redis://127.0.0.1:{port}/1",
+    }  # fmt: skip
 
 
 def worker_environment(stack: Stack) -> dict[str, str]:
@@ -262,27 +213,6 @@ def read_settings_file() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def small_ports(count: int) -> list[int]:
-    """Choose ports to which SeaweedFS can add 10,000, without coming to those of outgoing connections."""
-    found: list[int] = []
-    while len(found) < count:
-        port = free_port()
-        if port < 22000 and port not in found:
-            found.append(port)
-    return found
-
-
-def serves(access: Access) -> bool:
-    """Return whether the store answers; make the bucket."""
-    store = Store(f"s3://{BUCKET}", access, wait_seconds=0)
-    with suppress(PipelineError):
-        store.find("")
-        return True
-    with suppress(Exception):
-        store._client.create_bucket(Bucket=BUCKET)
-    return False
-
-
 def ping(port: int) -> bool:
     """Return whether Redis answers."""
     import redis  # noqa: PLC0415 - of the extra that these tests need
@@ -290,14 +220,6 @@ def ping(port: int) -> bool:
     with suppress(redis.RedisError):
         return bool(redis.Redis(port=port, socket_timeout=2).ping())
     return False
-
-
-def wait_until(holds: Callable[[], object], what: str, seconds: float = PATIENCE, pause: float = 0.1) -> None:
-    """Wait for something, but not for ever."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
-        time.sleep(pause)
 
 
 def end(process: subprocess.Popen[str]) -> tuple[int, str]:

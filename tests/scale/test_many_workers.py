@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from audited_load.errors import PipelineError
-from scale.cluster import Cluster, Stack, end, wait_until
+from scale.cluster import Cluster, Stack, end
+from scale.seaweed import wait_until
 
 CLEAN = "Clean-Transactions.clean_source_file"
 CLEAN_ONE = "Clean-Transactions.clean_and_transform_csv"
@@ -112,16 +113,23 @@ def test_two_workers_make_what_one_machine_makes(cluster: Cluster, alone: Stack,
     assert not list(cluster.stack.runtime.data.iterdir())
 
 
+def test_workers_were_warm_before_they_forked(cluster: Cluster) -> None:
+    for worker in cluster.workers:
+        said = (cluster.stack.runtime.home / f"{worker.name}.log").read_text()
+        assert 0 < said.find("Warm after") < said.find(" ready."), said
+        assert "Signal handler" not in said  # how Celery says that a handler failed
+
+
 def test_wrong_credentials_are_one_clear_error_and_no_retry(cluster: Cluster) -> None:
     before, answers = holding(cluster.stack), cluster.weed.answers
     cluster.weed.stop()
-    cluster.let_in("another")
+    cluster.weed.let_in("another")
     cluster.weed.answers = lambda: is_refused(cluster)
     cluster.weed.start()
     process = cluster.stack.start_run("--source", "first", "--mode", "merge")
     code, printed = end(process)
     cluster.weed.stop()
-    cluster.let_in("known")
+    cluster.weed.let_in("known")
     cluster.weed.answers = answers
     cluster.weed.start()
     assert code == 1, printed

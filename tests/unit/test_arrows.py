@@ -20,7 +20,7 @@ RULES = [
 ]
 STANDARD = {"__future__", "collections", "dataclasses", "datetime", "functools", "re"}
 LIBRARIES = {"num2words", "text_to_num"}
-OPERATOR = ("commands", "watching", "inspection", "runtime", "upkeep", "cli")
+OPERATOR = ("commands", "watching", "inspection", "runtime", "warming", "upkeep", "cli")
 ROOMS_OF_THE_OPERATOR = tuple(f"customer_pipeline.{room}" for room in OPERATOR)
 ROOMS = sorted({path.parent for place in ("src", "airflow") for path in (ROOT / place).rglob("*.py")})
 
@@ -80,12 +80,8 @@ def test_the_rules_know_no_file_but_the_contract_no_database_and_no_airflow(path
 
 @pytest.mark.parametrize("path", COMMAND, ids=lambda path: path.stem)
 def test_the_command_reaches_the_database_of_airflow_through_its_api_only(path: Path) -> None:
-    inside = path.parent.name == "tasks" or path.stem in {
-        "warm_executor",
-        "stored_logs",
-        "warm_modules",
-        "container",
-    }  # run by Airflow, in containers
+    # Run by Airflow, in containers.
+    inside = path.parent.name in {"tasks", "warming"} or path.stem in {"stored_logs", "container"}
     if not inside:
         assert not imports(path) & {"airflow", "cosmos", "sqlalchemy"}
 

@@ -59,6 +59,19 @@ def test_of_two_that_put_an_object_if_absent_the_first_wins(server: S3Server) ->
     assert server.store().look("absent") is None
 
 
+def test_a_store_that_would_take_both_of_two_is_refused(server: S3Server) -> None:
+    server.is_old = True
+    with pytest.raises(RefusedError, match="takes no notice of If-None-Match"):
+        server.store().put_if_absent("manifest", b"first")
+
+
+def test_what_a_store_does_with_conditions_is_asked_once(server: S3Server) -> None:
+    store = server.store()
+    for name in "abc":
+        store.put_if_absent(name, b"")
+    assert [server.asked.count(f"PUT /bucket/pre/fix/{name}") for name in "abc"] == [2, 1, 1]
+
+
 @pytest.mark.parametrize("size", [0, 1, 999, 1000, 2500])
 def test_a_file_comes_back_as_it_was_also_when_the_connection_breaks(
     server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int

@@ -22,7 +22,7 @@ from customer_pipeline.runtime.login import refuse_open_login, refuse_weak_secre
 SERVICES = {
     "webserver": ("airflow", "api-server"),
     "scheduler": ("airflow", "scheduler", "--skip-serve-logs"),
-    "dag-processor": ("python", "-m", "customer_pipeline.runtime.warm_modules", "dag-processor"),
+    "dag-processor": ("python", "-m", "customer_pipeline.warming.warm_modules", "dag-processor"),
     "triggerer": ("airflow", "triggerer", "--skip-serve-logs"),
     # They talk with each other of nothing that a task needs, and its log goes to the store.
     "worker": ("airflow", "celery", "worker", "--skip-serve-logs", "--without-gossip", "--without-mingle"),

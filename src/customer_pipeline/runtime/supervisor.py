@@ -29,7 +29,7 @@ AIRFLOW = {
     # Logs are read from the disk: their HTTP servers would listen on every interface.
     "api-server": "airflow api-server",
     "scheduler": "airflow scheduler --skip-serve-logs",
-    "dag-processor": "customer_pipeline.runtime.warm_modules dag-processor",
+    "dag-processor": "customer_pipeline.warming.warm_modules dag-processor",
     "triggerer": "airflow triggerer --skip-serve-logs",
 }
 SERVICES = ("postgres", *AIRFLOW)

@@ -1,13 +1,12 @@
-"""Airflow's LocalExecutor, with dbt warm before it forks, and without naps between tasks.
+"""What tasks import, and dbt's parse of the project → in the memory of the process that the tasks are forked from.
 
-Every dbt task is a fork of the scheduler. What the scheduler has imported and dbt has cached, its tasks need not
-import and cache again: of a stock dbt task on two cores, two thirds are that (docs/adr/0003). Operators, ids, logs
-and retries are the stock executor's.
+No thread and no connection is made: a fork would not survive the one, and share the other.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import multiprocessing
 import os
 import sys
@@ -15,15 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from airflow.executors.local_executor import LocalExecutor
 from airflow.sdk.listener import get_listener_manager
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
 from audited_load.errors import RefusedError
-from customer_pipeline.runtime.warm_modules import share_own_modules
 from customer_pipeline.tasks.dbt_manifest import OF_PROFILE, in_project, project_state
+from customer_pipeline.warming.warm_modules import share_own_modules
+
+log = logging.getLogger(__name__)
 
 WARMED = (
     "airflow.dag_processing.bundles.local",
@@ -64,40 +63,23 @@ WARMED = (
 )
 """None of them starts a thread, which a fork would not survive; Polars and numpy do."""
 
-IDLE_SECONDS, BUSY_SECONDS = 0.5, 0.1
-"""A task has succeeded some time before its worker reports: its process has to end first."""
 
+def warm_up() -> float:
+    """Import what tasks need, and parse the dbt project; give the seconds that it took.
 
-class WarmLocalExecutor(LocalExecutor):
-    """A LocalExecutor whose workers start with the modules of `WARMED` and the parsed dbt project in memory."""
-
-    def start(self) -> None:
-        """Import, parse, then start the workers."""
-        started = time.monotonic()
-        for name in WARMED:
-            importlib.import_module(name)
-        get_listener_manager()  # loads the plugins
-        share_own_modules()
-        self._parse_once()
-        self.log.info("Warm after %.1f s", time.monotonic() - started)
-        super().start()
-
-    def sync(self) -> None:
-        """Wait until a worker reports, but not for long; the scheduler's loop would sleep."""
-        queue: Any = self.result_queue
-        if queue.empty():
-            queue._reader.poll(BUSY_SECONDS if self.running else IDLE_SECONDS)  # the queue itself offers no wait
-        super().sync()
-
-    def _parse_once(self) -> None:
-        """Let dbt parse the project, and hand what came of it to the tasks that are forked from here."""
-        project = os.environ.get("PIPELINE_DBT")
-        if not project:
-            return
+    Of a project that dbt can't parse, the tasks say what is wrong.
+    """
+    started = time.monotonic()
+    for name in WARMED:
+        importlib.import_module(name)
+    get_listener_manager()  # loads the plugins
+    share_own_modules()
+    if project := os.environ.get("PIPELINE_DBT"):
         try:
             share_manifest(Path(project))
         except RefusedError as error:
-            self.log.warning("%s", error)
+            log.warning("%s", error)
+    return time.monotonic() - started
 
 
 def share_manifest(project: Path) -> None:

@@ -1,0 +1,1 @@
+"""What tasks import and dbt parses → once, in the process that they are forked from: an executor, or a worker."""
