@@ -206,12 +206,10 @@ def _logs(
     from customer_pipeline.runtime.supervisor import AIRFLOW, SERVICES
 
     number = LOG_LINES if lines is None else lines
+    from customer_pipeline.watching.shown_logs import show_service, show_together
+
     if service in SERVICES:
-        from customer_pipeline.commands.programs import show_log
-
-        return show_log(service, number, follow=follow)
-    from customer_pipeline.watching.shown_logs import show_together
-
+        return show_service(service, number, follow=follow)
     return show_together(list(AIRFLOW) if service else SERVICES, number, follow=follow)
 
 

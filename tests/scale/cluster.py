@@ -187,6 +187,7 @@ def running_cluster() -> Iterator[Cluster]:
 def _settings(access: Access, port: int) -> dict[str, str]:
     return read_settings_file() | {
         "STORAGE_ROOT": f"s3://{BUCKET}/{PREFIX}",
+        "SHARD_MIB": "14",  # a million records in five
         "AIRFLOW_CONN_STORAGE": json.dumps(
             {"conn_type": "aws", "login": access.key_id, "password": access.secret,
              "extra": {"endpoint_url": access.endpoint}}

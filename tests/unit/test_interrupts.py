@@ -30,7 +30,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def interrupt(line: list[object], seconds: float, home: Path, times: int = 1) -> tuple[int, str]:
-    """Start a command and send SIGINT to its whole group, as a terminal does; give how it ended."""
+    """Start a command, send SIGINT to its whole group as a terminal does; give how it ended as a shell says it."""
     started = subprocess.Popen(
         list(map(str, line)),
         stdout=subprocess.PIPE,
@@ -44,7 +44,8 @@ def interrupt(line: list[object], seconds: float, home: Path, times: int = 1) ->
         os.killpg(started.pid, signal.SIGINT)
         time.sleep(0.02)
     said, _ = started.communicate(timeout=60)
-    return started.returncode, said
+    # Before Python has started, the signal itself ends it.
+    return INTERRUPTED if started.returncode == -signal.SIGINT else started.returncode, said
 
 
 @pytest.mark.parametrize(("seconds", "times"), [(0.15, 1), (0.5, 3), (0.8, 1), (1.2, 1), (1.7, 3), (2.5, 1)])

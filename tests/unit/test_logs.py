@@ -20,7 +20,8 @@ from command_line import call
 from customer_pipeline.runtime.installation import Runtime, read_runtime
 from customer_pipeline.watching import service_logs
 from customer_pipeline.watching.service_logs import GrowingFile
-from customer_pipeline.watching.task_logs import find_cause, read_events
+from customer_pipeline.watching.task_logs import find_cause, place_of_log, read_events
+from unit.s3_server import KEY, running_server
 
 CLI = Path(sys.executable).with_name("customer-pipeline")
 REQUEST = (
@@ -168,6 +169,50 @@ def test_a_log_that_is_not_there_is_told_with_those_that_are(stack: Stack, line:
     stack.task("run-1", CLEAN, 1, ERROR, index=0)
     with pytest.raises(RefusedError, match=re.escape(said)):
         call("logs", *line)
+
+
+def test_one_service_is_shown_with_its_requests_and_acts_on_no_terminal(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.service("postgres", "first", "\tsecond \x1b]0;title\x07", "2026-11-27 07:24:18.047 UTC [1] LOG:  third")
+    stack.service("api-server", REQUEST)
+    assert call("logs", "postgres", "-n", "2") == 0
+    assert capsys.readouterr().out == (
+        "        second \\x1b]0;title\\x07\n2026-11-27 07:24:18.047 UTC [1] LOG:  third\n"
+    )
+    assert call("logs", "api-server") == 0
+    assert "http.access" in capsys.readouterr().out
+
+
+def test_a_log_of_another_machine_is_read_in_the_store(
+    stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORAGE_ROOT", "s3://bucket/pre/fix")
+    place = f"logs/dag_id=d/run_id=run-2/task_id={COPY}"
+    with pytest.raises(RefusedError, match="AIRFLOW_CONN_STORAGE"):
+        call("logs", "--task", COPY)
+    stack.task("run-1", COPY, 1, {"level": "info", "event": "on this machine"})
+    assert call("logs", "--task", COPY) == 0
+    assert "on this machine" in capsys.readouterr().out
+    with running_server() as server:
+        access = f"aws://{KEY}:a%20secret@/?endpoint_url=http://127.0.0.1:{server.port}"
+        monkeypatch.setenv("AIRFLOW_CONN_STORAGE", access)
+        for attempt in (1, 2):
+            event = {"level": "info", "event": f"try {attempt} of another \x1b machine"}
+            server.store().put(f"{place}/map_index=3/attempt={attempt}.log", json.dumps(event).encode())
+        assert call("logs", "--task", COPY, "--follow") == 0  # it has ended
+        assert "[3], run run-2, try 2\n" in (said := capsys.readouterr().out)
+        assert "try 2 of another \\x1b machine" in said
+        assert call("logs", "--task", COPY, "--try", "1", "--run", "run-2") == 0
+        assert "try 1 of another" in capsys.readouterr().out
+        assert call("logs", "--task", COPY, "--run", "run-1") == 0
+        assert "on this machine" in capsys.readouterr().out
+        task = {"task_id": COPY, "map_index": 3}
+        runtime = read_runtime()
+        assert place_of_log(runtime, "run-2", task, 2).startswith("s3://bucket/pre/fix/logs/dag_id=")
+    stored = place_of_log(stack.runtime, "run-2", task, 2)
+    assert stored.startswith(f"{stack.runtime.home}/airflow/logs/dag_id=")
+    assert stored.endswith(f"/run_id=run-2/task_id={COPY}/map_index=3/attempt=2.log")
 
 
 @pytest.mark.parametrize("line", ["logs", "logs airflow", "logs scheduler", "logs --task x"])

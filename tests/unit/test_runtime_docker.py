@@ -17,7 +17,7 @@ from airflow.models.connection import Connection
 
 from audited_load.errors import RefusedError
 from customer_pipeline.runtime import postgres_server
-from customer_pipeline.runtime.compose import INIT, PROFILES, SERVICES, compose_command, docker_answers
+from customer_pipeline.runtime.compose import INIT, PROFILES, SERVICES, compose_command, docker_answers, services_of
 from customer_pipeline.runtime.env_file import SECRETS, read_env_file
 from customer_pipeline.runtime.environment import metrics_settings, process_environment, shared_settings
 from customer_pipeline.runtime.installation import DOCKER, EMBEDDED, Runtime, read_runtime, remember_start
@@ -132,6 +132,17 @@ def test_every_service_of_the_stack_is_ours_and_has_a_health_check_and_a_restart
     for name in SERVICES.values():
         assert COMPOSE["services"][name]["restart"] == "unless-stopped"
         assert "healthcheck" in COMPOSE["services"][name]
+
+
+def test_workers_have_to_be_there_where_the_env_file_has_their_profile(tmp_path: Path) -> None:
+    assert services_of(read(tmp_path / "not-made", RUNTIME="embedded")) == SERVICES
+    runtime = read(tmp_path, RUNTIME=DOCKER)
+    assert services_of(runtime) == SERVICES
+    file = tmp_path / ".env"
+    file.write_text(file.read_text().replace("# COMPOSE_PROFILES=celery", "COMPOSE_PROFILES=monitoring,celery"))
+    of_workers = {name for name, service in COMPOSE["services"].items() if service.get("profiles") == ["celery"]}
+    assert set(services_of(runtime).values()) - set(SERVICES.values()) == of_workers
+    assert all("healthcheck" in COMPOSE["services"][name] for name in of_workers)
 
 
 def test_no_secret_is_written_into_the_compose_file() -> None:

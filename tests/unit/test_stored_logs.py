@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from airflow.exceptions import AirflowNotFoundException
+from airflow.models.connection import Connection
 from airflow.sdk._shared.logging.factory import resolve_remote_task_log
 from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.configuration import conf
@@ -76,6 +78,18 @@ def test_a_log_that_is_not_there_yet_and_a_store_that_is_away_break_no_page(
     sources, text = REMOTE_TASK_LOG.read(PLACE)
     assert text is None
     assert "does not answer" in sources[0]
+
+
+def test_without_a_connection_a_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_STORAGE", raising=False)
+    monkeypatch.setattr(Connection, "get_connection_from_secrets", raise_not_found)
+    sources, text = REMOTE_TASK_LOG.read(PLACE)
+    assert text is None
+    assert "no Airflow connection storage" in sources[0]
+
+
+def raise_not_found(connection_id: str) -> Connection:
+    raise AirflowNotFoundException(connection_id)
 
 
 def test_a_log_that_cannot_be_put_stays_on_the_disk(

@@ -24,13 +24,13 @@ from audited_load.shown import escape_text
 from audited_load.storage import Store
 from audited_load.warehouse.connection import connect
 from customer_pipeline.airflow_api import AirflowApi
-from customer_pipeline.commands.run import open_store
 from customer_pipeline.contract_of_run import known_feeds
 from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS, TABLES
 from customer_pipeline.runtime.compose import exec_command
 from customer_pipeline.runtime.environment import process_environment
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
+from customer_pipeline.runtime.store import open_store
 from customer_pipeline.storing.mirror import mirrored
 from customer_pipeline.storing.object_files import ObjectFiles
 from customer_pipeline.tasks.dbt_manifest import in_project

@@ -9,35 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from audited_load.errors import RefusedError
 from customer_pipeline.names import AIRFLOW, DATABASE, SANDBOX, ExitCode
 from customer_pipeline.own_target import own_target
-from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
-from customer_pipeline.runtime.compose import compose_command, exec_command
+from customer_pipeline.runtime.compose import exec_command
 from customer_pipeline.runtime.environment import process_environment
 from customer_pipeline.runtime.installation import DOCKER, HOST, Runtime, operators_environment, read_runtime
 from customer_pipeline.runtime.postgres_server import package_folder
 from customer_pipeline.runtime.services import is_down, require_up
-from customer_pipeline.runtime.supervisor import log_file
-from customer_pipeline.watching.service_logs import NO_LOGS
 
 _ASKS_FOR_HELP = {"--help", "-?", "--version", "-V", "--help=commands", "--help=variables"}
-
-
-def show_log(service: str, lines: int, *, follow: bool) -> NoReturn:
-    """Print the last lines of one service's log, all of them.
-
-    Raises:
-        RefusedError: There is none yet.
-    """
-    runtime = read_runtime()
-    if runtime.kind == DOCKER:
-        options = ["--follow"] if follow else []
-        _become(*compose_command(runtime, "logs", *options, f"--tail={lines}", CONTAINERS[service]))
-    path = log_file(runtime, service)
-    if not path.exists():
-        raise RefusedError(NO_LOGS, "Start it with `make up`.")
-    _become(["tail", *(["-F"] if follow else []), "-n", str(lines), str(path)], os.environ)
 
 
 def open_psql(role: str, arguments: Sequence[str]) -> NoReturn:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from audited_load.errors import SAYS_REMEDY, UnusableFileError
 from audited_load.form import read_form
 from audited_load.loading.batch import MODES
 from audited_load.shown import storable_name
-from audited_load.storage import Store
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.commands.accounting import print_accounting
 from customer_pipeline.commands.given import (
@@ -34,10 +32,10 @@ from customer_pipeline.commands.run_progress import Display, Step, look_at_run
 from customer_pipeline.contract_of_run import REPLAYED, bring_contract
 from customer_pipeline.interrupts import leave
 from customer_pipeline.names import DAG_ID, MODELS_GROUP, ExitCode
-from customer_pipeline.runtime.env_file import CONTAINER_USER, STORE_HOST, STORE_PORT, read_env_file
-from customer_pipeline.runtime.installation import DOCKER, HOST, Runtime, read_port, read_runtime
+from customer_pipeline.runtime.env_file import CONTAINER_USER, read_env_file
+from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.services import start_services
-from customer_pipeline.storing.store_access import read_access
+from customer_pipeline.runtime.store import open_store
 from customer_pipeline.watching.run_steps import (
     FINISHED,
     Task,
@@ -48,7 +46,7 @@ from customer_pipeline.watching.run_steps import (
     find_steps,
     name_task,
 )
-from customer_pipeline.watching.task_logs import find_cause
+from customer_pipeline.watching.task_logs import find_cause, place_of_log
 
 POLL_SECONDS = 0.5
 _VISIBLE = """
@@ -131,20 +129,6 @@ def run_pipeline(
     # One refused file of several doesn't keep the others out.
     print_accounting(runtime, run_id, console)
     return _explain_failure(runtime, api, run_id, console)
-
-
-def open_store(runtime: Runtime) -> Store:
-    """Open the store that has the files of runs.
-
-    Raises:
-        RefusedError: Nothing says who asks it.
-    """
-    told = read_env_file(runtime.home / ".env") if runtime.kind == DOCKER else {}
-    access = read_access({**told, **os.environ})
-    if runtime.kind == DOCKER and access.endpoint == f"http://{STORE_HOST}:{STORE_PORT}":
-        # Containers know the stack's own store by its name; this machine reaches it by its port.
-        access = replace(access, endpoint=f"http://{HOST}:{read_port(told, 'STORE_PORT') or STORE_PORT}")
-    return Store(runtime.storage, access)
 
 
 def _require_utf8(source: str) -> None:
@@ -236,11 +220,6 @@ def _explain_failure(runtime: Runtime, api: AirflowApi, run_id: str, console: Co
         cause = find_cause(api.log(run_id, task))
         console.print(f"\n[red]Failed:[/] {escape(name_task(task))} (try {task['try_number']})")
         console.print(f"{cause.message}{SAYS_REMEDY}{cause.remedy}", markup=False)
-        logs = runtime.home / "airflow" / "logs" / f"dag_id={DAG_ID}" / f"run_id={run_id}"
-        place = [
-            f"task_id={task['task_id']}",
-            *([f"map_index={task['map_index']}"] if task["map_index"] >= 0 else []),
-        ]
-        console.print(f"Log: {logs.joinpath(*place)}/attempt={task['try_number']}.log", markup=False)
+        console.print(f"Log: {place_of_log(runtime, run_id, task, task['try_number'])}", markup=False)
         code = _CODES.get(cause.kind, code)
     return code

@@ -113,7 +113,7 @@ def _describe_stack(runtime: Runtime) -> tuple[dict[str, str], bool]:
     containers = read_containers(runtime)
     if not any(container.state in {"running", "restarting"} for container in containers.values()):
         return {}, False
-    found = {name: containers.get(service) for name, service in compose.SERVICES.items()}
+    found = {name: containers.get(service) for name, service in compose.services_of(runtime).items()}
     is_up = all(container is not None and container.state == "running" for container in found.values())
     return {name: container.status if container else "absent" for name, container in found.items()}, is_up
 

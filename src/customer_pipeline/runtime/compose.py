@@ -27,9 +27,17 @@ SERVICES = {
     "triggerer": "airflow-triggerer",
 }
 """Our names of the services → those in docker-compose.yml."""
+SERVICES_OF_WORKERS = {
+    "redis": "redis",
+    "store": "store",
+    "worker-a": "airflow-worker-a",
+    "worker-b": "airflow-worker-b",
+}
+"""The same of those that the profile `celery` adds."""
 
 INIT = "airflow-init"
-PROFILES = ("--profile", "monitoring", "--profile", "celery")
+CELERY = "celery"
+PROFILES = ("--profile", "monitoring", "--profile", CELERY)
 SILENT_SECONDS = 300
 """How long the containers may log nothing at all before they are healthy."""
 MOST_SECONDS = 1200
@@ -97,6 +105,13 @@ def stop_stack(runtime: Runtime, *, with_data: bool = False) -> None:
     _require_docker()
     if _compose(runtime, *PROFILES, "down", *(["--volumes"] if with_data else [])).returncode:
         raise UnavailableError("Docker could not stop the stack; what it said is above.", "Try again.")
+
+
+def services_of(runtime: Runtime) -> dict[str, str]:
+    """Return the services that this clone's stack has to have, by our names: with workers if `.env` says so."""
+    file = runtime.home / ".env"
+    profiles = read_env_file(file).get("COMPOSE_PROFILES", "") if file.exists() else ""
+    return SERVICES | (SERVICES_OF_WORKERS if CELERY in profiles.split(",") else {})
 
 
 def stack_is_up(runtime: Runtime) -> bool:
@@ -196,8 +211,8 @@ def _wait_until_healthy(runtime: Runtime, since: datetime) -> None:
 
 
 def _unhealthy(runtime: Runtime) -> list[str]:
-    containers = read_containers(runtime)
-    return [name for name in SERVICES.values() if name not in containers or not containers[name].is_healthy]
+    containers, services = read_containers(runtime), services_of(runtime).values()
+    return [name for name in services if name not in containers or not containers[name].is_healthy]
 
 
 def _failure(runtime: Runtime, service: str, problem: str, since: datetime) -> UnavailableError:

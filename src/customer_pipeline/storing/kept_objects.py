@@ -6,6 +6,7 @@ runs/RUN/FILE/shard-0001/attempt-N/TOKEN/…   what one process wrote; nobody el
 runs/RUN/FILE/shard-0001/attempt-N/manifest.json   put last, and once: it says which process's files count
 work/RUN/FILE/…                              what shards hand on to their gathering, beside their files
 runs/latest.json                             the newest run, and where its files are
+logs/…                                       logs of tasks, where Airflow is told to keep them here (stored_logs.py)
 known/…                                      the sha256 of each delivery that was read, by its ETag and size
 ```
 """
@@ -24,7 +25,7 @@ from audited_load.errors import UnavailableError
 from audited_load.storage import Store, Stored
 from customer_pipeline.storing.deliveries import RUNS
 
-DATA, KNOWN, WORK, MANIFEST, LATEST = "data", "known", "work", "manifest.json", "latest.json"
+DATA, KNOWN, LOGS, WORK, MANIFEST, LATEST = "data", "known", "logs", "work", "manifest.json", "latest.json"
 SHARD = "shard-0001"
 """Of a file that is cleaned in one piece."""
 PRIVATE = "pipeline-task-"

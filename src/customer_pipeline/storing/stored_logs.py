@@ -12,18 +12,18 @@ from typing import Any
 
 from airflow.config_templates.airflow_local_settings import DEFAULT_LOGGING_CONFIG
 from airflow.configuration import conf
+from airflow.exceptions import AirflowNotFoundException
 
-from audited_load.errors import PipelineError
+from audited_load.errors import PipelineError, RefusedError
 from audited_load.storage import WAIT_SECONDS, Store
 from customer_pipeline.names import STORAGE_CONNECTION_ID, STORAGE_ROOT
+from customer_pipeline.storing.kept_objects import LOGS
 from customer_pipeline.storing.store_access import VARIABLE, access_of, read_access
 
 LOGGING_CONFIG = DEFAULT_LOGGING_CONFIG
 """Airflow's own, unchanged: the setting has to name one."""
 DEFAULT_REMOTE_CONN_ID = STORAGE_CONNECTION_ID
 """What Airflow fetches for a worker that hasn't got it in its environment."""
-LOGS = "logs"
-"""What the keys of logs begin with, below the root."""
 _READER_WAITS_SECONDS = 2.0
 """Somebody looks at a page meanwhile."""
 
@@ -81,12 +81,22 @@ REMOTE_TASK_LOG = StoredTaskLogs()
 
 
 def _open_store(wait_seconds: float) -> Store:
-    """Open the store by the environment, or, in the API server, by the connection that Airflow keeps."""
+    """Open the store by the environment, or, in the API server, by the connection that Airflow keeps.
+
+    Raises:
+        RefusedError: There is neither.
+    """
     if os.environ.get(VARIABLE):
         access = read_access(os.environ)
     else:
         from airflow.models.connection import Connection  # noqa: PLC0415 - tasks never come here
 
-        found = Connection.get_connection_from_secrets(STORAGE_CONNECTION_ID)
+        try:
+            found = Connection.get_connection_from_secrets(STORAGE_CONNECTION_ID)
+        except AirflowNotFoundException as error:
+            raise RefusedError(
+                f"There is no Airflow connection {STORAGE_CONNECTION_ID}.",
+                "Make one of the type aws (docs/scale-out.md).",
+            ) from error
         access = access_of(found.login, found.password, found.extra_dejson)
     return Store(os.environ.get(STORAGE_ROOT, ""), access, wait_seconds)

@@ -84,7 +84,7 @@ def last_entries(runtime: Runtime, service: str, number: int) -> list[Entry]:
         service: Its name.
         number: How many lines at most, but one entry at least.
     """
-    entries = list(make_entries(service, _all_lines(runtime, service)))
+    entries = list(make_entries(service, last_lines(runtime, service)))
     kept: list[Entry] = []
     left = number
     for entry in reversed(entries):
@@ -95,7 +95,8 @@ def last_entries(runtime: Runtime, service: str, number: int) -> list[Entry]:
     return kept[::-1]
 
 
-def _all_lines(runtime: Runtime, service: str) -> list[str]:
+def last_lines(runtime: Runtime, service: str) -> list[str]:
+    """Return what the log of a service ends with: more lines than anybody looks at, as they were written."""
     if runtime.kind == DOCKER:
         command, environment = compose_command(
             runtime, "logs", "--no-color", f"--tail={CONTAINER_LINES}", CONTAINERS[service]

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from audited_load.errors import RefusedError
+from audited_load.errors import PipelineError, RefusedError
+from audited_load.shown import escape_text
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
+from customer_pipeline.runtime.store import open_store
 from customer_pipeline.runtime.supervisor import log_file
 from customer_pipeline.watching.service_logs import (
     NO_LOGS,
@@ -18,13 +20,16 @@ from customer_pipeline.watching.service_logs import (
     GrowingContainers,
     GrowingFile,
     last_entries,
+    last_lines,
     make_entries,
 )
 from customer_pipeline.watching.task_logs import (
     Event,
+    TaskLog,
     as_event,
     choose_task_log,
     describe_event,
+    find_stored_logs,
     find_task_logs,
     read_events,
     tell_errors,
@@ -63,6 +68,35 @@ def show_together(names: Sequence[str], lines: int, *, follow: bool) -> int:
     return 0
 
 
+def show_service(service: str, lines: int, *, follow: bool) -> int:
+    """Print the last lines of one service's log, requests to the API and all else.
+
+    Args:
+        service: Which.
+        lines: How many.
+        follow: Go on until somebody interrupts.
+
+    Returns:
+        0.
+
+    Raises:
+        RefusedError: There is none yet.
+    """
+    runtime = read_runtime()
+    said = last_lines(runtime, service)
+    if not said and not follow:
+        raise RefusedError(NO_LOGS, "Start it with `make up`.")
+    _print_lines(said[-lines:] if lines else [])
+    if follow:
+        with _growing(runtime, [service]) as new_lines:
+            while True:
+                for _, new in new_lines():
+                    _print_lines(new)
+                sys.stdout.flush()
+                time.sleep(POLL_SECONDS)
+    return 0
+
+
 def show_task(
     task: str, run: str, attempt: int | None, index: int | None, lines: int | None, *, follow: bool
 ) -> int:
@@ -81,17 +115,34 @@ def show_task(
 
     Raises:
         RefusedError: There is no such log.
+        UnavailableError: The store, which may have it, does not answer.
     """
-    log = choose_task_log(read_runtime(), task, run, attempt, index)
+    log = choose_task_log(_logs_anywhere(read_runtime(), run), task, run, attempt, index)
     sys.stdout.write(f"{log.name}, run {log.run_id}, try {log.attempt}\n")
     growing = GrowingFile(log.path)
-    events = read_events(log.path)
+    events = read_events(log.path, log.store)
     _print_events(events if lines is None else events[-lines:] if lines else [])
-    while follow:
+    while follow and log.store is None:  # one in the store is of a try that has ended
         sys.stdout.flush()
         time.sleep(POLL_SECONDS)
         _print_events(map(as_event, growing.new_lines()))
     return 0
+
+
+def _logs_anywhere(runtime: Runtime, run: str) -> list[TaskLog]:
+    """Find logs of tasks in the folder, and in the store if there is one: while it is away, those will do."""
+    found = find_task_logs(runtime, run)
+    if runtime.storage:
+        try:
+            found += find_stored_logs(open_store(runtime), run)
+        except PipelineError:
+            if not found:
+                raise
+    return found
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(f"{escape_text(line.expandtabs())}\n" for line in lines)
 
 
 def _print_events(events: Iterable[Event]) -> None:

@@ -16,7 +16,6 @@ from audited_load.shown import escape_text, show_text
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.failures import find_reason_in_log
 from customer_pipeline.feed import TABLES
-from customer_pipeline.names import DAG_ID
 from customer_pipeline.runtime.installation import Runtime
 from customer_pipeline.watching.run_steps import (
     NEVER_RAN,
@@ -25,7 +24,7 @@ from customer_pipeline.watching.run_steps import (
     describe_wait,
     name_task,
 )
-from customer_pipeline.watching.task_logs import logs_folder
+from customer_pipeline.watching.task_logs import place_of_log
 from pipeline_page.missed import find_missed_runs
 
 _LOAD = "select load_id, source_name, visible_rows, published_at from cleaned_data.published_load"
@@ -246,18 +245,14 @@ def _name_running(task: Task) -> str:
 def _describe_failure(runtime: Runtime, api: AirflowApi, run_id: str, task: Task) -> FailedTask:
     attempt = task["try_number"] - (1 if task["state"] == "running" else 0)
     reason = find_reason_in_log(api.log(run_id, task | {"try_number": attempt}))
-    index = task["map_index"] if task["map_index"] >= 0 else None
-    place = [f"dag_id={DAG_ID}", f"run_id={run_id}", f"task_id={task['task_id']}"]
-    place += [] if index is None else [f"map_index={index}"]
-    log = logs_folder(runtime).joinpath(*place, f"attempt={attempt}.log")
     return FailedTask(
         task=name_task(task),
         task_id=task["task_id"],
-        index=index,
+        index=task["map_index"] if task["map_index"] >= 0 else None,
         attempt=attempt,
         what=escape_text(reason.what),
         remedy=escape_text(reason.remedy),
-        log=str(log),
+        log=place_of_log(runtime, run_id, task, attempt),
     )
 
 

@@ -1,10 +1,13 @@
-"""The logs of tasks, in `airflow/logs` under either runtime → which there are, what they say, why a task failed."""
+"""The logs of tasks → which there are, what they say, why a task failed.
+
+They lie in `airflow/logs` under either runtime; those of workers that share no disk in the store.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -12,8 +15,11 @@ from typing import Any
 
 from audited_load.errors import SAYS_REMEDY, RefusedError
 from audited_load.shown import escape_text
+from audited_load.storage import Store
 from customer_pipeline.failures import TESTS_REMEDY, describe_failed_tests, own_types
+from customer_pipeline.names import DAG_ID
 from customer_pipeline.runtime.installation import Runtime
+from customer_pipeline.storing.kept_objects import LOGS
 
 Event = dict[str, Any]
 WITHOUT_A_WORD = "The task's process ended without a word: it was killed, or the machine was short of memory."
@@ -33,7 +39,9 @@ class TaskLog:
         task_id: The task, with its groups.
         index: Of a mapped task, which of them; None of any other.
         attempt: The try, from 1.
-        path: The file.
+        written: When it was written to last, in seconds since 1970.
+        path: The file; of one in the store, its key.
+        store: Where it is, if it is in no folder.
     """
 
     dag_id: str
@@ -41,7 +49,9 @@ class TaskLog:
     task_id: str
     index: int | None
     attempt: int
+    written: float
     path: Path
+    store: Store | None = None
 
     @property
     def name(self) -> str:
@@ -80,20 +90,56 @@ def find_task_logs(runtime: Runtime, run: str = "") -> list[TaskLog]:
         Them, the one that was written to last at the end.
     """
     folder = logs_folder(runtime)
-    found = []
-    for path in folder.glob(f"dag_id=*/run_id={escape(run) if run else '*'}/task_id=*/**/attempt=*.log"):
-        if match := _PLACE.fullmatch(str(path.relative_to(folder))):
-            index = match["index"]
-            place = (match["dag"], match["run"], match["task"], None if index is None else int(index))
-            found.append(TaskLog(*place, int(match["attempt"]), path))
-    return sorted(found, key=lambda log: (_written(log.path), log.attempt))
+    paths = folder.glob(f"dag_id=*/run_id={escape(run) if run else '*'}/task_id=*/**/attempt=*.log")
+    found = [_log_of(str(path.relative_to(folder)), _written(path), path) for path in paths]
+    return _in_order(log for log in found if log)
 
 
-def choose_task_log(runtime: Runtime, task: str, run: str, attempt: int | None, index: int | None) -> TaskLog:
+def find_stored_logs(store: Store, run: str = "") -> list[TaskLog]:
+    """Find the logs of attempts that have ended, in the store; otherwise as `find_task_logs`."""
+    under = f"{LOGS}/"
+    found = [
+        _log_of(stored.key.removeprefix(under), stored.modified.timestamp(), Path(stored.key), store)
+        for stored in store.find(under)
+    ]
+    return _in_order(log for log in found if log and run in {"", log.run_id})
+
+
+def _log_of(place: str, written: float, path: Path, store: Store | None = None) -> TaskLog | None:
+    match = _PLACE.fullmatch(place)
+    if match is None:
+        return None
+    index = None if match["index"] is None else int(match["index"])
+    attempt = int(match["attempt"])
+    return TaskLog(match["dag"], match["run"], match["task"], index, attempt, written, path, store)
+
+
+def _in_order(logs: Iterable[TaskLog]) -> list[TaskLog]:
+    return sorted(logs, key=lambda log: (log.written, log.attempt))
+
+
+def place_of_log(runtime: Runtime, run_id: str, task: Mapping[str, Any], attempt: int) -> str:
+    """Name where the log of a task's try is: in a file, or in the store if it is in none.
+
+    Args:
+        runtime: Whose.
+        run_id: The run.
+        task: As Airflow's API tells it.
+        attempt: The try, from 1.
+    """
+    place = Path(f"dag_id={DAG_ID}", f"run_id={run_id}", f"task_id={task['task_id']}")
+    place = place / (f"map_index={task['map_index']}" if task["map_index"] >= 0 else "") / f"attempt={attempt}.log"
+    file = logs_folder(runtime) / place
+    return str(file) if file.exists() or not runtime.storage else f"{runtime.storage}/{LOGS}/{place}"
+
+
+def choose_task_log(
+    logs: Iterable[TaskLog], task: str, run: str, attempt: int | None, index: int | None
+) -> TaskLog:
     """Choose one log.
 
     Args:
-        runtime: Where.
+        logs: Among these.
         task: The task's id, with or without its groups.
         run: The run; empty for the newest one that has such a task.
         attempt: The try; None for the last.
@@ -105,9 +151,7 @@ def choose_task_log(runtime: Runtime, task: str, run: str, attempt: int | None, 
     Raises:
         RefusedError: There is none.
     """
-    logs = find_task_logs(runtime)
-    if run:
-        logs = [log for log in logs if log.run_id == run]
+    logs = _in_order(log for log in logs if run in {"", log.run_id})
     if not logs:
         what = f"Run {run} has no log of a task." if run else "No task has run yet, so there is no log."
         raise RefusedError(what, "`make status` names the last run; `make run` starts one.")
@@ -136,15 +180,20 @@ def choose_task_log(runtime: Runtime, task: str, run: str, attempt: int | None, 
             f"There is no such log of {of_run[-1].task_id} in run {newest}.",
             f"There are: tries {', '.join(map(str, tries))}{mapped}.",
         )
-    return chosen[-1] if attempt else max(chosen, key=lambda log: (log.attempt, _written(log.path)))
+    return chosen[-1] if attempt else max(chosen, key=lambda log: (log.attempt, log.written))
 
 
-def read_events(path: Path) -> list[Event]:
-    """Read a task's log; what is no event of Airflow's becomes one."""
+def read_events(path: Path, store: Store | None = None) -> list[Event]:
+    """Read a task's log, from the store if one is given; what is no event of Airflow's becomes one.
+
+    Raises:
+        UnavailableError: The store does not answer.
+    """
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        content = path.read_bytes() if store is None else store.read(str(path)) or b""
     except FileNotFoundError:
         return []
+    text = content.decode(errors="replace")
     return [as_event(line) for line in text.splitlines()]
 
 
