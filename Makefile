@@ -8,7 +8,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4
 .DEFAULT_GOAL := help
 .PHONY: help setup run test up down restart status logs logs-airflow logs-scheduler shell-airflow shell-postgres \
         dbt-debug dbt-deps dbt-run dbt-test dbt-compile dbt-freshness dbt-docs test-faults test-mutations test-services test-end-to-end test-browser \
-        test-docker test-scale lint format docs bench bench-merge bench-marts bench-store bench-page bench-dag lock clean
+        test-docker test-scale lint format docs bench bench-merge bench-marts bench-store bench-workers bench-page bench-dag lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -138,6 +138,11 @@ bench-marts: .venv/ready ## Time a build of the marts against the same by hand, 
 bench-store: .venv/ready ## Time what it costs to hand files on through a store, and to clean in shards (five minutes)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r .ci/scale.lock
 	@$(BIN)/python bench/hand_over.py
+
+bench-workers: .venv/ready ## Time what workers of Celery gain by importing dbt before they fork (root; a quarter of an hour)
+	@.ci/redis
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/celery.lock -r .ci/scale.lock
+	@$(BIN)/python bench/warm_workers.py
 
 bench-page: .venv/ready ## Time the page's views over a large warehouse (four minutes)
 	@$(BIN)/python bench/page_views.py
