@@ -47,7 +47,7 @@
             {% do parts.append(column.name ~ " " ~ column.data_type) %}
         {% endfor %}
         {% do macros.extend(node.depends_on.macros) %}
-        {% for name in ["merge_" ~ node.name, "keys_" ~ node.name] if context[name] %}
+        {% for name in ["merge_" ~ node.name, "keys_" ~ node.name, "anew_" ~ node.name] if context[name] %}
             {% do macros.append("macro." ~ project_name ~ "." ~ name) %}
         {% endfor %}
     {% endfor %}

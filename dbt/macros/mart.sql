@@ -2,7 +2,8 @@
     {#-
         A table, as the materialization of that name makes it; after a merge, a view of the published mart with the
         rows that change. They lie in `<mart>_delta`, and the keys of those that go in `<mart>_gone`. Macros of the mart,
-        `merge/<mart>.sql`, compute them; without, it is built anew, and compared with what is published.
+        `merge/<mart>.sql`, compute them; without, it is built anew, by its own statement or by the one that a macro
+        there says instead, and compared with what is published.
     -#}
     {% set keys, set_number = primary_key_of(model), published_set() %}
     {% set delta, gone, whole = beside(this, "delta"), beside(this, "gone"), beside(this, "whole") %}
@@ -21,7 +22,7 @@
         {% do adapter.drop_relation(existing) %}
     {% endif %}
     {% do run_query("drop table if exists " ~ delta ~ ", " ~ gone ~ ", " ~ whole ~ " cascade") %}
-    {% set merge = context["merge_" ~ model.name] %}
+    {% set merge, anew = context["merge_" ~ model.name], context["anew_" ~ model.name] %}
     {% if merge %}
         {% call statement("main") %}
             {{ get_create_table_as_sql(False, delta, merge(sql, set_number)) }}
@@ -38,7 +39,7 @@
         {% endcall %}
     {% else %}
         {% call statement("main") %}
-            {{ get_create_table_as_sql(False, whole, sql) }}
+            {{ get_create_table_as_sql(False, whole, anew(sql, set_number) if anew else sql) }}
         {% endcall %}
         {% call statement("gone") %}
             create table {{ delta }} as

@@ -155,7 +155,9 @@ GONE = [
     {
         902: "902,70,2024-06-02,60,,-2,9.00,0.01\n",
         907: "907,73,2024-06-04,62,,0,-2.00,0.02\n",
-    },  # a purchase becomes a return
+        909: "909,70,2023-12-31,60,First,1,9.00,0.01\n",
+        910: "910,70,2024-07-01,60,First,1,9.00,0.01\n",
+    },  # a purchase becomes a return; an earlier and a later month come
 ]
 
 
@@ -190,7 +192,7 @@ def test_merged_marts_are_those_of_a_full_build(dsn: Dsn, dbt: Dbt, tmp_path: Pa
         assert query(dsn("transformer"), ORIGINS, list(MARTS_HERE)) == [("r",)]
         assert contents(dsn("transformer"), MARTS.staging) == merged
     assert query(dsn("transformer"), KEYS_OF_FACT) == [(3,)]
-    assert query(dsn("reader"), SPAN) == [(date(2024, 1, 1), date(2024, 6, 30))]
+    assert query(dsn("reader"), SPAN) == [(date(2023, 12, 1), date(2024, 7, 31))]
     unknown = "select lifetime_revenue, value_segment from analytics.dim_customers where customer_id = 71"
     assert query(dsn("reader"), unknown) == [(None, "Unknown")]
 
