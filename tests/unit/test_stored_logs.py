@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from airflow.exceptions import AirflowNotFoundException
 from airflow.models.connection import Connection
 from airflow.sdk._shared.logging.factory import resolve_remote_task_log
 from airflow.sdk._shared.module_loading import import_string
 from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from audited_load.errors import UnavailableError
 from customer_pipeline.storing import stored_logs

@@ -12,7 +12,7 @@ from typing import Any
 
 from airflow.config_templates.airflow_local_settings import DEFAULT_LOGGING_CONFIG
 from airflow.configuration import conf
-from airflow.exceptions import AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowNotFoundException
 
 from audited_load.errors import PipelineError, RefusedError
 from audited_load.storage import WAIT_SECONDS, Store
