@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tests"))  # the cluster is what tests need, too
 from customer_pipeline.names import MODEL_TASKS  # noqa: E402
 from scale.cluster import Cluster, end, running_cluster  # noqa: E402
-from scale.seaweed import wait_until  # noqa: E402
 
 SETTING = "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"
 SAMPLE = ROOT / "data" / "customer_transactions.csv"
@@ -59,13 +58,8 @@ def start_workers(cluster: Cluster, environment: Mapping[str, str]) -> None:
     """Start both workers anew in an environment, and wait until they are ready."""
     for worker in cluster.workers:
         worker.kill()
-        log = worker.stack.runtime.home / f"{worker.name}.log"
-        log.write_bytes(b"")
         worker.environment = dict(environment)
         worker.start()
-    for worker in cluster.workers:
-        log = worker.stack.runtime.home / f"{worker.name}.log"
-        wait_until(lambda log=log: b" ready." in log.read_bytes(), f"{worker.name} is ready", 120)  # type: ignore[misc]
 
 
 def time_run(cluster: Cluster) -> tuple[float, list[float]]:

@@ -214,14 +214,16 @@ class Store:
         """Put again what is there by now: a store that takes it takes no notice of the condition.
 
         Raises:
-            RefusedError: It takes it.
+            RefusedError: It takes it, and once more: the object was not just deleted in between.
         """
-        if self._ask(put) is not None:
-            raise RefusedError(
-                f"The store {self._place} takes no notice of If-None-Match.",
-                "Use a store that knows conditional puts (If-None-Match). Nothing was loaded.",
-            )
-        self._keeps_conditions = True
+        for _ in range(2):
+            if self._ask(put) is None:
+                self._keeps_conditions = True
+                return
+        raise RefusedError(
+            f"The store {self._place} takes no notice of If-None-Match.",
+            "Use a store that knows conditional puts (If-None-Match). Nothing was loaded.",
+        )
 
     def upload(self, path: Path, key: str) -> Stored:
         """Put a file, in parts if it is large; return what is known of the object."""

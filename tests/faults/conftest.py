@@ -56,6 +56,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "faults" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(1500))  # the first test of a process also waits for its servers
     if IN_STORE:
         kept = [item for item in items if item.get_closest_marker("files")]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])

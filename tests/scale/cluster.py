@@ -23,7 +23,7 @@ import psycopg
 
 from audited_load.storage import Access, Store
 from customer_pipeline.runtime.installation import Runtime, free_port, read_runtime
-from scale.seaweed import BUCKET, PATIENCE, SeaweedFS, Server, running_store
+from scale.seaweed import BUCKET, PATIENCE, SeaweedFS, Server, running_store, wait_until
 
 ROOT = Path(__file__).parents[2]
 COMMAND = str(Path(sys.executable).with_name("customer-pipeline"))
@@ -111,8 +111,10 @@ class Worker:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it on an empty machine."""
+        """Start it on an empty machine, and wait until it takes tasks."""
         home = self.stack.runtime.home
+        log_file = home / f"{self.name}.log"
+        before = log_file.stat().st_size if log_file.exists() else 0
         hide = [f"mkdir -p {home / name} && mount -t tmpfs tmpfs {home / name}" for name in HIDDEN]
         celery = "-m airflow celery worker --skip-serve-logs --concurrency 1 --without-gossip --without-mingle"
         script = [
@@ -124,10 +126,18 @@ class Worker:
             f"cd {home} && exec {sys.executable} {celery} --celery-hostname {self.name}@%h",
         ]
         line = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        with (home / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
+        with log_file.open("ab") as log:
+            process = subprocess.Popen(
                 [*line, "bash", "-c", "\n".join(script)], env=self.environment, stdout=log, stderr=log
             )
+        self.process = process
+
+        def is_ready() -> bool:
+            said = log_file.read_bytes()[before:]
+            assert process.poll() is None, said.decode(errors="replace")
+            return b" ready." in said
+
+        wait_until(is_ready, f"{self.name} is ready", 300)
 
     def kill(self) -> None:
         """Let the machine die: every process of it at once."""

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer._click.exceptions import UsageError
 
-from audited_load.errors import RefusedError
+from audited_load.errors import RefusedError, UnavailableError
 from command_line import call
 from customer_pipeline.runtime.installation import Runtime, read_runtime
 from customer_pipeline.watching import service_logs
@@ -182,6 +182,20 @@ def test_one_service_is_shown_with_its_requests_and_acts_on_no_terminal(
     )
     assert call("logs", "api-server") == 0
     assert "http.access" in capsys.readouterr().out
+    stack.service("triggerer")
+    assert call("logs", "triggerer") == 0  # it has said nothing yet
+
+
+def test_one_service_is_followed_from_its_last_lines_on(stack: Stack) -> None:
+    stack.service("postgres", "first", "second", "third")
+    line = [CLI, "logs", "postgres", "-f", "-n", "2"]
+    following = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    assert following.stdout
+    assert [following.stdout.readline() for _ in range(2)] == ["second\n", "third\n"]
+    stack.service("postgres", "\x1b[31mfourth")
+    assert following.stdout.readline() == "\\x1b[31mfourth\n"
+    following.kill()
+    following.wait()
 
 
 def test_a_log_of_another_machine_is_read_in_the_store(
@@ -193,15 +207,21 @@ def test_a_log_of_another_machine_is_read_in_the_store(
         call("logs", "--task", COPY)
     stack.task("run-1", COPY, 1, {"level": "info", "event": "on this machine"})
     assert call("logs", "--task", COPY) == 0
-    assert "on this machine" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "on this machine" in shown.out
+    assert "Logs of other machines were not looked for. AIRFLOW_CONN_STORAGE" in shown.err
     with running_server() as server:
         access = f"aws://{KEY}:a%20secret@/?endpoint_url=http://127.0.0.1:{server.port}"
         monkeypatch.setenv("AIRFLOW_CONN_STORAGE", access)
         for attempt in (1, 2):
             event = {"level": "info", "event": f"try {attempt} of another \x1b machine"}
             server.store().put(f"{place}/map_index=3/attempt={attempt}.log", json.dumps(event).encode())
-        assert call("logs", "--task", COPY, "--follow") == 0  # it has ended
-        assert "[3], run run-2, try 2\n" in (said := capsys.readouterr().out)
+        server.store().put(f"{place}/map_index=4/\u202eattempt=9.log", b"{}")
+        server.store().put(f"logs/dag_id=d/run_id=\u202e/task_id={COPY}/attempt=9.log", b"{}")
+        assert call("logs", "--task", COPY, "--follow") == 0
+        shown = capsys.readouterr()
+        assert "it is not followed" in shown.err
+        assert "[3], run run-2, try 2\n" in (said := shown.out)
         assert "try 2 of another \\x1b machine" in said
         assert call("logs", "--task", COPY, "--try", "1", "--run", "run-2") == 0
         assert "try 1 of another" in capsys.readouterr().out
@@ -285,6 +305,9 @@ def test_the_lines_of_containers_are_told_apart(
     time.sleep(0.5)
     assert [service for service, _ in containers.new_lines()] == ["scheduler", "scheduler"]
     containers.close()
+    script.write_text("#!/bin/sh\nprintf 'no right to \\033[31mthe socket' >&2\nexit 1\n")
+    with pytest.raises(UnavailableError, match=r"no right to \\x1b\[31mthe socket"):
+        service_logs.last_lines(docker, "scheduler", 40)
 
 
 def test_the_cause_of_a_failure_is_told_with_its_remedy(stack: Stack) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from audited_load.errors import RefusedError, UnavailableError, UnusableFileErro
 from audited_load.loading.batch import Batch, Load
 from customer_pipeline.commands.given import give_object, prune_given_objects, share_contracts
 from customer_pipeline.storing.folder_files import FolderFiles
-from customer_pipeline.storing.mirror import mirrored
+from customer_pipeline.storing.mirror import Mirror, mirrored
 from customer_pipeline.storing.object_files import ObjectFiles
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
 from unit.s3_server import S3Server, running_server
@@ -240,3 +241,29 @@ def test_what_is_erased_in_copies_is_put_back_and_can_still_be_loaded(server: S3
     with pytest.raises(RuntimeError), mirrored(store, tmp_path / "data"):
         raise RuntimeError
     assert not list((tmp_path / "data").iterdir())
+
+
+def test_an_erasure_killed_before_a_manifest_was_told_is_finished_by_the_next(
+    server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = server.store()
+    store.put("data/day.csv", FILE)
+    report = clean(machine(server, tmp_path, "a"), "run", 1)
+
+    def scrub(mirror: Mirror) -> None:
+        path = mirror.folder / report.cleaned_file
+        path.write_text(path.read_text().replace("501", ""))
+
+    with monkeypatch.context() as killed, mirrored(store, tmp_path / "data") as mirror:
+        scrub(mirror)
+        killed.setattr(Mirror, "_tell_manifest", lambda *_: sys.exit())
+        with pytest.raises(SystemExit):
+            mirror.put_back()
+    with pytest.raises(RefusedError), machine(server, tmp_path, "b").fetched(batch_of(report)):
+        pass
+    with mirrored(store, tmp_path / "data") as mirror:
+        scrub(mirror)  # nothing is left to do in it
+        assert mirror.put_back() == []
+    assert server.keys("erasing/") == []
+    with machine(server, tmp_path, "b").fetched(batch_of(report)) as batch:
+        assert "501" not in Path(batch.loads[0].report.cleaned_file).read_text()

@@ -29,6 +29,15 @@ WORKERS = ["airflow-worker-a", "airflow-worker-b"]
 AIRFLOW = [name for name in COMPOSE["services"] if name.startswith("airflow-") and name not in WORKERS]
 
 
+def test_the_image_gets_what_airflow_is_to_ignore_and_no_other_hidden_file() -> None:
+    """The last pattern that fits decides."""
+    patterns = (ROOT / ".dockerignore").read_text().split("\n")
+    hidden = patterns.index("**/.*")
+    assert (ROOT / "airflow" / "dags" / ".airflowignore").exists()
+    assert patterns.index("!airflow/dags/.airflowignore") > hidden
+    assert all(hidden > patterns.index(pattern) for pattern in ("!src", "!airflow/dags", "!contracts", "!dbt"))
+
+
 def test_no_name_is_in_the_compose_file_twice() -> None:
     """Compose 2 refuses such a file, where compose 1 and PyYAML take the last one."""
 
@@ -135,7 +144,7 @@ def test_every_service_of_the_stack_is_ours_and_has_a_health_check_and_a_restart
 
 
 def test_workers_have_to_be_there_where_the_env_file_has_their_profile(tmp_path: Path) -> None:
-    assert services_of(read(tmp_path / "not-made", RUNTIME="embedded")) == SERVICES
+    assert services_of(read(tmp_path, RUNTIME="embedded")) == SERVICES  # no `.env` yet
     runtime = read(tmp_path, RUNTIME=DOCKER)
     assert services_of(runtime) == SERVICES
     file = tmp_path / ".env"

@@ -7,6 +7,7 @@ runs/RUN/FILE/shard-0001/attempt-N/manifest.json   put last, and once: it says w
 work/RUN/FILE/…                              what shards hand on to their gathering, beside their files
 runs/latest.json                             the newest run, and where its files are
 logs/…                                       logs of tasks, where Airflow is told to keep them here (stored_logs.py)
+erasing/…                                    a mark for each file that an erasure is just replacing (mirror.py)
 known/…                                      the sha256 of each delivery that was read, by its ETag and size
 ```
 """
@@ -26,6 +27,7 @@ from audited_load.storage import Store, Stored
 from customer_pipeline.storing.deliveries import RUNS
 
 DATA, KNOWN, LOGS, WORK, MANIFEST, LATEST = "data", "known", "logs", "work", "manifest.json", "latest.json"
+ERASING = "erasing"
 SHARD = "shard-0001"
 """Of a file that is cleaned in one piece."""
 PRIVATE = "pipeline-task-"

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from audited_load.content import hash_file
 from audited_load.storage import Store, Stored
 from customer_pipeline.storing.deliveries import RUNS
-from customer_pipeline.storing.kept_objects import DATA, MANIFEST
+from customer_pipeline.storing.kept_objects import DATA, ERASING, MANIFEST
 
 PREFIX = ".store-"
 
@@ -48,7 +48,7 @@ class Mirror:
         """
         now = {stored.key: stored for stored in self._find()}
         others = [key for key, stored in now.items() if key not in self.copied or self.copied[key][0] != stored]
-        told: set[str] = set()
+        told = self._finish_killed()
         for key, (_, before) in self.copied.items():
             path = self.folder / key
             if key in others or key not in now:
@@ -60,8 +60,24 @@ class Mirror:
             if not path.exists():
                 self.store.delete([key])
             elif hash_file(path) != before:
+                self.store.put(f"{ERASING}/{key}", b"")
                 told.add(self._tell_manifest(self.store.upload(path, key)))
+                self.store.delete([f"{ERASING}/{key}"])
         return others
+
+    def _finish_killed(self) -> set[str]:
+        """Tell the manifests of files that a killed erasure replaced, which they may not have been told.
+
+        Returns:
+            The keys of these manifests.
+        """
+        told: set[str] = set()
+        for mark in self.store.find(f"{ERASING}/"):
+            put = self.store.look(mark.key.removeprefix(f"{ERASING}/"))
+            if put:
+                told.add(self._tell_manifest(put))
+            self.store.delete([mark.key])
+        return told
 
     def _find(self) -> list[Stored]:
         found = [*self.store.find(f"{DATA}/"), *self.store.find(f"{RUNS}/")]

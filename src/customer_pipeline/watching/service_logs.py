@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from audited_load.errors import UnavailableError
 from audited_load.shown import escape_text
 from customer_pipeline.runtime.compose import SERVICES as CONTAINERS
 from customer_pipeline.runtime.compose import compose_command
@@ -21,8 +22,8 @@ from customer_pipeline.runtime.supervisor import log_file
 NO_LOGS = "There are no logs yet: nothing was started."
 READ_BYTES = 32 * 2**20
 """Of a log, at most this is looked at from its end: more than the supervisor lets one grow."""
-CONTAINER_LINES = 20_000
-"""Of a container's log, as many are asked for, since most of the API's are left out."""
+LOOKED_AT = 20_000
+"""So many lines of a log are looked at, since most of the API's are left out."""
 _STAMPED = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)\S* \[(\w+)\s*\] (.*)")
 _POSTGRES = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?) \S+ \[\d+\] (\w+): +(.*)")
 _OF_CONTAINER = re.compile(r"(\S+?)[-_]\d+ +\| ?(.*)")
@@ -84,7 +85,7 @@ def last_entries(runtime: Runtime, service: str, number: int) -> list[Entry]:
         service: Its name.
         number: How many lines at most, but one entry at least.
     """
-    entries = list(make_entries(service, last_lines(runtime, service)))
+    entries = list(make_entries(service, last_lines(runtime, service, LOOKED_AT)))
     kept: list[Entry] = []
     left = number
     for entry in reversed(entries):
@@ -95,21 +96,40 @@ def last_entries(runtime: Runtime, service: str, number: int) -> list[Entry]:
     return kept[::-1]
 
 
-def last_lines(runtime: Runtime, service: str) -> list[str]:
-    """Return what the log of a service ends with: more lines than anybody looks at, as they were written."""
+def last_lines(runtime: Runtime, service: str, number: int) -> list[str]:
+    """Return the last lines of a service's log, as they were written.
+
+    Args:
+        runtime: Where it runs.
+        service: Its name.
+        number: How many lines at most.
+
+    Raises:
+        UnavailableError: Docker does not tell.
+    """
+    if number <= 0:
+        return []
     if runtime.kind == DOCKER:
         command, environment = compose_command(
-            runtime, "logs", "--no-color", f"--tail={CONTAINER_LINES}", CONTAINERS[service]
+            runtime, "logs", "--no-color", f"--tail={number}", CONTAINERS[service]
         )
         done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        if done.returncode:
+            said = escape_text(done.stderr.decode(errors="replace").strip())
+            raise UnavailableError(f"Docker does not tell the log of {service}: {said}", "Correct what it names.")
         lines = done.stdout.decode(errors="replace").splitlines()
-        return [match[2] for line in lines if (match := _OF_CONTAINER.match(line))]
+        return [match[2] for line in lines if (match := _OF_CONTAINER.match(line))][-number:]
     try:
         with log_file(runtime, service).open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - READ_BYTES))
-            return file.read().decode(errors="replace").splitlines()
+            return file.read().decode(errors="replace").splitlines()[-number:]
     except FileNotFoundError:
         return []
+
+
+def has_log(runtime: Runtime, service: str) -> bool:
+    """Return whether a service has a log, be it empty; of a container it is not known."""
+    return runtime.kind != DOCKER and log_file(runtime, service).exists()
 
 
 class GrowingFile:
@@ -153,11 +173,12 @@ class GrowingContainers:
     Args:
         runtime: Where they run.
         services: Our names of them.
+        last: How many lines of each are to come first.
     """
 
-    def __init__(self, runtime: Runtime, services: Sequence[str]) -> None:
+    def __init__(self, runtime: Runtime, services: Sequence[str], last: int = 0) -> None:
         names = [CONTAINERS[service] for service in services]
-        command, environment = compose_command(runtime, "logs", "--no-color", "--follow", "--tail=0", *names)
+        command, environment = compose_command(runtime, "logs", "--no-color", "--follow", f"--tail={last}", *names)
         self._process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
         self._names = {container: service for service, container in CONTAINERS.items()}
         self._rest = b""

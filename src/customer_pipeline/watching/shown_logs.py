@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from audited_load.errors import PipelineError, RefusedError
 from audited_load.shown import escape_text
+from audited_load.storage import WAIT_SECONDS
 from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.store import open_store
 from customer_pipeline.runtime.supervisor import log_file
@@ -19,6 +20,7 @@ from customer_pipeline.watching.service_logs import (
     Entry,
     GrowingContainers,
     GrowingFile,
+    has_log,
     last_entries,
     last_lines,
     make_entries,
@@ -39,6 +41,8 @@ POLL_SECONDS = 0.5
 _RECENT_LOGS = 500
 """Logs of tasks in which errors are looked for: some twenty runs."""
 _TASK = "task"
+_STORE_WAITS_SECONDS = 5.0
+"""Where there are other logs to look at."""
 
 
 def show_together(names: Sequence[str], lines: int, *, follow: bool) -> int:
@@ -83,18 +87,18 @@ def show_service(service: str, lines: int, *, follow: bool) -> int:
         RefusedError: There is none yet.
     """
     runtime = read_runtime()
-    said = last_lines(runtime, service)
-    if not said and not follow:
-        raise RefusedError(NO_LOGS, "Start it with `make up`.")
-    _print_lines(said[-lines:] if lines else [])
-    if follow:
-        with _growing(runtime, [service]) as new_lines:
-            while True:
-                for _, new in new_lines():
-                    _print_lines(new)
-                sys.stdout.flush()
-                time.sleep(POLL_SECONDS)
-    return 0
+    if not follow:
+        said = last_lines(runtime, service, lines)
+        if not said and not has_log(runtime, service):
+            raise RefusedError(NO_LOGS, "Start it with `make up`.")
+        _print_lines(said)
+        return 0
+    with _growing(runtime, [service], lines) as new_lines:
+        while True:
+            for _, new in new_lines():
+                _print_lines(new)
+            sys.stdout.flush()
+            time.sleep(POLL_SECONDS)
 
 
 def show_task(
@@ -122,7 +126,9 @@ def show_task(
     growing = GrowingFile(log.path)
     events = read_events(log.path, log.store)
     _print_events(events if lines is None else events[-lines:] if lines else [])
-    while follow and log.store is None:  # one in the store is of a try that has ended
+    if follow and log.store:
+        sys.stderr.write("This log is in the store, where it comes when a try ends or waits: it is not followed.\n")
+    while follow and log.store is None:
         sys.stdout.flush()
         time.sleep(POLL_SECONDS)
         _print_events(map(as_event, growing.new_lines()))
@@ -134,10 +140,12 @@ def _logs_anywhere(runtime: Runtime, run: str) -> list[TaskLog]:
     found = find_task_logs(runtime, run)
     if runtime.storage:
         try:
-            found += find_stored_logs(open_store(runtime), run)
-        except PipelineError:
+            store = open_store(runtime, _STORE_WAITS_SECONDS if found else WAIT_SECONDS)
+            found += find_stored_logs(store, run)
+        except PipelineError as error:
             if not found:
                 raise
+            sys.stderr.write(f"Logs of other machines were not looked for. {error}\n\n")
     return found
 
 
@@ -189,10 +197,12 @@ def _follow(runtime: Runtime, names: Sequence[str], width: int) -> NoReturn:
 
 
 @contextmanager
-def _growing(runtime: Runtime, names: Sequence[str]) -> Iterator[Callable[[], list[tuple[str, list[str]]]]]:
-    """Give a function that returns what services said since it was asked last."""
+def _growing(
+    runtime: Runtime, names: Sequence[str], last: int = 0
+) -> Iterator[Callable[[], list[tuple[str, list[str]]]]]:
+    """Give a function that returns what services said since it was asked last; at first, their last lines."""
     if runtime.kind == DOCKER:
-        containers = GrowingContainers(runtime, names)
+        containers = GrowingContainers(runtime, names, last)
 
         def read_containers() -> list[tuple[str, list[str]]]:
             said: dict[str, list[str]] = {}
@@ -209,8 +219,15 @@ def _growing(runtime: Runtime, names: Sequence[str]) -> Iterator[Callable[[], li
         finally:
             containers.close()
     else:
-        files = [(name, GrowingFile(log_file(runtime, name))) for name in names]
-        yield lambda: [(name, lines) for name, file in files if (lines := file.new_lines())]
+        files = [(name, GrowingFile(log_file(runtime, name), from_start=last > 0)) for name in names]
+        first = [(name, file.new_lines()[-last:]) for name, file in files] if last else []
+
+        def read_files() -> list[tuple[str, list[str]]]:
+            found = [*first, *((name, file.new_lines()) for name, file in files)]
+            first.clear()
+            return [(name, lines) for name, lines in found if lines]
+
+        yield read_files
 
 
 class _NewErrors:

@@ -107,7 +107,7 @@ def find_stored_logs(store: Store, run: str = "") -> list[TaskLog]:
 
 def _log_of(place: str, written: float, path: Path, store: Store | None = None) -> TaskLog | None:
     match = _PLACE.fullmatch(place)
-    if match is None:
+    if match is None or not place.isprintable():  # whoever writes to the store chooses the names there
         return None
     index = None if match["index"] is None else int(match["index"])
     attempt = int(match["attempt"])
