@@ -44,7 +44,7 @@ def test_the_table_of_a_days_cost_is_the_measurements_multiplied() -> None:
         "cleaning": copy * figure("cleaning"),
         "loading": copy * figure("loading, over two connections"),
         "all marts anew, and publishing them": marts
-        * (figure("`dbt run` of the project") + figure("publishing the marts")),
+        * (figure("`dbt run` of the project") + figure("publishing the marts, with the sums that the page shows")),
     }
     lines = [
         f"| {what} | {cost:.1f} s | {' | '.join(duration(cost * day) for day in DAYS)} |"
