@@ -124,6 +124,7 @@ def stack(alerts: tuple[Alerts, int, int]) -> Iterator[Stack]:
     }
     environment = os.environ | {
         "PIPELINE_HOME": str(home),
+        "RUNTIME": "embedded",  # also where a Docker engine answers
         "API_PORT": str(free_port()),
         "RETRY_DELAY_SECONDS": str(RETRY_SECONDS),
         "SLACK_WEBHOOK_URL": f"http://127.0.0.1:{web}/services/T/B/secret",

@@ -15,6 +15,7 @@ from customer_pipeline.interrupts import INTERRUPTED
 from customer_pipeline.names import ExitCode
 from end_to_end.conftest import COMMAND, Stack
 
+pytestmark = pytest.mark.timeout(900)
 SECONDS = (0.3, 0.6, 0.9, 1.2, 1.6)
 VISIBLE = "select load_id from cleaned_data.published_load"
 VISIBLE_MARTS = """
