@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ from customer_pipeline.names import ExitCode
 from end_to_end.conftest import COMMAND, Stack
 
 pytestmark = pytest.mark.timeout(900)
-SECONDS = (0.3, 0.6, 0.9, 1.2, 1.6)
+SECONDS = (0.4, 0.8, 1.3)
 VISIBLE = "select load_id from cleaned_data.published_load"
 VISIBLE_MARTS = """
     select sets.load_id from analytics_sets.published_sets as sets
@@ -27,8 +26,9 @@ OF_CUSTOMER = "select count(*) from cleaned_data.customer_transactions where cus
 
 @pytest.fixture(scope="module", autouse=True)
 def _loads(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Load two files, so that there is something to go back to."""
-    for seed in (1, 2):
+    """Load a file, or two, so that there is something to go back to."""
+    there = stack.ask("ebury", "select to_regclass('cleaned_data.loads') is not null")[0][0]
+    for seed in (1,) if there else (1, 2):
         file = tmp_path_factory.mktemp("interrupted") / f"interrupted-{seed}.csv"
         make_sample(file, 2_000, seed, 0.01)
         code, _, printed = stack.run(str(file))
@@ -76,7 +76,7 @@ def test_a_rollback(stack: Stack) -> None:
     assert stack.ask("ebury", VISIBLE) == stack.ask("ebury", VISIBLE_MARTS) == [(before,)]
 
 
-def test_an_erasure(stack: Stack, tmp_path: Path) -> None:
+def test_an_erasure(stack: Stack) -> None:
     ((customer,),) = stack.ask("ebury", "select max(customer_id) from cleaned_data.customer_transactions")
     assert stack.ask("ebury", OF_CUSTOMER, customer) > [(0,)]
     codes = [interrupt(stack, seconds, "erase-customer", str(customer)) for seconds in SECONDS]
@@ -85,7 +85,3 @@ def test_an_erasure(stack: Stack, tmp_path: Path) -> None:
     code, said = end(stack, "erase-customer", str(customer))
     assert code == 0, said
     assert stack.ask("ebury", OF_CUSTOMER, customer) == [(0,)]
-    file = tmp_path / "after.csv"
-    make_sample(file, 2_000, 3, 0.01)
-    code, _, printed = stack.run(str(file))
-    assert code == 0, printed
