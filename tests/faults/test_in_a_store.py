@@ -163,7 +163,7 @@ def test_a_store_that_knows_no_conditional_put_is_refused(run: Run, store: InSto
     run.finish("clean")
 
 
-@pytest.mark.parametrize(("where", "is_left"), [("upload:2", True), ("put:1", False)])
+@pytest.mark.parametrize(("where", "is_left"), [("upload:2", True), ("put:3", False)])
 def test_killed_while_what_was_erased_is_put_back(
     server: Server, files: InStore, tmp_path: Path, where: str, is_left: bool
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -222,7 +223,7 @@ def test_what_is_erased_in_copies_is_put_back_and_can_still_be_loaded(server: S3
     (tmp_path / "data" / ".store-of-a-killed-command").mkdir(parents=True)
     server.asked.clear()
     with mirrored(store, tmp_path / "data") as mirror:
-        assert len(list((tmp_path / "data").iterdir())) == 1
+        assert len(list((tmp_path / "data").glob(".store-*"))) == 1
         for key in ("data/day.csv", report.cleaned_file):
             path = mirror.folder / key
             path.write_text(path.read_text().replace("501", ""))
@@ -230,7 +231,7 @@ def test_what_is_erased_in_copies_is_put_back_and_can_still_be_loaded(server: S3
         server.store().put("data/other.csv", FILE + b"3")
         server.store().put("data/new.csv", FILE)
         assert mirror.put_back() == ["data/new.csv", "data/other.csv"]
-    assert not list((tmp_path / "data").iterdir())
+    assert not list((tmp_path / "data").glob(".store-*"))
     assert b"501" not in (store.read("data/day.csv") or b"501")
     assert store.read("data/other.csv") == FILE + b"3"
     assert "data/secret.csv" not in server.keys("data")
@@ -240,7 +241,7 @@ def test_what_is_erased_in_copies_is_put_back_and_can_still_be_loaded(server: S3
         assert "501" not in Path(batch.loads[0].report.cleaned_file).read_text()
     with pytest.raises(RuntimeError), mirrored(store, tmp_path / "data"):
         raise RuntimeError
-    assert not list((tmp_path / "data").iterdir())
+    assert not list((tmp_path / "data").glob(".store-*"))
 
 
 def test_an_erasure_killed_before_a_manifest_was_told_is_finished_by_the_next(
@@ -267,3 +268,19 @@ def test_an_erasure_killed_before_a_manifest_was_told_is_finished_by_the_next(
     assert server.keys("erasing/") == []
     with machine(server, tmp_path, "b").fetched(batch_of(report)) as batch:
         assert "501" not in Path(batch.loads[0].report.cleaned_file).read_text()
+
+
+def test_a_second_erasure_leaves_the_copies_of_the_first_alone(server: S3Server, tmp_path: Path) -> None:
+    store = server.store()
+    store.put("data/day.csv", FILE)
+    with mirrored(store, tmp_path / "data") as mirror:
+        with pytest.raises(UnavailableError, match="Another erasure"), mirrored(store, tmp_path / "data"):
+            pass
+        assert (mirror.folder / "data" / "day.csv").read_bytes() == FILE
+        shutil.rmtree(mirror.folder)  # whoever does so: an object is not deleted because its copy is gone
+        with pytest.raises(UnavailableError, match="are gone"):
+            mirror.put_back()
+        mirror.folder.mkdir()
+    assert store.read("data/day.csv") == FILE
+    with mirrored(store, tmp_path / "data"):
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import tempfile
@@ -11,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from audited_load.content import hash_file
+from audited_load.errors import UnavailableError
 from audited_load.storage import Store, Stored
 from customer_pipeline.storing.deliveries import RUNS
 from customer_pipeline.storing.kept_objects import DATA, ERASING, MANIFEST
 
 PREFIX = ".store-"
+_LOCK = ".erasing.lock"
+_AGAIN = "Give the same command again when no other erasure is going on."
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,14 @@ class Mirror:
 
         Returns:
             Keys of objects that came or changed meanwhile, which were left alone.
+
+        Raises:
+            UnavailableError: The copies are gone. Nothing was changed.
         """
+        if not self.folder.is_dir():
+            raise UnavailableError(
+                f"The copies of the store in {self.folder} are gone; the store was not changed.", _AGAIN
+            )
         now = {stored.key: stored for stored in self._find()}
         others = [key for key, stored in now.items() if key not in self.copied or self.copied[key][0] != stored]
         told = self._finish_killed()
@@ -90,11 +101,12 @@ class Mirror:
             The manifest's key, whether there is one or not.
         """
         path = self.folder / PurePosixPath(put.key).parent.parent / MANIFEST
-        if put.key.startswith(f"{RUNS}/") and path.exists():
-            manifest = json.loads(path.read_text(encoding="utf-8"))
+        # As it is now: what is in the copy may have been told more since.
+        now = self.store.read(path.relative_to(self.folder).as_posix()) if put.key.startswith(f"{RUNS}/") else None
+        if now:
+            manifest = json.loads(now)
             manifest["files"][PurePosixPath(put.key).name] = {"size": put.size, "etag": put.etag}
             text = json.dumps(manifest, ensure_ascii=False, indent=1)
-            path.write_text(text, encoding="utf-8")
             self.store.put(path.relative_to(self.folder).as_posix(), text.encode())
         return path.relative_to(self.folder).as_posix()
 
@@ -104,11 +116,19 @@ def mirrored(store: Store, data: Path) -> Iterator[Mirror]:
     """Copy what a store holds into a hidden folder of the data folder while the block runs.
 
     What a killed command left of such a folder is removed before.
+
+    Raises:
+        UnavailableError: Another command does so just now: its copies are left alone.
     """
     data.mkdir(parents=True, exist_ok=True)
-    for left in data.glob(f"{PREFIX}*"):
-        shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(dir=data, prefix=PREFIX) as folder:
-        mirror = Mirror(store, Path(folder))
-        mirror.fill()
-        yield mirror
+    with (data / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UnavailableError("Another erasure is at work with this data folder.", _AGAIN) from error
+        for left in data.glob(f"{PREFIX}*"):
+            shutil.rmtree(left)
+        with tempfile.TemporaryDirectory(dir=data, prefix=PREFIX) as folder:
+            mirror = Mirror(store, Path(folder))
+            mirror.fill()
+            yield mirror

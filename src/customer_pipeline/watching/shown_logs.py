@@ -89,7 +89,7 @@ def show_service(service: str, lines: int, *, follow: bool) -> int:
     runtime = read_runtime()
     if not follow:
         said = last_lines(runtime, service, lines)
-        if not said and not has_log(runtime, service):
+        if lines and not said and not has_log(runtime, service):
             raise RefusedError(NO_LOGS, "Start it with `make up`.")
         _print_lines(said)
         return 0
