@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,6 @@ from customer_pipeline.storing.deliveries import RUNS
 from customer_pipeline.storing.kept_objects import DATA, ERASING, MANIFEST
 
 PREFIX = ".store-"
-_LOCK = ".erasing.lock"
 _AGAIN = "Give the same command again when no other erasure is going on."
 
 
@@ -121,7 +121,7 @@ def mirrored(store: Store, data: Path) -> Iterator[Mirror]:
         UnavailableError: Another command does so just now: its copies are left alone.
     """
     data.mkdir(parents=True, exist_ok=True)
-    with (data / _LOCK).open("w") as lock:
+    with _opened(data) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -132,3 +132,13 @@ def mirrored(store: Store, data: Path) -> Iterator[Mirror]:
             mirror = Mirror(store, Path(folder))
             mirror.fill()
             yield mirror
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    """Open a folder itself, so that it can be locked without a file in it."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield opened
+    finally:
+        os.close(opened)
