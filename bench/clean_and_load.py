@@ -11,7 +11,6 @@ import argparse
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ from pathlib import Path
 from statistics import median
 from typing import IO
 
-import psutil
 import psycopg
 from lightly_dirty import write_lightly_dirty
 from machine import describe_machine
+from peak import Peak, memory_of
 from server import running_server
 
 from audited_load.cleaning.clean_file import clean_file
@@ -110,7 +109,7 @@ def run_client(step: str, dirty: Path, folder: Path, runtime: Runtime) -> Timing
             command, stdin=_filled(stdin, runtime.dsn("loader")), stdout=subprocess.PIPE, text=True
         ) as process,
     ):
-        peak = Peak(process.pid)
+        peak = Peak(memory_of(process.pid))
         printed, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"{step} failed")
@@ -135,31 +134,6 @@ def run_copy(cleaned: Path, runtime: Runtime) -> Timing:
     started = time.monotonic()
     subprocess.run([psql, dsn, "--quiet", "--command", statement], check=True)
     return Timing(time.monotonic() - started, 0)
-
-
-class Peak:
-    """Watches the memory of a process and its children, shared pages counted once."""
-
-    def __init__(self, pid: int) -> None:
-        self._process, self._peak, self._done = psutil.Process(pid), 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-
-    def stop(self) -> int:
-        """Stop watching, and give the peak in bytes."""
-        self._done.set()
-        self._thread.join()
-        return self._peak
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.2):
-            total = 0
-            try:
-                for process in (self._process, *self._process.children(recursive=True)):
-                    total += process.memory_full_info().pss
-            except psutil.Error:
-                continue
-            self._peak = max(self._peak, total)
 
 
 def report(arguments: argparse.Namespace, files: dict[str, list[dict[str, list[Timing]]]]) -> None:

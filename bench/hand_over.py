@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,8 +23,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, TypeAlias
 
-from clean_and_load import Peak
 from machine import describe_machine
+from peak import Peak, disk_of, memory_of
 from server import running_server
 
 from audited_load.storage import Access, Store
@@ -100,38 +99,12 @@ class Round:
                 text=True,
                 env=os.environ | {"TMPDIR": temporary},
             )
-            memory, disk = Peak(process.pid), PeakOfDisk(Path(temporary))
+            memory, disk = Peak(memory_of(process.pid)), Peak(disk_of(Path(temporary)), 0.1)
             printed, _ = process.communicate(told + "\n")
             peaks = memory.stop(), disk.stop()
         if process.returncode:
             raise SystemExit(f"{step} failed: {process.returncode}")
         return Timing(float(printed), *peaks)
-
-
-class PeakOfDisk:
-    """Watches how much a folder holds."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._peak, self._done = folder, 0, threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-
-    def stop(self) -> int:
-        """Stop watching, and give the peak in bytes."""
-        self._done.set()
-        self._thread.join()
-        return self._peak
-
-    def _watch(self) -> None:
-        while not self._done.wait(0.1):
-            held = 0
-            for place, _, names in os.walk(self._folder):
-                for name in names:
-                    try:
-                        held += (Path(place) / name).stat().st_blocks * 512
-                    except OSError:
-                        continue
-            self._peak = max(self._peak, held)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Ctrl+C in commands that change what is loaded: no trace a word on what is left, the same again ends it."""
+"""Ctrl+C in commands that change what is loaded: no trace, a word on what is left, the same again ends it."""
 
 from __future__ import annotations
 

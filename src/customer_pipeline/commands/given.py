@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from audited_load.errors import UnavailableError, UnusableFileError
 from audited_load.storage import Store, Stored
 from audited_load.warehouse.rights import CORRECT_RIGHTS, readable
 from customer_pipeline.contract_of_run import BROUGHT, PATTERN, REPLAYED
+from customer_pipeline.storing.folder_lock import locked_folder
 from customer_pipeline.storing.kept_objects import DATA
 
 GIVEN = "given"
@@ -175,12 +175,8 @@ def _copy(path: Path, data: Path) -> tuple[str, str]:
 @contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
     """Keep other commands away; the lock goes with its process, so what lies half there now is of a dead one."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked_folder(folder):
         for path in folder.iterdir():
             if path.is_dir() and (path.name.startswith(_PARTIAL) or _OLD_PARTIAL.fullmatch(path.name)):
                 shutil.rmtree(path, ignore_errors=True)
         yield
-    finally:
-        os.close(descriptor)

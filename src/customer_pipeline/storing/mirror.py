@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from audited_load.content import hash_file
 from audited_load.errors import UnavailableError
 from audited_load.storage import Store, Stored
 from customer_pipeline.storing.deliveries import RUNS
+from customer_pipeline.storing.folder_lock import locked_folder
 from customer_pipeline.storing.kept_objects import DATA, ERASING, MANIFEST
 
 PREFIX = ".store-"
@@ -100,15 +99,14 @@ class Mirror:
         Returns:
             The manifest's key, whether there is one or not.
         """
-        path = self.folder / PurePosixPath(put.key).parent.parent / MANIFEST
+        key = str(PurePosixPath(put.key).parent.parent / MANIFEST)
         # As it is now: what is in the copy may have been told more since.
-        now = self.store.read(path.relative_to(self.folder).as_posix()) if put.key.startswith(f"{RUNS}/") else None
+        now = self.store.read(key) if put.key.startswith(f"{RUNS}/") else None
         if now:
             manifest = json.loads(now)
             manifest["files"][PurePosixPath(put.key).name] = {"size": put.size, "etag": put.etag}
-            text = json.dumps(manifest, ensure_ascii=False, indent=1)
-            self.store.put(path.relative_to(self.folder).as_posix(), text.encode())
-        return path.relative_to(self.folder).as_posix()
+            self.store.put(key, json.dumps(manifest, ensure_ascii=False, indent=1).encode())
+        return key
 
 
 @contextmanager
@@ -121,24 +119,11 @@ def mirrored(store: Store, data: Path) -> Iterator[Mirror]:
         UnavailableError: Another command does so just now: its copies are left alone.
     """
     data.mkdir(parents=True, exist_ok=True)
-    with _opened(data) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UnavailableError("Another erasure is at work with this data folder.", _AGAIN) from error
+    busy = UnavailableError("Another erasure is at work with this data folder.", _AGAIN)
+    with locked_folder(data, busy):
         for left in data.glob(f"{PREFIX}*"):
             shutil.rmtree(left)
         with tempfile.TemporaryDirectory(dir=data, prefix=PREFIX) as folder:
             mirror = Mirror(store, Path(folder))
             mirror.fill()
             yield mirror
-
-
-@contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    """Open a folder itself, so that it can be locked without a file in it."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield opened
-    finally:
-        os.close(opened)
