@@ -82,28 +82,50 @@ class Round:
         return [*([self._run_shards("copy")] if in_shards else []), self._run("load")]
 
     def _run_shards(self, step: str) -> Timing:
-        """Run a step of each shard; they count as long as they take together, their starts included."""
+        """Run a step of each shard, several at once; they count as long as they take together."""
+        tasks = [Task(step, self._state) for _ in range(self._shards)]
         started = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            done = list(threads.map(lambda number: self._run(step, number=number), range(self._shards)))
+            done = list(threads.map(lambda at: at[1].run(self._tell(number=at[0])), enumerate(tasks)))
         return Timing(time.monotonic() - started, max(one.memory for one in done), max(one.disk for one in done))
 
-    def _run(self, step: str, **more: int) -> Timing:
-        told = json.dumps(self._told | {"shards": self._shards} | more)
-        with tempfile.TemporaryDirectory(dir=self._state, prefix="temporary-") as temporary:
-            command = [sys.executable, str(HERE / "task_step.py"), step, str(self._state)]
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=os.environ | {"TMPDIR": temporary},
-            )
-            memory, disk = Peak(memory_of(process.pid)), Peak(disk_of(Path(temporary)), 0.1)
-            printed, _ = process.communicate(told + "\n")
-            peaks = memory.stop(), disk.stop()
-        if process.returncode:
-            raise SystemExit(f"{step} failed: {process.returncode}")
+    def _run(self, step: str) -> Timing:
+        return Task(step, self._state).run(self._tell())
+
+    def _tell(self, **more: int) -> str:
+        return json.dumps(self._told | {"shards": self._shards} | more)
+
+
+class Task:
+    """A process that has imported what all tasks import, and waits for what is to be done."""
+
+    def __init__(self, step: str, state: Path) -> None:
+        self._temporary = tempfile.TemporaryDirectory(dir=state, prefix="temporary-")
+        self._step = step
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "task_step.py"), step, str(state)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # Byte code is kept as the services keep it, whatever is set on this machine.
+            env=os.environ | {
+                "TMPDIR": self._temporary.name,
+                "PYTHONDONTWRITEBYTECODE": "",
+                "PYTHONPYCACHEPREFIX": str(state.parent / "pycache"),
+            },
+        )  # fmt: skip
+        if self._process.stdout:
+            self._process.stdout.readline()  # it is ready
+
+    def run(self, told: str) -> Timing:
+        """Let it do its step."""
+        memory = Peak(memory_of(self._process.pid))
+        disk = Peak(disk_of(Path(self._temporary.name)), 0.1)
+        printed, _ = self._process.communicate(told + "\n")
+        peaks = memory.stop(), disk.stop()
+        self._temporary.cleanup()
+        if self._process.returncode:
+            raise SystemExit(f"{self._step} failed: {self._process.returncode}")
         return Timing(float(printed), *peaks)
 
 
@@ -180,7 +202,7 @@ def report(arguments: argparse.Namespace, timings: Timings) -> None:
         ratios = zip(*([own / base for own, base in zip(*pair, strict=True)] for pair in pairs), strict=True)
         cells = [f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in ratios]
         print(f"| {way}, against {other} | {' | '.join(cells)} | | |")
-    print("\nThe shards count from the start of their processes, the others when what all import is there.")
+    print("\nA task counts from when what all import is there.")
 
 
 def sums(tasks: tuple[list[Timing], list[Timing]]) -> tuple[float, float, float]:

@@ -125,7 +125,7 @@ def write(path: Path, values: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run a step, and print its seconds."""
+    """Say that all is imported, run a step when it is told, and print its seconds."""
     steps: dict[str, Callable[[RunFiles, Path, dict[str, Any]], None]] = {
         "clean": clean,
         "cut": cut,
@@ -136,6 +136,7 @@ def main() -> None:
         "load": load,
     }
     _, step, state = sys.argv
+    print("ready", flush=True)
     told = json.loads(sys.stdin.readline())
     started = time.monotonic()
     steps[step](files_of(told), Path(state), told)

@@ -43,6 +43,7 @@ from customer_pipeline.tasks.erased_customers import read_erased_customers
 from integration.loading import MODELS, TABLES, load_file, prepare, publish
 from integration.test_star_schema import dbt
 from steps.data_cleaners import CUSTOMER_TRANSACTIONS
+from unit.s3_server import running_server as running_s3
 
 Dsn = Callable[[str], str]
 ID = 730519642
@@ -439,6 +440,19 @@ def test_it_does_not_begin_while_a_run_holds_the_lease(pipeline: Runtime, dsn: D
         assert str(ID) in file.read_text()
         release_lease(connection, TABLES, "run-2")
         assert read_erased(connection, TABLES) == frozenset()
+
+
+def test_no_other_machine_erases_in_the_same_store_meanwhile(pipeline: Runtime) -> None:
+    with running_s3() as server:
+        store = server.store()
+        with (
+            erase.alone_with(store, pipeline),
+            pytest.raises(UnavailableError, match="Another erasure"),
+            erase.alone_with(store, pipeline),
+        ):
+            pass
+        with erase.alone_with(store, pipeline):
+            pass
 
 
 def test_a_table_of_somebody_elses_that_still_holds_the_customer_is_named(pipeline: Runtime, dsn: Dsn) -> None:

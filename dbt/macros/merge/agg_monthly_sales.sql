@@ -3,9 +3,11 @@
     {%- set facts = delta_of(ref("fact_transactions")) -%}
     with
 
+    -- In the order of the indexes, so that a page of them is looked at once.
     changed_months as (
         select distinct {{ keys_agg_monthly_sales() }}
         from ({{ changed_transactions() }}) as changed
+        order by 1, 2
     ),
 
     following_months as (
@@ -25,6 +27,7 @@
         select * from following_months
         except
         select * from changed_months
+        order by 1, 2
     ),
 
     transactions as (

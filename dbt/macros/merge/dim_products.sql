@@ -70,8 +70,8 @@
             prices.product_id,
             min(prices.price) filter (where prices.is_there) as lowest,
             max(prices.price) filter (where prices.is_there) as highest,
-            bool_or(prices.transactions < 0 and prices.price = published.minimum_price) as lost_minimum,
-            bool_or(prices.transactions < 0 and prices.price = published.maximum_price) as lost_maximum
+            bool_or(prices.transactions < 0 and prices.price = published.minimum_price) as fewer_at_minimum,
+            bool_or(prices.transactions < 0 and prices.price = published.maximum_price) as fewer_at_maximum
         from prices
         inner join published on prices.product_id = published.product_id
         group by prices.product_id
@@ -92,31 +92,42 @@
             days.product_id,
             min(days.transaction_date) filter (where days.is_there) as earliest,
             max(days.transaction_date) filter (where days.is_there) as latest,
-            bool_or(days.transactions < 0 and days.transaction_date = published.first_transaction_date) as lost_first,
-            bool_or(days.transactions < 0 and days.transaction_date = published.last_transaction_date) as lost_last
+            bool_or(days.transactions < 0 and days.transaction_date = published.first_transaction_date) as fewer_at_first,
+            bool_or(days.transactions < 0 and days.transaction_date = published.last_transaction_date) as fewer_at_last
         from days
         inner join published on days.product_id = published.product_id
         group by days.product_id
     ),
 
-    -- Of products whose lowest or highest may have gone: what the merge left alone, read once for all of them.
+    -- Mostly another transaction has the same price or date: then what is published stands. Few have to be looked at.
+    lost as materialized (
+        select
+            published.product_id,
+            price_ranges.fewer_at_minimum and not {{ is_left("unit_price", "minimum_price", set_number) }} as lost_minimum,
+            price_ranges.fewer_at_maximum and not {{ is_left("unit_price", "maximum_price", set_number) }} as lost_maximum,
+            date_ranges.fewer_at_first
+            and not {{ is_left("transaction_date", "first_transaction_date", set_number) }} as lost_first,
+            date_ranges.fewer_at_last
+            and not {{ is_left("transaction_date", "last_transaction_date", set_number) }} as lost_last
+        from published
+        inner join date_ranges on published.product_id = date_ranges.product_id
+        left join price_ranges on published.product_id = price_ranges.product_id
+    ),
+
+    -- Of products whose lowest or highest has gone: what the merge left alone.
     remaining as (
         select
-            f.product_id,
+            lost.product_id,
             min(f.unit_price) as lowest,
             max(f.unit_price) as highest,
             min(f.transaction_date) as earliest,
             max(f.transaction_date) as latest
-        from {{ in_set("fact_transactions", set_number) }} as f
-        left join changed on f.transaction_id = changed.transaction_id and changed.sign = -1
+        from lost
+        {{ look_up(in_set("fact_transactions", set_number), "f", "found.product_id = lost.product_id") }}
         where
-            changed.transaction_id is null
-            and f.product_id in (
-                select product_id from price_ranges where lost_minimum or lost_maximum
-                union all
-                select product_id from date_ranges where lost_first or lost_last
-            )
-        group by f.product_id
+            (lost.lost_minimum or lost.lost_maximum or lost.lost_first or lost.lost_last)
+            and f.transaction_id not in (select transaction_id from changed where sign = -1)
+        group by lost.product_id
     ),
 
     adjustments as (
@@ -150,19 +161,19 @@
             (published.price_total + adjustments.prices)::numeric(38, 4) as price_total,
             least(
                 price_ranges.lowest,
-                case when price_ranges.lost_minimum then remaining.lowest else published.minimum_price end
+                case when lost.lost_minimum then remaining.lowest else published.minimum_price end
             ) as minimum_price,
             greatest(
                 price_ranges.highest,
-                case when price_ranges.lost_maximum then remaining.highest else published.maximum_price end
+                case when lost.lost_maximum then remaining.highest else published.maximum_price end
             ) as maximum_price,
             least(
                 date_ranges.earliest,
-                case when date_ranges.lost_first then remaining.earliest else published.first_transaction_date end
+                case when lost.lost_first then remaining.earliest else published.first_transaction_date end
             ) as first_transaction_date,
             greatest(
                 date_ranges.latest,
-                case when date_ranges.lost_last then remaining.latest else published.last_transaction_date end
+                case when lost.lost_last then remaining.latest else published.last_transaction_date end
             ) as last_transaction_date,
             coalesce(renamed.transaction_date, published.named_on) as named_on,
             coalesce(renamed.product_name, published.product_name) as product_name,
@@ -170,6 +181,7 @@
         from adjustments
         inner join published on adjustments.product_id = published.product_id
         inner join date_ranges on adjustments.product_id = date_ranges.product_id
+        inner join lost on adjustments.product_id = lost.product_id
         left join price_ranges on adjustments.product_id = price_ranges.product_id
         left join remaining on adjustments.product_id = remaining.product_id
         left join renamed on adjustments.product_id = renamed.product_id
@@ -197,3 +209,18 @@
 {% endmacro %}
 
 {% macro keys_dim_products() %}product_id{% endmacro %}
+
+{% macro is_left(column, extreme, set_number) %}
+    {#-
+        Whether a transaction that the merge left alone has what is published as the product's lowest or highest. By the
+        index, as far as the first that has it: the planner looks no further than `offset 0`.
+    -#}
+    exists (
+        select 1 from {{ in_set("fact_transactions", set_number) }} as f
+        where
+            f.product_id = published.product_id
+            and f.{{ column }} = published.{{ extreme }}
+            and f.transaction_id not in (select transaction_id from changed where sign = -1)
+        offset 0
+    )
+{%- endmacro %}

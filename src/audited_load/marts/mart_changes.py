@@ -20,7 +20,7 @@ from psycopg import sql
 
 from audited_load.errors import RefusedError
 from audited_load.marts.mart_sums import change_sums, drop_changes, drop_stale
-from audited_load.marts.mart_tables import Marts, columns_of, names_in_set, show_in_staging
+from audited_load.marts.mart_tables import Marts, columns_of, key_of, names_in_set, show_in_staging
 
 # A few rows of very many: never by reading all of them.
 _FEW_ROWS = (
@@ -28,11 +28,6 @@ _FEW_ROWS = (
     "set local enable_mergejoin = off",
     "set local lock_timeout = '10s'",
 )
-_KEYS = """
-    select array_agg(a.attname::text order by a.attnum) from pg_index as i
-    inner join pg_attribute as a on i.indrelid = a.attrelid and a.attnum = any(i.indkey)
-    where i.indisprimary and i.indrelid = %s::regclass
-"""
 _KEEP = (
     "drop table if exists {before}, {inserted}",
     "create table {before} as select {columns} from {table} with no data",
@@ -156,7 +151,7 @@ def forget_changes(connection: psycopg.Connection, marts: Marts, mart: str, numb
 def _parts(connection: psycopg.Connection, marts: Marts, mart: str, number: int) -> dict[str, sql.Composable]:
     table = f"{mart}_s{number}"
     names, _ = columns_of(connection, f"{marts.sets}.{table}")
-    (keys,) = connection.execute(_KEYS, (f"{marts.sets}.{table}",)).fetchone() or ([],)
+    keys = key_of(connection, f"{marts.sets}.{table}")
     others = [name for name in names if name not in keys]
     return {
         "table": sql.Identifier(marts.sets, table),

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from audited_load.marts.mart_tables import Marts, columns_of, drop_mart, names_in_set
-from audited_load.marts.sums import NUMBER, Sums, known
+from audited_load.marts.mart_tables import Marts, columns_of, drop_mart, key_of, names_in_set
+from audited_load.marts.sums import NUMBER, Joined, Sums, known
 
 _MAKE = (
     "drop table if exists {staging}.{name}",
@@ -27,15 +27,40 @@ _MAKE = (
     "analyze {staging}.{name}",
 )
 # What a merge changed: the rows as they are now, less the rows as they were.
+_TOUCHED = """
+    select {keys}, {measures}, 1::bigint as sign from {delta}
+    union all
+    select {keys}, {measures}, -1 from {before}
+"""
+# Of rows that were joined with others, or still are: the keys of the second mart as they are now, and as they were.
+_MOVED = (
+    """
+    create temporary table moved on commit drop as
+    select was.{on}, kept.*
+    from {joined_before} as was inner join {joined} as now on was.{on} = now.{on}
+    cross join lateral (values ({was_keys}, -1::bigint), ({now_keys}, 1)) as kept ({joined_keys}, sign)
+    where ({was_keys}) is distinct from ({now_keys})
+    """,
+    "analyze pg_temp.moved",
+)
+_TOUCHED_OR_MOVED = """
+    select {r_keys}, {now_keys}, {r_measures}, 1::bigint as sign
+    from {delta} as r inner join {joined} as now on r.{on} = now.{on}
+    union all
+    select {r_keys}, {last_keys}, {r_measures}, -1
+    from {before} as r
+    left join {joined_before} as was on r.{on} = was.{on}
+    left join {joined} as now on r.{on} = now.{on}
+    union all
+    select {r_keys}, {kept_keys}, {r_measures}, kept.sign
+    from pg_temp.moved as kept inner join {mart} as r on kept.{on} = r.{on}
+    where not exists (select 1 from {delta} as d where {same_row})
+"""
 _ADD = """
     create temporary table fresh on commit drop as
     with changed as (
         select {keys}, sum(sign) as {number_of_rows}, {net}
-        from (
-            select {keys}, {measures}, 1::bigint as sign from {delta}
-            union all
-            select {keys}, {measures}, -1 from {before}
-        ) as touched
+        from ({touched}) as touched
         group by {keys}
     ),
     added as (
@@ -44,20 +69,11 @@ _ADD = """
     )
     select {keys}, {number_of_rows}, {known_totals} from added
 """
-_ADD_ANEW = (
-    "set local enable_hashjoin = on",
-    "create temporary table fresh on commit drop as {added_up}",
-    """
-    insert into pg_temp.fresh ({keys}, {number_of_rows})
-    select {keys}, 0 from {table} as t where not exists (select 1 from pg_temp.fresh as c where {same})
-    """,
-    "set local enable_hashjoin = off",
-)
 _DIVIDE = (
     "drop table if exists {staging}.{delta_of_sums}, {staging}.{gone_of_sums}",
     "create table {staging}.{delta_of_sums} as select * from pg_temp.fresh where {number_of_rows} > 0",
     "create table {staging}.{gone_of_sums} as select {keys} from pg_temp.fresh where {number_of_rows} = 0",
-    "drop table pg_temp.fresh",
+    "drop table if exists pg_temp.fresh, pg_temp.moved",
 )
 
 
@@ -88,9 +104,9 @@ def make_sums(connection: psycopg.Connection, marts: Marts, names: Sequence[str]
 
 
 def change_sums(connection: psycopg.Connection, marts: Marts, names: Sequence[str], number: int) -> list[str]:
-    """Compute how a merge changes the sums of a set, whose marts it has changed already.
+    """Compute how a merge changes the sums of a set by the rows that it changed, as it has done in its marts already.
 
-    Those of one mart are changed by the rows that it changed. Where two marts are joined, all rows are added up.
+    Where two marts are joined, rows that stayed as they are count, too, if what they are joined with has other keys.
 
     Args:
         connection: In the transaction that changes the marts: the rows as they were are kept in it.
@@ -103,13 +119,19 @@ def change_sums(connection: psycopg.Connection, marts: Marts, names: Sequence[st
     """
     in_set = set(names_in_set(connection, marts, number)) - set(names)
     changed = []
+    connection.execute("set local enable_hashjoin = on")  # rows that were kept have no index
     for one in marts.sums:
         if one.name not in in_set or not _is_as_declared(connection, marts, one, number):
             continue
         parts = _parts(marts, one, number)
-        for statement in (*(_ADD_ANEW if one.joined else (_ADD,)), *_DIVIDE):
+        if one.joined:
+            parts |= _joined_parts(connection, marts, one, one.joined, number)
+        moved, touched = (_MOVED, _TOUCHED_OR_MOVED) if one.joined else ((), _TOUCHED)
+        parts["touched"] = marts.fill(touched, **parts)
+        for statement in (*moved, _ADD, *_DIVIDE):
             connection.execute(marts.fill(statement, **parts))
         changed.append(one.name)
+    connection.execute("set local enable_hashjoin = off")
     return changed
 
 
@@ -142,32 +164,51 @@ def _parts(marts: Marts, one: Sums, number: int) -> dict[str, sql.Composable]:
     def table_of(mart: str) -> sql.Identifier:
         return sql.Identifier(marts.sets, f"{mart}_s{number}")
 
-    pairs = [(sql.Identifier(measure), sql.Identifier(known(measure))) for measure in one.measures]
+    pairs = one.measures, [known(measure) for measure in one.measures]
     return {
         "name": sql.Identifier(one.name),
         "added_up": one.statement(table_of),
         "number_of_rows": sql.Identifier(NUMBER),
-        "keys": _listed(one.all_keys),
-        "measures": _listed(one.measures),
+        "keys": _each("{0}", one.all_keys),
+        "measures": _each("{0}", one.measures),
         "table": table_of(one.name),
+        "mart": table_of(one.mart),
         "delta": sql.Identifier(marts.staging, f"{one.mart}_delta"),
         "before": sql.Identifier(marts.sets, f"{one.mart}_s{number}_before"),
         "delta_of_sums": sql.Identifier(f"{one.name}_delta"),
         "gone_of_sums": sql.Identifier(f"{one.name}_gone"),
-        "c_keys": sql.SQL(", ").join(sql.Identifier("c", key) for key in one.all_keys),
-        "same": sql.SQL(" and ").join(sql.SQL("t.{0} = c.{0}").format(sql.Identifier(key)) for key in one.all_keys),
+        "c_keys": _each("c.{0}", one.all_keys),
+        "same": _each("t.{0} = c.{0}", one.all_keys, between=" and "),
         "net": _each(
             "coalesce(sum(sign * {0}), 0) as {0}, coalesce(sum(sign) filter (where {0} is not null), 0) as {1}",
-            pairs,
+            *pairs,
         ),
-        "totals": _each("coalesce(t.{0}, 0) + c.{0} as {0}, coalesce(t.{1}, 0) + c.{1} as {1}", pairs),
-        "known_totals": _each("case when {1} > 0 then {0} end as {0}, {1}", pairs),
+        "totals": _each("coalesce(t.{0}, 0) + c.{0} as {0}, coalesce(t.{1}, 0) + c.{1} as {1}", *pairs),
+        "known_totals": _each("case when {1} > 0 then {0} end as {0}, {1}", *pairs),
     }
 
 
-def _listed(names: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
+def _joined_parts(
+    connection: psycopg.Connection, marts: Marts, one: Sums, joined: Joined, number: int
+) -> dict[str, sql.Composable]:
+    return {
+        "on": sql.Identifier(joined.on),
+        "joined": sql.Identifier(marts.sets, f"{joined.mart}_s{number}"),
+        "joined_before": sql.Identifier(marts.sets, f"{joined.mart}_s{number}_before"),
+        "joined_keys": _each("{0}", joined.keys),
+        "was_keys": _each("was.{0}", joined.keys),
+        "now_keys": _each("now.{0}", joined.keys),
+        "kept_keys": _each("kept.{0}", joined.keys),
+        "last_keys": _each("coalesce(was.{0}, now.{0}) as {0}", joined.keys),
+        "r_keys": _each("r.{0}", one.keys),
+        "r_measures": _each("r.{0}", one.measures),
+        "same_row": _each(
+            "d.{0} = r.{0}", key_of(connection, f"{marts.sets}.{one.mart}_s{number}"), between=" and "
+        ),
+    }
 
 
-def _each(form: str, pairs: list[tuple[sql.Identifier, sql.Identifier]]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.SQL(form).format(*pair) for pair in pairs)
+def _each(form: str, *columns: Sequence[str], between: str = ", ") -> sql.Composed:
+    """Write the same of each column, or of each pair of them."""
+    names = zip(*columns, strict=True)
+    return sql.SQL(between).join(sql.SQL(form).format(*map(sql.Identifier, each)) for each in names)

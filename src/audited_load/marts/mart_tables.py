@@ -21,6 +21,11 @@ _COLUMNS = """
     from pg_attribute
     where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped and attname <> 'set_number'
 """
+_KEY = """
+    select array_agg(a.attname::text order by a.attnum) from pg_index as i
+    inner join pg_attribute as a on i.indrelid = a.attrelid and a.attnum = any(i.indkey)
+    where i.indisprimary and i.indrelid = %s::regclass
+"""
 _INDEXES = """
     select c.relname from pg_index as i inner join pg_class as c on i.indexrelid = c.oid
     where i.indrelid = %s::regclass
@@ -265,6 +270,12 @@ def _shown_by_view(connection: psycopg.Connection, marts: Marts, mart: str) -> t
     """Return a table that a view in staging shows, and whether it is one of a set, and the only one."""
     found = connection.execute(_SHOWN_BY_VIEW, (marts.sets, f"{marts.staging}.{mart}")).fetchone()
     return (found[0] or "", bool(found[1])) if found else ("", False)
+
+
+def key_of(connection: psycopg.Connection, table: str) -> list[str]:
+    """Return the columns of a table's primary key; none if it has none."""
+    (columns,) = connection.execute(_KEY, (table,)).fetchone() or (None,)
+    return columns or []
 
 
 def columns_of(connection: psycopg.Connection, table: str) -> tuple[list[str], list[str] | None]:

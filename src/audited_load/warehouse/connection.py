@@ -67,9 +67,18 @@ def shared(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
 
 
 @contextmanager
-def locked(connection: psycopg.Connection, name: str) -> Iterator[None]:
-    """Hold an advisory lock while the block runs; with the connection, it is gone, too."""
-    connection.execute("select pg_catalog.pg_advisory_lock(pg_catalog.hashtext(%s))", (name,))
+def locked(connection: psycopg.Connection, name: str, busy: PipelineError | None = None) -> Iterator[None]:
+    """Hold an advisory lock while the block runs; with the connection, it is gone, too.
+
+    Args:
+        connection: In autocommit mode.
+        name: Of the lock.
+        busy: Raised if another connection holds it; None to wait until it is free.
+    """
+    ask = "pg_advisory_lock" if busy is None else "pg_try_advisory_lock"
+    had = connection.execute(f"select pg_catalog.{ask}(pg_catalog.hashtext(%s))", (name,)).fetchone()
+    if busy and had == (False,):
+        raise busy
     try:
         yield
     finally:

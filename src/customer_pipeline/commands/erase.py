@@ -22,7 +22,7 @@ from audited_load.errors import RefusedError, UnavailableError
 from audited_load.marts.mart_manifest import Mart, read_marts
 from audited_load.shown import escape_text
 from audited_load.storage import Store
-from audited_load.warehouse.connection import connect
+from audited_load.warehouse.connection import connect, locked
 from customer_pipeline.airflow_api import AirflowApi
 from customer_pipeline.contract_of_run import known_feeds
 from customer_pipeline.feed import MARTS, READER_TRANSACTION_SECONDS, TABLES
@@ -61,7 +61,8 @@ def erase_customer(text: str, *, dry_run: bool = False, even_if_unknown: bool = 
 
     Raises:
         RefusedError: The text is no id, or nothing holds it; or a contract has faults, so that files may be missed.
-        UnavailableError: A run is going on, the database is away, or a file is still being written.
+        UnavailableError: A run or another erasure is going on, the database is away, or a file is still being
+            written.
         BadDataError: The id is still in a table, or a file could not be dealt with; the message says in which.
     """
     console = _console()
@@ -77,7 +78,7 @@ def erase_customer(text: str, *, dry_run: bool = False, even_if_unknown: bool = 
     runtime = start_services(runtime)
     api = AirflowApi(runtime)
     _refuse_beside_runs(api)
-    with _objects_at_hand(store, runtime.data, console, put_back=True):
+    with alone_with(store, runtime), _objects_at_hand(store, runtime.data, console, put_back=True):
         places = replace(find_places(runtime, console), refuse_beside_runs=lambda: _refuse_beside_runs(api))
         erase(places, number, console, even_if_unknown=even_if_unknown)
     return 0
@@ -142,6 +143,23 @@ def _read_id(text: str, feeds: Sequence[Feed]) -> int:
             f"Give it so: {command('erase-customer 501')}. Nothing was changed.",
         )
     return int(numbers.pop() or 0)
+
+
+@contextmanager
+def alone_with(store: Store | None, runtime: Runtime) -> Iterator[None]:
+    """Keep erasures away that other machines would begin in the same store meanwhile.
+
+    Raises:
+        UnavailableError: One is at work.
+    """
+    if store is None:
+        yield
+        return
+    busy = UnavailableError(
+        f"Another erasure is at work in {store.root}.", "Wait for its end. Nothing was changed."
+    )
+    with connect(runtime.dsn("loader")) as connection, locked(connection, "erase in a store", busy):
+        yield
 
 
 @contextmanager

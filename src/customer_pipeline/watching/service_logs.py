@@ -85,10 +85,14 @@ def last_entries(runtime: Runtime, service: str, number: int) -> list[Entry]:
         service: Its name.
         number: How many lines at most, but one entry at least.
     """
-    entries = list(make_entries(service, last_lines(runtime, service, LOOKED_AT)))
+    return keep_last(make_entries(service, last_lines(runtime, service, LOOKED_AT)), number)
+
+
+def keep_last(entries: Iterable[Entry], number: int) -> list[Entry]:
+    """Keep the last entries: so many lines at most, but one entry at least unless none are wanted."""
     kept: list[Entry] = []
     left = number
-    for entry in reversed(entries):
+    for entry in reversed(list(entries)):
         if left <= 0 or (kept and len(entry.lines) > left):
             break
         left -= len(entry.lines)

@@ -16,11 +16,13 @@ from customer_pipeline.runtime.installation import DOCKER, Runtime, read_runtime
 from customer_pipeline.runtime.store import open_store
 from customer_pipeline.runtime.supervisor import log_file
 from customer_pipeline.watching.service_logs import (
+    LOOKED_AT,
     NO_LOGS,
     Entry,
     GrowingContainers,
     GrowingFile,
     has_log,
+    keep_last,
     last_entries,
     last_lines,
     make_entries,
@@ -41,6 +43,8 @@ POLL_SECONDS = 0.5
 _RECENT_LOGS = 500
 """Logs of tasks in which errors are looked for: some twenty runs."""
 _TASK = "task"
+_DOCKER_STARTS_SECONDS = 2.0
+"""After so long without a line, Docker has handed on what containers had said."""
 _STORE_WAITS_SECONDS = 5.0
 """Where there are other logs to look at."""
 
@@ -60,15 +64,14 @@ def show_together(names: Sequence[str], lines: int, *, follow: bool) -> int:
         RefusedError: There are no logs yet.
     """
     runtime = read_runtime()
-    entries = [entry for name in names for entry in last_entries(runtime, name, lines)]
-    errors = _last_errors(runtime, lines)
-    if not entries and not errors and not follow:
-        raise RefusedError(NO_LOGS, "Start it with `make up`.")
     width = max(map(len, [*names, _TASK]))
-    for entry in sorted([*entries, *errors], key=lambda entry: entry.time):
-        _print(entry, width)
     if follow:
-        _follow(runtime, names, width)
+        _follow(runtime, names, lines, width)
+    entries = [entry for name in names for entry in last_entries(runtime, name, lines)]
+    entries += _last_errors(runtime, lines)
+    if not entries:
+        raise RefusedError(NO_LOGS, "Start it with `make up`.")
+    _print_in_order(entries, width)
     return 0
 
 
@@ -123,12 +126,13 @@ def show_task(
     """
     log = choose_task_log(_logs_anywhere(read_runtime(), run), task, run, attempt, index)
     sys.stdout.write(f"{log.name}, run {log.run_id}, try {log.attempt}\n")
-    growing = GrowingFile(log.path)
-    events = read_events(log.path, log.store)
+    growing = GrowingFile(log.path, from_start=True)
+    is_growing = follow and log.store is None
+    events = [as_event(line) for line in growing.new_lines()] if is_growing else read_events(log.path, log.store)
     _print_events(events if lines is None else events[-lines:] if lines else [])
     if follow and log.store:
         sys.stderr.write("This log is in the store, where it comes when a try ends or waits: it is not followed.\n")
-    while follow and log.store is None:
+    while is_growing:
         sys.stdout.flush()
         time.sleep(POLL_SECONDS)
         _print_events(map(as_event, growing.new_lines()))
@@ -160,6 +164,11 @@ def _print_events(events: Iterable[Event]) -> None:
             sys.stdout.write(f"{time_and_level} {line}\n")
 
 
+def _print_in_order(entries: Iterable[Entry], width: int) -> None:
+    for entry in sorted(entries, key=lambda entry: entry.time):
+        _print(entry, width)
+
+
 def _print(entry: Entry, width: int) -> None:
     for line in entry.lines:
         sys.stdout.write(f"{_short(entry.time):<19} {entry.source:<{width}} {line}\n")
@@ -183,17 +192,35 @@ def _error(stamp: str, lines: list[str]) -> Entry:
     return Entry(stamp.removesuffix("Z"), _TASK, [f"{'ERROR':<8} {line}" for line in lines])
 
 
-def _follow(runtime: Runtime, names: Sequence[str], width: int) -> NoReturn:
+def _follow(runtime: Runtime, names: Sequence[str], lines: int, width: int) -> NoReturn:
+    """Print the last lines, and go on with those that come: both are of one reading, so none is lost between."""
     tasks = _NewErrors(runtime)
-    with _growing(runtime, names) as new_lines:
+    with _growing(runtime, names, LOOKED_AT) as new_lines:
+        said = _read_all_at_hand(new_lines, _DOCKER_STARTS_SECONDS if runtime.kind == DOCKER else 0)
+        entries = [entry for name, new in said.items() for entry in keep_last(make_entries(name, new), lines)]
+        _print_in_order([*entries, *_last_errors(runtime, lines)], width)
         while True:
-            for name, lines in new_lines():
-                for entry in make_entries(name, lines):
+            sys.stdout.flush()
+            time.sleep(POLL_SECONDS)
+            for name, new in new_lines():
+                for entry in make_entries(name, new):
                     _print(entry, width)
             for entry in tasks.find():
                 _print(entry, width)
-            sys.stdout.flush()
-            time.sleep(POLL_SECONDS)
+
+
+def _read_all_at_hand(new_lines: Callable[[], list[tuple[str, list[str]]]], seconds: float) -> dict[str, list[str]]:
+    """Read what services have said, by name, until none says more for so long."""
+    said: dict[str, list[str]] = {}
+    quiet = time.monotonic() + seconds
+    latest = quiet + 4 * seconds  # some may never be quiet
+    while True:
+        for name, lines in new_lines():
+            said.setdefault(name, []).extend(lines)
+            quiet = min(time.monotonic() + seconds, latest)
+        if time.monotonic() >= quiet:
+            return said
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager
