@@ -104,9 +104,9 @@ def make_sums(connection: psycopg.Connection, marts: Marts, names: Sequence[str]
 
 
 def change_sums(connection: psycopg.Connection, marts: Marts, names: Sequence[str], number: int) -> list[str]:
-    """Compute how a merge changes the sums of a set by the rows that it changed, as it has done in its marts already.
+    """Compute how a merge changes the sums of a set, by the rows of its marts that it has changed.
 
-    Where two marts are joined, rows that stayed as they are count, too, if what they are joined with has other keys.
+    Where two marts are joined, a row that stayed counts, too, if what it is joined with has other keys now.
 
     Args:
         connection: In the transaction that changes the marts: the rows as they were are kept in it.
