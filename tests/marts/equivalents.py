@@ -38,6 +38,23 @@ EQUIVALENTS = [
     Equivalent(KEPT, ".*", "all → nothing"),
     Equivalent(KEPT, ".*_gone", "distinct → nothing"),
     Equivalent(KEPT, ".* neighbours", "union → union all"),
+    Equivalent(
+        "In another order it takes longer.",
+        r"agg_monthly_sales \(merge\) (changed_months|neighbours)",
+        "order by 1, 2 → nothing|1 → 2|2 → 1",
+        "order by",
+    ),
+    Equivalent(
+        "No units are multiplied with it.",
+        r"(?!dim_products \(merge\) changed).* \(merge\) .*",
+        "sign::bigint → sign",
+    ),
+    Equivalent(
+        "Of the last date, its month is asked.",
+        r"dim_dates \(merge\) ends",
+        "published.last_day → published.last_month",
+        "greatest",
+    ),
     # What is unknown
     Equivalent(
         "A day has one month, with a time zone and without.", "stg_.*", r"(.*)::timestamp → \1", "date_trunc"
@@ -70,11 +87,17 @@ EQUIVALENTS = [
     ),
     Equivalent(
         "Null is what a line that is not there has in every column.",
-        ".* (transactions|remaining)",
+        ".* transactions",
         ".*id → changed.sign",
     ),
     Equivalent(ANYHOW, r"dim_customers \(merge\) transactions", "= → <>|changed.sign = -1 → true", "sign = -1"),
-    Equivalent(ANYHOW, r"dim_products \(merge\) remaining", "= → <>|changed.sign = -1 → true", "sign = -1"),
+    Equivalent(
+        ANYHOW,
+        r"dim_products \(merge\) (lost|remaining)",
+        "= → <>|(where )?sign = -1 → (true|nothing)",
+        "sign = -1",
+    ),
+    Equivalent("Nobody asks for those that were not touched.", r"dim_products \(merge\) lost", "inner → left"),
     Equivalent("A line that is counted for nobody.", ".* transactions", "inner → left", "recounted"),
     # Merges that count more anew
     Equivalent(MORE, r"dim_customers \(merge\) recounted", "days.customer_id = published.customer_id → false"),
@@ -84,8 +107,31 @@ EQUIVALENTS = [
     Equivalent(MORE, r"dim_customers \(merge\) recounted", "< → <=|0 → 1", "^or|transactions < 0"),
     Equivalent(MORE, r"dim_customers \(merge\) transactions", r"customer_id in \(.*\) → true"),
     Equivalent("It costs time only.", r"dim_products \(build\) transactions", "not → nothing", "materialized"),
+    Equivalent(MORE, r"dim_products \(merge\) remaining", r"\(lost.* → true"),
+    Equivalent(MORE, r"dim_products \(merge\) lost", r"f\..* → false|and → or|0 → 1"),
+    Equivalent(MORE, r"dim_dates \(merge\) ends", r".* → \(?true\)?|and → or|< → <="),
     Equivalent(
-        MORE, r"dim_products \(merge\) remaining", r"(where )?lost_.* → (nothing|true)|f.product_id in .* → true"
+        MORE,
+        r"dim_dates \(merge\) ends",
+        "published.second_month → published.(last_day|last_month)",
+        "earliest_gone <",
+    ),
+    Equivalent(
+        MORE, r"dim_dates \(merge\) ends", ".*earliest → touched.latest|.*second_month → published.first_day"
+    ),
+    Equivalent(
+        MORE,
+        r"dim_dates \(merge\) ends",
+        "published.last_month → published.(first_day|second_month)",
+        "latest_gone >=",
+    ),
+    Equivalent(
+        MORE, r"dim_dates \(merge\) ends", ".*latest → touched.earliest|.*last_month → published.last_day", "<"
+    ),
+    Equivalent(
+        "A merge takes no transaction away: some come.",
+        r"dim_dates \(merge\) ends",
+        r"coalesce\((.*), true\) → \(\1\)|true → false",
     ),
     Equivalent(MORE, r"dim_products \(merge\) recounted", "changed.product_id = published.product_id → false"),
     Equivalent(MORE, r"dim_products \(merge\) recounted", "distinct → nothing|union → union all|inner → left"),

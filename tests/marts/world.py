@@ -29,14 +29,63 @@ def make_worlds(seed: int) -> tuple[World, World]:
 
 
 def _regulars() -> World:
-    """Everybody is known and Gold; and each day corrects a single line."""
+    """Everybody is known and Gold; and each day corrects a line or a few."""
     whole = {
         100 * customer + number: Said(str(customer), f"2020-03-{number:02}", "7", f"Name {number}", price="2")
         for customer in (1, 2)
         for number in range(1, 15)
     }
     leaves = whole[214]._replace(customer="3", day="2020-04-01", name="")
-    return World(whole, ({214: leaves}, {113: whole[113]._replace(price="3")}))
+    corrections = [{214: leaves}, {113: whole[113]._replace(price="3")}]
+    # The only line of the first month, or of the last, goes into the next one, and as little as can be.
+    whole |= {130: Said("1", "2020-01-20", "7", price="2"), 131: Said("1", "2020-06-01", "7", price="2")}
+    corrections += [{130: whole[130]._replace(day="2020-02-01")}, {131: whole[131]._replace(day="2020-05-31")}]
+    for case in (_prices_like_ids(), _days_like_ids(), _fewest_units()):
+        whole |= {key: before for key, (before, _) in case.items()}
+        corrections.append({key: after for key, (_, after) in case.items() if after})
+    return World(whole, tuple(corrections))
+
+
+def _sold(product: int, day: str = "2020-03-05", price: int = 2, quantity: int = 1) -> Said:
+    return Said("1", day, str(product), price=str(price), quantity=str(quantity))
+
+
+def _prices_like_ids() -> dict[int, tuple[Said, Said | None]]:
+    """Lowest and highest prices that go, where transactions, products and prices have the same numbers."""
+    return {
+        301: (_sold(302, price=5), _sold(302, price=9)),
+        5: (_sold(302, price=6), None),
+        302: (_sold(7, price=5), None),
+        304: (_sold(302, price=302), None),
+        305: (_sold(402, price=500), _sold(402, price=1)),
+        500: (_sold(402, price=6), None),
+        402: (_sold(7, price=500), None),
+        404: (_sold(402, price=402), None),
+        306: (_sold(602, price=602), _sold(602, price=1)),
+        307: (_sold(602, price=600), None),
+        308: (_sold(7, price=602), None),
+        309: (_sold(702, price=702), _sold(702, price=800)),
+        310: (_sold(702, price=750), None),
+        311: (_sold(7, price=702), None),
+    }
+
+
+def _days_like_ids() -> dict[int, tuple[Said, Said | None]]:
+    """First and last days that go, where a transaction of that day has the product's number."""
+    first, last = "2020-03-01", "2020-03-28"
+    return {
+        320: (_sold(802, first), _sold(802, "2020-03-09")),
+        321: (_sold(802), None),
+        802: (_sold(7, first), None),
+        330: (_sold(902, last), _sold(902, "2020-03-02")),
+        331: (_sold(902), None),
+        902: (_sold(7, last), None),
+    }
+
+
+def _fewest_units() -> dict[int, tuple[Said, Said | None]]:
+    """The least number of units that a line can have."""
+    return {340: (_sold(8, quantity=-(2**31)), _sold(8, quantity=-(2**31), price=3)), 341: (_sold(8), None)}
 
 
 def _everybody(seed: int) -> World:
