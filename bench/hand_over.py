@@ -202,7 +202,7 @@ def report(arguments: argparse.Namespace, timings: Timings) -> None:
         ratios = zip(*([own / base for own, base in zip(*pair, strict=True)] for pair in pairs), strict=True)
         cells = [f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in ratios]
         print(f"| {way}, against {other} | {' | '.join(cells)} | | |")
-    print("\nA task counts from when what all import is there.")
+    print("\nA task counts from when what all import is there, shards until their processes have ended.")
 
 
 def sums(tasks: tuple[list[Timing], list[Timing]]) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""One task of a run, timed: `task_step.py STEP STATE [NUMBER]`, its places as JSON on standard input.
+"""One task of a run, timed: `task_step.py STEP STATE`, its places as JSON on standard input.
 
 What tasks hand on lies in the folder STATE, as XCom would keep it.
 """

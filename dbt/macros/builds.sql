@@ -33,8 +33,8 @@
     {#-
         Before a mart is built: when, and which load the ledger says is published. Who builds all of it reads whole tables:
         in the order of an index that takes longer than sorting, though PostgreSQL expects otherwise, and a row from another
-        process costs less than it does. Who builds changes looks rows up, and often no further than the first: a bitmap would
-        gather all of them before.
+        process costs less than it does. A macro that merges looks rows up, and often no further than the first: a
+        bitmap would gather all of them before.
     -#}
     {%- if model.config.materialized == "mart" -%}
         select
@@ -45,7 +45,7 @@
             {%- if published_set() is none %},
             set_config('enable_indexscan', 'off', true),
             set_config('parallel_tuple_cost', '0.03', true)
-            {%- else %},
+            {%- elif context["merge_" ~ model.name] %},
             set_config('enable_bitmapscan', 'off', true)
             {%- endif %}
     {%- endif -%}

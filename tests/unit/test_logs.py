@@ -19,7 +19,7 @@ from typer._click.exceptions import UsageError
 from audited_load.errors import RefusedError, UnavailableError
 from command_line import call
 from customer_pipeline.runtime.installation import Runtime, read_runtime
-from customer_pipeline.watching import service_logs
+from customer_pipeline.watching import service_logs, shown_logs
 from customer_pipeline.watching.service_logs import GrowingFile
 from customer_pipeline.watching.task_logs import find_cause, place_of_log, read_events
 from unit.s3_server import KEY, running_server
@@ -310,6 +310,24 @@ def test_the_lines_of_containers_are_told_apart(
     script.write_text("#!/bin/sh\nprintf 'no right to \\033[31mthe socket' >&2\nexit 1\n")
     with pytest.raises(UnavailableError, match=r"no right to \\x1b\[31mthe socket"):
         service_logs.last_lines(docker, "scheduler", 40)
+
+
+def test_following_containers_begins_with_their_last_lines(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Docker takes its time, hands on megabytes, and ends where the containers have stopped."""
+    script = tmp_path / "compose"
+    many, last = (f"airflow-scheduler-1  | {SAID.format(time, 'info', 'x' * 90)}" for time in (1, 2))
+    script.write_text(f"#!/bin/sh\nsleep 3\nyes '{many}' | head -20000\necho '{last} and last'\n")
+    script.chmod(0o700)
+    monkeypatch.setattr(service_logs, "compose_command", lambda *_: ([str(script)], {}))
+    docker = Runtime(**{**vars(stack.runtime), "kind": "docker"})
+    monkeypatch.setattr(shown_logs, "read_runtime", lambda: docker)
+    with pytest.raises(RefusedError, match="the stack is down"):
+        shown_logs.show_together(["scheduler"], 2, follow=True)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "last" not in first
+    assert "and last" in second
 
 
 def test_the_cause_of_a_failure_is_told_with_its_remedy(stack: Stack) -> None:

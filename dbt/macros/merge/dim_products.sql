@@ -212,8 +212,8 @@
 
 {% macro is_left(column, extreme, set_number) %}
     {#-
-        Whether a transaction that the merge left alone has what is published as the product's lowest or highest. By the
-        index, as far as the first that has it: the planner looks no further than `offset 0`.
+        Whether a transaction that the merge left alone has what is published as the product's lowest or highest: row by
+        row, as far as the first that has it. The planner looks no further than `offset 0`.
     -#}
     exists (
         select 1 from {{ in_set("fact_transactions", set_number) }} as f

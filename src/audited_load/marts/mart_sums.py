@@ -32,7 +32,7 @@ _TOUCHED = """
     union all
     select {keys}, {measures}, -1 from {before}
 """
-# Of rows that were joined with others, or still are: the keys of the second mart as they are now, and as they were.
+# Rows of the second mart that have other keys than before: the keys as they were (-1), and as they are (1).
 _MOVED = (
     """
     create temporary table moved on commit drop as

@@ -44,7 +44,7 @@ _RECENT_LOGS = 500
 """Logs of tasks in which errors are looked for: some twenty runs."""
 _TASK = "task"
 _DOCKER_STARTS_SECONDS = 2.0
-"""After so long without a line, Docker has handed on what containers had said."""
+"""Without a line for so long, Docker has handed on what containers had said; the first may take five times that."""
 _STORE_WAITS_SECONDS = 5.0
 """Where there are other logs to look at."""
 
@@ -193,12 +193,13 @@ def _error(stamp: str, lines: list[str]) -> Entry:
 
 
 def _follow(runtime: Runtime, names: Sequence[str], lines: int, width: int) -> NoReturn:
-    """Print the last lines, and go on with those that come: both are of one reading, so none is lost between."""
+    """Print the last lines, and go on with those that come: a service's are of one reading, so none is lost."""
     tasks = _NewErrors(runtime)
+    errors = _last_errors(runtime, lines)
     with _growing(runtime, names, LOOKED_AT) as new_lines:
         said = _read_all_at_hand(new_lines, _DOCKER_STARTS_SECONDS if runtime.kind == DOCKER else 0)
         entries = [entry for name, new in said.items() for entry in keep_last(make_entries(name, new), lines)]
-        _print_in_order([*entries, *_last_errors(runtime, lines)], width)
+        _print_in_order([*entries, *errors], width)
         while True:
             sys.stdout.flush()
             time.sleep(POLL_SECONDS)
@@ -212,15 +213,24 @@ def _follow(runtime: Runtime, names: Sequence[str], lines: int, width: int) -> N
 def _read_all_at_hand(new_lines: Callable[[], list[tuple[str, list[str]]]], seconds: float) -> dict[str, list[str]]:
     """Read what services have said, by name, until none says more for so long."""
     said: dict[str, list[str]] = {}
-    quiet = time.monotonic() + seconds
-    latest = quiet + 4 * seconds  # some may never be quiet
+    until, latest = time.monotonic() + 5 * seconds, 0.0  # Docker takes its time
     while True:
-        for name, lines in new_lines():
+        try:
+            new = new_lines()
+        except RefusedError:
+            if said:
+                return said
+            raise
+        for name, lines in new:
             said.setdefault(name, []).extend(lines)
-            quiet = min(time.monotonic() + seconds, latest)
-        if time.monotonic() >= quiet:
+        now = time.monotonic()
+        if new:
+            latest = latest or now + 15 * seconds  # some service may never be quiet
+            until = min(now + seconds, latest)
+        if now >= until:
             return said
-        time.sleep(POLL_SECONDS)
+        if not new:
+            time.sleep(POLL_SECONDS)
 
 
 @contextmanager
@@ -233,9 +243,10 @@ def _growing(
 
         def read_containers() -> list[tuple[str, list[str]]]:
             said: dict[str, list[str]] = {}
+            has_ended = containers.has_ended  # before what it said last is read
             for service, line in containers.new_lines():
                 said.setdefault(service, []).append(line)
-            if containers.has_ended and not said:
+            if has_ended and not said:
                 raise RefusedError(
                     "No container writes a log any more: the stack is down.", "Start it with `make up`."
                 )
