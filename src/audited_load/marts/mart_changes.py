@@ -20,7 +20,7 @@ from psycopg import sql
 
 from audited_load.errors import RefusedError
 from audited_load.marts.mart_sums import change_sums, drop_changes, drop_stale
-from audited_load.marts.mart_tables import Marts, columns_of, key_of, names_in_set, show_in_staging
+from audited_load.marts.mart_tables import Marts, columns_of, each_column, key_of, names_in_set, show_in_staging
 
 # A few rows of very many: never by reading all of them.
 _FEW_ROWS = (
@@ -159,21 +159,15 @@ def _parts(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
         "inserted": sql.Identifier(marts.sets, f"{table}_inserted"),
         "delta": sql.Identifier(marts.staging, f"{mart}_delta"),
         "gone": sql.Identifier(marts.staging, f"{mart}_gone"),
-        "columns": _listed(names),
-        "keys": _listed(keys),
-        "change": sql.SQL("update set {}").format(_listed(others, "{0} = d.{0}"))
+        "columns": each_column("{0}", names),
+        "keys": each_column("{0}", keys),
+        "change": sql.SQL("update set {}").format(each_column("{0} = d.{0}", others))
         if others
         else sql.SQL("do nothing"),
-        "new_values": _listed(names, "d.{0}"),
+        "new_values": each_column("d.{0}", names),
         # Of a row that was not there, all of `old` is null.
         "old_values": sql.SQL(", ").join(
-            _listed([name], "coalesce(old.{0}, d.{0}) as {0}" if name in keys else "old.{0}") for name in names
+            each_column("coalesce(old.{0}, d.{0}) as {0}" if name in keys else "old.{0}", [name]) for name in names
         ),
-        "same_as_d": sql.SQL(" and ").join(
-            sql.SQL("t.{name} = d.{name}").format(name=sql.Identifier(name)) for name in keys
-        ),
+        "same_as_d": each_column("t.{0} = d.{0}", keys, between=" and "),
     }
-
-
-def _listed(names: list[str], form: str = "{0}") -> sql.Composed:
-    return sql.SQL(", ").join(sql.SQL(form).format(sql.Identifier(name)) for name in names)

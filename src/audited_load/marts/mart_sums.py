@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from audited_load.marts.mart_tables import Marts, columns_of, drop_mart, key_of, names_in_set
+from audited_load.marts.mart_tables import Marts, columns_of, drop_mart, each_column, key_of, names_in_set
 from audited_load.marts.sums import NUMBER, Joined, Sums, known
 
 _MAKE = (
@@ -169,22 +169,22 @@ def _parts(marts: Marts, one: Sums, number: int) -> dict[str, sql.Composable]:
         "name": sql.Identifier(one.name),
         "added_up": one.statement(table_of),
         "number_of_rows": sql.Identifier(NUMBER),
-        "keys": _each("{0}", one.all_keys),
-        "measures": _each("{0}", one.measures),
+        "keys": each_column("{0}", one.all_keys),
+        "measures": each_column("{0}", one.measures),
         "table": table_of(one.name),
         "mart": table_of(one.mart),
         "delta": sql.Identifier(marts.staging, f"{one.mart}_delta"),
         "before": sql.Identifier(marts.sets, f"{one.mart}_s{number}_before"),
         "delta_of_sums": sql.Identifier(f"{one.name}_delta"),
         "gone_of_sums": sql.Identifier(f"{one.name}_gone"),
-        "c_keys": _each("c.{0}", one.all_keys),
-        "same": _each("t.{0} = c.{0}", one.all_keys, between=" and "),
-        "net": _each(
+        "c_keys": each_column("c.{0}", one.all_keys),
+        "same": each_column("t.{0} = c.{0}", one.all_keys, between=" and "),
+        "net": each_column(
             "coalesce(sum(sign * {0}), 0) as {0}, coalesce(sum(sign) filter (where {0} is not null), 0) as {1}",
             *pairs,
         ),
-        "totals": _each("coalesce(t.{0}, 0) + c.{0} as {0}, coalesce(t.{1}, 0) + c.{1} as {1}", *pairs),
-        "known_totals": _each("case when {1} > 0 then {0} end as {0}, {1}", *pairs),
+        "totals": each_column("coalesce(t.{0}, 0) + c.{0} as {0}, coalesce(t.{1}, 0) + c.{1} as {1}", *pairs),
+        "known_totals": each_column("case when {1} > 0 then {0} end as {0}, {1}", *pairs),
     }
 
 
@@ -195,20 +195,14 @@ def _joined_parts(
         "on": sql.Identifier(joined.on),
         "joined": sql.Identifier(marts.sets, f"{joined.mart}_s{number}"),
         "joined_before": sql.Identifier(marts.sets, f"{joined.mart}_s{number}_before"),
-        "joined_keys": _each("{0}", joined.keys),
-        "was_keys": _each("was.{0}", joined.keys),
-        "now_keys": _each("now.{0}", joined.keys),
-        "kept_keys": _each("kept.{0}", joined.keys),
-        "last_keys": _each("coalesce(was.{0}, now.{0}) as {0}", joined.keys),
-        "r_keys": _each("r.{0}", one.keys),
-        "r_measures": _each("r.{0}", one.measures),
-        "same_row": _each(
+        "joined_keys": each_column("{0}", joined.keys),
+        "was_keys": each_column("was.{0}", joined.keys),
+        "now_keys": each_column("now.{0}", joined.keys),
+        "kept_keys": each_column("kept.{0}", joined.keys),
+        "last_keys": each_column("coalesce(was.{0}, now.{0}) as {0}", joined.keys),
+        "r_keys": each_column("r.{0}", one.keys),
+        "r_measures": each_column("r.{0}", one.measures),
+        "same_row": each_column(
             "d.{0} = r.{0}", key_of(connection, f"{marts.sets}.{one.mart}_s{number}"), between=" and "
         ),
     }
-
-
-def _each(form: str, *columns: Sequence[str], between: str = ", ") -> sql.Composed:
-    """Write the same of each column, or of each pair of them."""
-    names = zip(*columns, strict=True)
-    return sql.SQL(between).join(sql.SQL(form).format(*map(sql.Identifier, each)) for each in names)

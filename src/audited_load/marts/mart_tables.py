@@ -154,7 +154,7 @@ def bring_in(connection: psycopg.Connection, marts: Marts, mart: str, number: in
     if not is_table:
         source, _ = _shown_by_view(connection, marts, mart)
         columns, _ = columns_of(connection, f"{marts.sets}.{source}")
-        parts |= {"source": sql.Identifier(marts.sets, source), "columns": _listed(columns)}
+        parts |= {"source": sql.Identifier(marts.sets, source), "columns": each_column("{0}", columns)}
     for statement in _MOVE if is_table else _COPY:
         connection.execute(marts.fill(statement, **parts))
     # Names of indexes are unique in a schema, and dbt's are the same at each build.
@@ -178,7 +178,7 @@ def tie(connection: psycopg.Connection, marts: Marts, mart: str, key: ForeignKey
     if not is_there:
         add = "alter table {sets}.{table} add foreign key ({columns}) references {sets}.{parent} ({keys})"
         parts = {"table": sql.Identifier(table), "parent": sql.Identifier(parent)}
-        listed = {"columns": _listed(list(key.columns)), "keys": _listed(list(key.parent_columns))}
+        listed = {"columns": each_column("{0}", key.columns), "keys": each_column("{0}", key.parent_columns)}
         connection.execute(marts.fill(add, **parts, **listed))
 
 
@@ -200,7 +200,7 @@ def attach(connection: psycopg.Connection, marts: Marts, mart: str, number: int)
         if all(mart != one.name for one in marts.sums):
             connection.execute(marts.fill("update {sets}.published_sets set is_dropped = true"))
         connection.execute(marts.fill(_MAKE_PARENT, **parts))
-        connection.execute(marts.fill(_SHOW_TO_READERS, columns=_listed(columns), **parts))
+        connection.execute(marts.fill(_SHOW_TO_READERS, columns=each_column("{0}", columns), **parts))
     connection.execute(marts.fill(_ATTACH, **parts))
     return found != wanted
 
@@ -253,7 +253,7 @@ def show_in_staging(connection: psycopg.Connection, marts: Marts, names: Sequenc
             continue
         columns, _ = columns_of(connection, f"{marts.sets}.{mart}_s{number}")
         parts = _parts(mart, number) | {
-            "columns": _listed(columns),
+            "columns": each_column("{0}", columns),
             "delta": sql.Identifier(marts.staging, f"{mart}_delta"),
             "gone": sql.Identifier(marts.staging, f"{mart}_gone"),
         }
@@ -278,14 +278,16 @@ def key_of(connection: psycopg.Connection, table: str) -> list[str]:
     return columns or []
 
 
+def each_column(form: str, *columns: Sequence[str], between: str = ", ") -> sql.Composed:
+    """Write the same of each column, or of each pair of them."""
+    names = zip(*columns, strict=True)
+    return sql.SQL(between).join(sql.SQL(form).format(*map(sql.Identifier, each)) for each in names)
+
+
 def columns_of(connection: psycopg.Connection, table: str) -> tuple[list[str], list[str] | None]:
     """Return the names of a table's own columns, in order, and what describes them; None if there is no table."""
     described, names = connection.execute(_COLUMNS, (table,)).fetchone() or (None, None)
     return names or [], described
-
-
-def _listed(names: list[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def _parts(mart: str, number: int) -> dict[str, sql.Composable]:

@@ -18,13 +18,8 @@ _HOLDERS = """
         and database = (select oid from pg_database where datname = current_database())
 """
 
-# A client whose machine is gone is noticed after a minute, not after hours: others wait for its transaction.
-_FILLING = """
-    set local lock_timeout = '1h';
-    set local tcp_keepalives_idle = 30;
-    set local tcp_keepalives_interval = 10;
-    set local tcp_keepalives_count = 3
-"""
+# A client whose machine is gone is noticed after a minute, not after hours: others wait for what it holds.
+_NOTICED = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
 
 
 @contextmanager
@@ -60,7 +55,8 @@ def shared(connection: psycopg.Connection, tables: Tables) -> Iterator[None]:
     It waits longer than other steps do: for a whole audit, or for another attempt at the same piece.
     """
     with connection.transaction():
-        connection.execute(_FILLING)
+        connection.execute("set local lock_timeout = '1h'")
+        connection.execute(_NOTICED)
         statement = "select pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtext(%s))"
         connection.execute(statement, (tables.relation("_incoming"),))
         yield
@@ -75,6 +71,7 @@ def locked(connection: psycopg.Connection, name: str, busy: PipelineError | None
         name: Of the lock.
         busy: Raised if another connection holds it; None to wait until it is free.
     """
+    connection.execute(_NOTICED)
     ask = "pg_advisory_lock" if busy is None else "pg_try_advisory_lock"
     had = connection.execute(f"select pg_catalog.{ask}(pg_catalog.hashtext(%s))", (name,)).fetchone()
     if busy and had == (False,):

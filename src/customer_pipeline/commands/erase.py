@@ -38,8 +38,6 @@ from customer_pipeline.tasks.dbt_manifest import in_project
 SHOWN = 20
 """Files of a kind that are named."""
 _ACTIVE = {"running", "queued"}
-# That this machine is gone, the server notices after a minute, not after hours: others may erase then.
-_NOTICED = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
 
 
 def list_erased() -> int:
@@ -160,10 +158,8 @@ def alone_with(store: Store | None, runtime: Runtime) -> Iterator[None]:
     busy = UnavailableError(
         f"Another erasure is at work in {store.root}.", "Wait for its end. Nothing was changed."
     )
-    with connect(runtime.dsn("loader")) as connection:
-        connection.execute(_NOTICED)
-        with locked(connection, f"erase in {store.root}", busy):
-            yield
+    with connect(runtime.dsn("loader")) as connection, locked(connection, f"erase in {store.root}", busy):
+        yield
 
 
 @contextmanager
