@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -242,6 +244,23 @@ def test_a_backup_beside_a_load_is_of_one_moment_and_keeps_nobody_waiting(
         backup = restore_backup(runtime, tmp_path / f"backup-{number}", force=True).backup
         assert backup.holding.ties_out
         assert len(ask(dsn("reader"), ROWS)) == backup.holding.rows
+
+
+def test_a_backup_takes_no_notice_of_a_generation_that_is_dropped_while_it_begins(
+    dsn: Dsn, runtime: Runtime, tmp_path: Path
+) -> None:
+    for day in (1, 2):
+        load(dsn, tmp_path, f"run-{day}", range(day), day=day)
+    waits = "select count(*) from pg_locks where not granted and mode = 'AccessShareLock'"
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(dsn("loader")) as loader:
+        loader.execute("drop table cleaned_data.customer_transactions_g1")
+        backup = pool.submit(write_backup, runtime, tmp_path / "backup")
+        while not backup.done() and ask(runtime.dsn("postgres"), waits) == [(0,)]:
+            time.sleep(0.01)
+        loader.commit()
+        assert backup.result(60).holding.rows == 2
+    restore_backup(runtime, tmp_path / "backup", force=True)
+    assert len(ask(dsn("reader"), ROWS)) == 2
 
 
 def test_what_is_no_backup_is_refused(dsn: Dsn, runtime: Runtime, tmp_path: Path) -> None:

@@ -34,10 +34,17 @@ from customer_pipeline.runtime.postgres_server import package_folder
 
 DUMP, KEY, NOTE = "warehouse.dump", "erasure.key", "backup.json"
 # What runs and developers build for a while: dumping it would keep them waiting, and they build it again.
+_SCHEMAS_LEFT_OUT, _TABLE_LEFT_OUT = (STAGING, SANDBOX, CHECKED), (TABLES.schema, f"{TABLES.feed.name}_incoming")
 _LEFT_OUT = (
-    *(f"--exclude-schema={schema}" for schema in (STAGING, SANDBOX, CHECKED)),
-    f"--exclude-table={TABLES.schema}.{TABLES.feed.name}_incoming",
+    *(f"--exclude-schema={schema}" for schema in _SCHEMAS_LEFT_OUT),
+    f"--exclude-table={'.'.join(_TABLE_LEFT_OUT)}",
 )
+_DUMPED = """
+    select n.nspname, c.relname from pg_class as c inner join pg_namespace as n on c.relnamespace = n.oid
+    where c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+        and n.nspname <> all(%s) and (n.nspname, c.relname) <> (%s, %s)
+    order by 1, 2
+"""
 _VISIBLE = "select load_id, visible_rows, {names} from {published_load}"
 _MARTS = """
     select c.relname from pg_class as c
@@ -105,7 +112,7 @@ def write_backup(runtime: Runtime, folder: Path) -> Backup:
     part.mkdir(parents=True, mode=0o700)
     with psycopg.connect(runtime.dsn("postgres")) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.execute("set search_path = pg_catalog, pg_temp")
+        _hold_tables(connection)
         snapshot = connection.execute("select pg_export_snapshot()").fetchone() or ("",)
         holding = find_holding(connection)
         options = ["--format=custom", f"--snapshot={snapshot[0]}", f"--file={part / DUMP}", *_LEFT_OUT]
@@ -154,6 +161,35 @@ def find_holding(connection: psycopg.Connection) -> Holding:
         ledger=dict(zip(("rows", *names), map(str, visible[1:]), strict=True)) if visible else {},
         marts={name: _count(connection, name) for (name,) in marts},
     )
+
+
+def _hold_tables(connection: psycopg.Connection) -> None:
+    """Lock all that is dumped against being dropped, before the transaction's snapshot is taken.
+
+    `pg_dump` first looks at what there is and then locks it: it fails if a load drops an old generation in
+    between.
+
+    Args:
+        connection: As the administrator, in REPEATABLE READ: looking and locking again begins a transaction anew.
+    """
+    while True:
+        connection.execute("set search_path = pg_catalog, pg_temp")
+        there = _find_dumped(connection)
+        connection.rollback()
+        connection.execute("set search_path = pg_catalog, pg_temp")
+        try:
+            if there:
+                names = sql.SQL(", ").join(sql.Identifier(*name) for name in there)
+                connection.execute(sql.SQL("lock table {} in access share mode").format(names))
+            if _find_dumped(connection) == there:
+                return
+        except psycopg.errors.UndefinedTable:
+            pass
+        connection.rollback()
+
+
+def _find_dumped(connection: psycopg.Connection) -> list[tuple[str, str]]:
+    return connection.execute(_DUMPED, (list(_SCHEMAS_LEFT_OUT), *_TABLE_LEFT_OUT)).fetchall()
 
 
 def run_client(runtime: Runtime, program: str, arguments: Sequence[str]) -> None:
