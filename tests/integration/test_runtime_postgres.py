@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from audited_load.warehouse.connection import locked
 from customer_pipeline.runtime import postgres_server
 from customer_pipeline.runtime.installation import Runtime, port_is_taken, read_runtime
 from customer_pipeline.runtime.postgres_server import (
@@ -61,6 +63,25 @@ def start(runtime: Runtime) -> subprocess.Popen[bytes]:
 def stop(process: subprocess.Popen[bytes], number: int = signal.SIGINT) -> None:
     process.send_signal(number)
     process.wait(timeout=30)
+
+
+def test_a_killed_task_does_not_go_on_in_the_server_where_its_next_try_would_wait_for_it(dsn: Dsn) -> None:
+    program = f"""
+import psycopg
+from audited_load.warehouse.connection import locked
+with psycopg.connect({dsn("loader")!r}, autocommit=True) as connection, locked(connection, "of a killed task"):
+    print("ready", flush=True)
+    connection.execute("select pg_sleep(600)")
+"""
+    task = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    assert task.stdout
+    assert task.stdout.readline() == b"ready\n"
+    task.kill()
+    task.communicate()
+    with psycopg.connect(dsn("loader"), autocommit=True) as connection:
+        connection.execute("set lock_timeout = '60s'")
+        with locked(connection, "of a killed task"):
+            pass
 
 
 @pytest.mark.parametrize("role", ["airflow", "loader", "transformer", "reader"])

@@ -43,7 +43,12 @@ _MOVED = (
     """,
     "analyze pg_temp.moved",
 )
+# Materialized: the planner takes what is not in the delta for a single row, and joins it with all moved ones.
 _TOUCHED_OR_MOVED = """
+    with of_moved as materialized (
+        select {r_needed}, {kept_keys}, kept.sign
+        from pg_temp.moved as kept inner join {mart} as r on kept.{on} = r.{on}
+    )
     select {r_keys}, {now_keys}, {r_measures}, 1::bigint as sign
     from {delta} as r inner join {joined} as now on r.{on} = now.{on}
     union all
@@ -52,8 +57,8 @@ _TOUCHED_OR_MOVED = """
     left join {joined_before} as was on r.{on} = was.{on}
     left join {joined} as now on r.{on} = now.{on}
     union all
-    select {r_keys}, {kept_keys}, {r_measures}, kept.sign
-    from pg_temp.moved as kept inner join {mart} as r on kept.{on} = r.{on}
+    select {r_keys}, {r_joined_keys}, {r_measures}, r.sign
+    from of_moved as r
     where not exists (select 1 from {delta} as d where {same_row})
 """
 _ADD = """
@@ -191,6 +196,7 @@ def _parts(marts: Marts, one: Sums, number: int) -> dict[str, sql.Composable]:
 def _joined_parts(
     connection: psycopg.Connection, marts: Marts, one: Sums, joined: Joined, number: int
 ) -> dict[str, sql.Composable]:
+    key = key_of(connection, f"{marts.sets}.{one.mart}_s{number}")
     return {
         "on": sql.Identifier(joined.on),
         "joined": sql.Identifier(marts.sets, f"{joined.mart}_s{number}"),
@@ -201,8 +207,8 @@ def _joined_parts(
         "kept_keys": each_column("kept.{0}", joined.keys),
         "last_keys": each_column("coalesce(was.{0}, now.{0}) as {0}", joined.keys),
         "r_keys": each_column("r.{0}", one.keys),
+        "r_joined_keys": each_column("r.{0}", joined.keys),
         "r_measures": each_column("r.{0}", one.measures),
-        "same_row": each_column(
-            "d.{0} = r.{0}", key_of(connection, f"{marts.sets}.{one.mart}_s{number}"), between=" and "
-        ),
+        "r_needed": each_column("r.{0}", tuple(dict.fromkeys((joined.on, *key, *one.keys, *one.measures)))),
+        "same_row": each_column("d.{0} = r.{0}", key, between=" and "),
     }

@@ -34,9 +34,13 @@ _SETTINGS = {
     "work_mem": "64MB",
     "maintenance_work_mem": "256MB",
     "max_wal_size": "4GB",
+    # A merge writes to it faster than a buffer of 16 MB, the default, is emptied beside.
+    "wal_buffers": "64MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
+    # A task that was killed must not go on in the server, where its next try would wait for it.
+    "client_connection_check_interval": "10s",
     # Any role may send notifications; without a limit they take 8 GB while somebody does not read them.
     "max_notify_queue_pages": "64",
     # A statement that fails may hold a password or a row; so may what is said of it in detail.
