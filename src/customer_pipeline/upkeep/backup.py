@@ -110,7 +110,7 @@ def write_backup(runtime: Runtime, folder: Path) -> Backup:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of one that was cut short
     part.mkdir(parents=True, mode=0o700)
-    with psycopg.connect(runtime.dsn("postgres")) as connection:
+    with psycopg.connect(runtime.dsn("postgres"), options="-c search_path=pg_catalog,pg_temp") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         _hold_tables(connection)
         snapshot = connection.execute("select pg_export_snapshot()").fetchone() or ("",)
@@ -163,35 +163,6 @@ def find_holding(connection: psycopg.Connection) -> Holding:
     )
 
 
-def _hold_tables(connection: psycopg.Connection) -> None:
-    """Lock all that is dumped against being dropped, before the transaction's snapshot is taken.
-
-    `pg_dump` first looks at what there is and then locks it: it fails if a load drops an old generation in
-    between.
-
-    Args:
-        connection: As the administrator, in REPEATABLE READ: looking and locking again begins a transaction anew.
-    """
-    while True:
-        connection.execute("set search_path = pg_catalog, pg_temp")
-        there = _find_dumped(connection)
-        connection.rollback()
-        connection.execute("set search_path = pg_catalog, pg_temp")
-        try:
-            if there:
-                names = sql.SQL(", ").join(sql.Identifier(*name) for name in there)
-                connection.execute(sql.SQL("lock table {} in access share mode").format(names))
-            if _find_dumped(connection) == there:
-                return
-        except psycopg.errors.UndefinedTable:
-            pass
-        connection.rollback()
-
-
-def _find_dumped(connection: psycopg.Connection) -> list[tuple[str, str]]:
-    return connection.execute(_DUMPED, (list(_SCHEMAS_LEFT_OUT), *_TABLE_LEFT_OUT)).fetchall()
-
-
 def run_client(runtime: Runtime, program: str, arguments: Sequence[str]) -> None:
     """Run one of PostgreSQL's own programs on the server of this clone, as the administrator.
 
@@ -213,6 +184,33 @@ def run_client(runtime: Runtime, program: str, arguments: Sequence[str]) -> None
             f"{program} failed: {' '.join(done.stderr.split())[:1000]}",
             "Look at `make status`, and whether the disk is full; then try again. Nothing was changed.",
         )
+
+
+def _hold_tables(connection: psycopg.Connection) -> None:
+    """Lock all that is dumped against being dropped, before the transaction's snapshot is taken.
+
+    `pg_dump` first looks at what there is and then locks it: it fails if a load drops an old generation in
+    between.
+
+    Args:
+        connection: As the administrator, in REPEATABLE READ: looking and locking again begins a transaction anew.
+    """
+    while True:
+        there = _find_dumped(connection)
+        connection.rollback()
+        try:
+            if there:
+                names = sql.SQL(", ").join(sql.Identifier(*name) for name in there)
+                connection.execute(sql.SQL("lock table {} in access share mode").format(names))
+            if _find_dumped(connection) == there:
+                return
+        except psycopg.errors.UndefinedTable:
+            pass
+        connection.rollback()
+
+
+def _find_dumped(connection: psycopg.Connection) -> list[tuple[str, str]]:
+    return connection.execute(_DUMPED, (list(_SCHEMAS_LEFT_OUT), *_TABLE_LEFT_OUT)).fetchall()
 
 
 def _count(connection: psycopg.Connection, mart: str) -> int:
