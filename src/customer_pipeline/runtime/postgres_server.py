@@ -39,8 +39,6 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
-    # A task that was killed must not go on in the server, where its next try would wait for it.
-    "client_connection_check_interval": "10s",
     # Any role may send notifications; without a limit they take 8 GB while somebody does not read them.
     "max_notify_queue_pages": "64",
     # A statement that fails may hold a password or a row; so may what is said of it in detail.

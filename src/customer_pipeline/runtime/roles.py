@@ -32,6 +32,9 @@ _ROLE_SETTINGS = {
 }
 """Nothing of ours may wait for ever. What a reader's transaction may see is kept for as long as one may last."""
 
+_EVERY_ROLE = {"client_connection_check_interval": "10s"}
+"""A client that was killed must not go on in the server, where its next try would wait for it."""
+
 _READER_CONNECTIONS = 40
 """Of the server's 100: readers can't keep a load out."""
 
@@ -161,6 +164,6 @@ def _make_role(admin: psycopg.Connection, role: str, password: str) -> None:
     )
     for (database,) in admin.execute(in_databases, (role,)).fetchall():
         admin.execute(sql.SQL("alter role {} in database {} reset all").format(name, sql.Identifier(database)))
-    for setting, value in _ROLE_SETTINGS[role].items():
+    for setting, value in (_EVERY_ROLE | _ROLE_SETTINGS[role]).items():
         values = sql.SQL(", ").join(map(sql.Literal, value.split(", ")))
         admin.execute(sql.SQL("alter role {} set {} = {}").format(name, sql.Identifier(setting), values))
