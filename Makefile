@@ -147,7 +147,7 @@ bench-workers: .venv/ready ## Time what workers of Celery gain by importing dbt 
 bench-page: .venv/ready ## Time the page's views over a large warehouse (four minutes)
 	@$(BIN)/python bench/page_views.py
 
-bench-dag: .venv/ready ## Time a run of the DAG against stock Airflow and Cosmos (five minutes; restarts the services)
+bench-dag: .venv/ready ## Time a run of the DAG against stock Airflow and Cosmos (six minutes; restarts the services)
 	@$(BIN)/python bench/dag_run.py
 
 lock: .venv/ready ## Pin the dependencies of pyproject.toml anew

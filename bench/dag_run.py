@@ -1,5 +1,7 @@
 """A run of the whole DAG on the sample, against the same graph with Airflow's stock LocalExecutor and settings.
 
+Beside it `dbt build` of the same models, alone: what the machine can do, and a part of every run.
+
 Usage: `make bench-dag`. It stops and starts the services of this clone.
 """
 
@@ -10,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from statistics import median
 
@@ -32,25 +35,38 @@ def main() -> None:
     print(describe_machine(), flush=True)
     ways: dict[str, dict[str, str]] = {"stock": STOCK, "ours": {}}
     taken: dict[str, list[float]] = {name: [] for name in ways}
+    alone: list[float] = []
     for _ in range(arguments.rounds):
         for name, variables in ways.items():
-            taken[name] += run_dag(variables, arguments.runs)
-            print(f"{name}: {taken[name]}", flush=True)
-    stock, ours = sorted(taken["stock"]), sorted(taken["ours"])
+            taken[name] += run_dag(variables, arguments.runs, alone)
+            print(f"{name}: {taken[name]}, `dbt build`: {alone}", flush=True)
+    stock, ours, built = sorted(taken["stock"]), sorted(taken["ours"]), sorted(alone)
     reference = median(stock)
-    of_stock = f"1.00 ({reference:.1f} s, {stock[0]:.1f} to {stock[-1]:.1f})"
-    of_ours = f"{median(ours) / reference:.2f} ({median(ours):.1f} s, {ours[0]:.1f} to {ours[-1]:.1f})"
+
+    def against_stock(seconds: list[float]) -> str:
+        middle = median(seconds)
+        return f"{middle / reference:.2f} ({middle:.1f} s, {seconds[0]:.1f} to {seconds[-1]:.1f})"
+
     print("\n| what | figure |\n|---|---|")
-    print(f"| the DAG on the sample, stock LocalExecutor and Cosmos | {of_stock} |")
-    print(f"| the same with `WarmLocalExecutor` | {of_ours} |")
+    print(f"| the DAG on the sample, stock LocalExecutor and Cosmos | {against_stock(stock)} |")
+    print(f"| the same with `WarmLocalExecutor` | {against_stock(ours)} |")
+    print(f"| `dbt build` of the same models, alone | {against_stock(built)} |")
+    print(f"| a run with `WarmLocalExecutor` against `dbt build` | {median(ours) / median(built):.1f} |")
 
 
-def run_dag(variables: dict[str, str], runs: int) -> list[float]:
-    """Start the services with some variables, and run the DAG; gives the seconds of each run but the first."""
+def run_dag(variables: dict[str, str], runs: int, alone: list[float]) -> list[float]:
+    """Start the services with some variables, and run the DAG; gives the seconds of each run but the first.
+
+    Notes those of `dbt build`, as often, while the services are up and no run is.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in STOCK} | variables
     call(environment, "down")
     call(environment, "up")
     printed = [call(environment, "run") for _ in range(runs + 1)][1:]
+    for _ in range(runs):
+        started = time.monotonic()
+        call(environment, "dbt", "build")
+        alone.append(time.monotonic() - started)
     call(environment, "down")
     return [float(found[1]) for text in printed if (found := re.search(r"Run success after ([\d.]+) s", text))]
 
