@@ -39,7 +39,7 @@ def main() -> None:
     for _ in range(arguments.rounds):
         for name, variables in ways.items():
             taken[name] += run_dag(variables, arguments.runs, alone)
-            print(f"{name}: {taken[name]}, `dbt build`: {alone}", flush=True)
+            print(f"{name}: {taken[name]}, `dbt build`: {[round(seconds, 1) for seconds in alone]}", flush=True)
     stock, ours, built = sorted(taken["stock"]), sorted(taken["ours"]), sorted(alone)
     reference = median(stock)
 
