@@ -64,14 +64,23 @@ Kind: TypeAlias = WholeNumber | Amount | CalendarDate | Text
 
 
 @dataclass(frozen=True)
+class Part:
+    """What a rule keeps of a text: all from character number `start` on, counted from 0, up to the first `end`."""
+
+    start: int = 0
+    end: str = ""
+
+
+@dataclass(frozen=True)
 class Rule:
     r"""One named way to read a value.
 
     Attributes:
         name: What the counts in the report call it.
         pattern: Regular expression (Rust syntax, no look-around) of the texts that the rule reads.
-        rewrite: Replacement for the match (`${1}` is the first group), or a function of a module from text to
-            text that returns None when it can't read the text. Other processes import it by its name.
+        rewrite: Replacement for the match (`${1}` is the first group); the `Part` of the text that stays; or a
+            function of a module from text to text that returns None when it can't read the text. Other processes
+            import it by its name.
         examples: Pairs of a text and what the rule makes of it; documentation, and tested.
         when: The forms of a file in which it holds, such as `decimal=comma`; always, if empty.
         needs: Characters, one of which stands in every text that matches, and which no rule before writes. Only
@@ -80,7 +89,7 @@ class Rule:
 
     name: str
     pattern: str
-    rewrite: str | Callable[[str], str | None]
+    rewrite: str | Part | Callable[[str], str | None]
     examples: tuple[tuple[str, str], ...]
     when: tuple[str, ...] = ()
     needs: str = ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from oracle import COLUMNS
 from record_oracle import split_records
+
+from audited_load.reading.faults import find_undecodable
 
 QUIET = settings(
     deadline=None,
@@ -137,6 +140,32 @@ def test_blocks_do_not_matter_to_a_byte(
         parts = clean(tmp_path / "file.csv", content)
     assert (Path(parts.cleaned_file).read_bytes(), Path(parts.rejected_file).read_bytes()) == files
     assert parts == whole
+
+
+def test_days_that_lie_close_are_written_as_those_that_lie_apart(tmp_path: Path) -> None:
+    """Of many days within a short time each is put into words once: that must be the same words."""
+    days = [date(2024, 2, 27) + timedelta(days=number % 5) for number in range(40)]
+    close = [ROW.format(number).replace("2024-01-02", str(day)) for number, day in enumerate(days, start=1)]
+    apart = [*close, ROW.format(41).replace("2024-01-02", "1999-12-31")]
+    for name, lines in {"close": close, "apart": apart}.items():
+        report = clean(tmp_path / f"{name}.csv", HEADER + "".join(lines))
+        written = [row["transaction_date"] for row in read_rows(report.cleaned_file)]
+        assert written[:40] == [day.isoformat() for day in days]
+
+
+@QUIET
+@given(
+    st.lists(st.sampled_from(["é", "€", "😀", "a", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82"]))
+)
+def test_bytes_that_python_can_not_decode_are_found_and_no_others(pieces: list[str | bytes]) -> None:
+    """Overlong forms, halves of a pair, what is beyond Unicode, and what ends too early."""
+    data = b"".join(piece.encode() if isinstance(piece, str) else piece for piece in pieces)
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        assert find_undecodable(data)
+    else:
+        assert find_undecodable(data) == []
 
 
 def test_undecodable_records_do_not_depend_on_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

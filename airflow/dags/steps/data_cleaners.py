@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from audited_load.columns import Amount, CalendarDate, Column, Kind, Refusal, Rule, Text, WholeNumber
+from audited_load.columns import Amount, CalendarDate, Column, Kind, Part, Refusal, Rule, Text, WholeNumber
 from audited_load.contracts.build import Declared, build_feed
 from audited_load.contracts.contract import CLONE, read_contract
 from audited_load.rules.date_rules import DATE_REFUSALS, DATE_RULES, outside
@@ -46,16 +46,11 @@ BIGINT_MAX = 2**63 - 1
 INTEGER_MIN, INTEGER_MAX = -(2**31), 2**31 - 1
 
 
-def drop_letter(text: str) -> str:
-    """Leave out the first character: "T1010" is 1010."""
-    return text[1:]
-
-
 def letter_prefix(letter: str, name: str) -> Rule:
     """Build the rule for ids that carry one letter in front, in either case."""
     both = f"[{letter.lower()}{letter.upper()}]"
     examples = ((f"{letter.upper()}1010", "1010"), (f"{letter.lower()}1010", "1010"))
-    return Rule(name, rf"^{both}[0-9]", drop_letter, examples)
+    return Rule(name, rf"^{both}[0-9]", Part(start=1), examples)
 
 
 def prefix_rule(prefix: str) -> Rule:

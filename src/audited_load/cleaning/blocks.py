@@ -9,7 +9,9 @@ import io
 from codecs import BOM_UTF8
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -108,11 +110,7 @@ def clean_block(block: Block, layout: Layout) -> CleanedBlock:
         rejects, scrubbed = scrub_rejects(rejects, layout, doubts)
         found = {"erased": blanked + scrubbed, "may_be_erased": doubts.lookalikes}
         changed += Counter({f"{layout.feed.subject}:{rule}": count for rule, count in found.items()})
-    out = io.BytesIO()
-    values.with_columns(pl.Series(SOURCE_RECORD, block.first_record + accepted)).write_csv(
-        out, include_header=False
-    )
-    data = out.getvalue()
+    data = _write_lines(values.with_columns(pl.Series(SOURCE_RECORD, block.first_record + accepted)))
     return CleanedBlock(
         csv=data,
         places=_places(block, records, accepted, data),
@@ -241,6 +239,18 @@ def _count_wide(block: Block, records: Records) -> int:
     """Count the records with characters beyond ASCII: what they mean hangs on the encoding."""
     wide = np.flatnonzero(np.frombuffer(block.data, np.uint8) >= 0x80)  # noqa: PLR2004
     return len(np.unique(np.searchsorted(records.ends, wide, "right")))
+
+
+def _write_lines(values: pl.DataFrame) -> bytes:
+    """Write values as lines of CSV. Each of the days between is put into words once: Polars does it row by row."""
+    for days in values.select(pl.col(pl.Date)):
+        first, last = cast("date | None", days.min()), cast("date | None", days.max())
+        if first and last and (last - first).days < len(days):
+            texts = pl.date_range(first, last, eager=True).dt.to_string("%Y-%m-%d")
+            values = values.with_columns(texts.gather((days - first).dt.total_days()).rename(days.name))
+    out = io.BytesIO()
+    values.write_csv(out, include_header=False)
+    return out.getvalue()
 
 
 def _places(block: Block, records: Records, rows: NDArray[np.int64], data: bytes) -> NDArray[np.void]:

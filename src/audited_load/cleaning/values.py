@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from audited_load.cleaning.evidence import Sign, Signs, weigh_column, weigh_distinct
-from audited_load.columns import Amount, CalendarDate, Column, Refusal, Rule, Text, WholeNumber
+from audited_load.columns import Amount, CalendarDate, Column, Part, Refusal, Rule, Text, WholeNumber
 from audited_load.shown import MASKED
 
 SHOWN_CHARACTERS = 80
@@ -199,8 +199,10 @@ def _apply(
     for rule in rules:
         # Looking is five times cheaper than replacing, and most texts need no replacing.
         found = texts.str.contains(rule.pattern)
-        rows = (found if skip is None else found & ~skip).arg_true()
-        if len(rows):
+        if skip is not None:
+            found &= ~skip
+        if found.any():
+            rows = found.arg_true()
             rewritten = texts.clone().scatter(rows, _rewrite(texts.gather(rows), rule))
             applied[rule.name] = rewritten != texts
             texts = rewritten
@@ -210,6 +212,9 @@ def _apply(
 def _rewrite(texts: pl.Series, rule: Rule) -> pl.Series:
     if isinstance(rule.rewrite, str):
         return texts.str.replace_all(rule.pattern, rule.rewrite)
+    if isinstance(rule.rewrite, Part):
+        kept = texts.str.slice(rule.rewrite.start)
+        return kept.str.splitn(rule.rewrite.end, 2).struct.field("field_0") if rule.rewrite.end else kept
     rewritten = map(rule.rewrite, texts.to_list())
     return pl.Series(rewritten, dtype=pl.String).fill_null(texts)
 

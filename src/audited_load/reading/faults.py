@@ -6,6 +6,8 @@ import codecs
 import re
 import threading
 
+import polars as pl
+
 from audited_load.reading.dialect import Dialect
 from audited_load.reading.odd_records import UNCLOSED_QUOTE, find_bad_quote
 from audited_load.shown import count_of
@@ -60,11 +62,20 @@ def _column(line: bytes, place: int) -> int:
 
 def find_undecodable(data: bytes) -> list[int]:
     """Find bytes that are no UTF-8, at least one in each line that has any."""
-    if data.isascii():
+    if data.isascii() or _is_utf8(data):
         return []
     _found.positions = []
     data.decode(errors="note_position")
     return _found.positions  # type: ignore[no-any-return]
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Check without making a text of it, as Python would: that takes ten times as long."""
+    try:
+        pl.Series([data], dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 _found = threading.local()

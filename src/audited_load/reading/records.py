@@ -182,8 +182,9 @@ def find_records(block: Block, dialect: Dialect) -> Records:
         if not faults[row] and _breaks_a_field(block.data[starts[row] : ends[row]], dialect):
             faults[row] = _CODE[LONE_RETURN]
     faults[_rows_at(find_undecodable(block.data), starts, ends)] = _CODE["undecodable_bytes"]
-    nuls = [match.start() for match in re.finditer(b"\0", block.data)]
-    faults[_rows_at(nuls, starts, ends)] = _CODE["nul_byte"]
+    if b"\0" in block.data:
+        nuls = [match.start() for match in re.finditer(b"\0", block.data)]
+        faults[_rows_at(nuls, starts, ends)] = _CODE["nul_byte"]
     return Records(starts, ends, numbers, faults, fields, forms)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from audited_load.columns import Refusal, Rule
+from audited_load.columns import Part, Refusal, Rule
 from audited_load.rules.currencies import NO_CURRENCY, Currency, other_currencies
 from audited_load.rules.number_words import NUMBER_WORDS, read_number_words
 
@@ -36,11 +36,6 @@ def remove_apostrophes(text: str) -> str:
     return text.replace("'", "").replace("\u2019", "")
 
 
-def drop_fraction(text: str) -> str:
-    """Leave out what follows the point: "501.0" is 501."""
-    return text.partition(".")[0]
-
-
 def digits_below(limit: int) -> str:
     """Build the pattern of the whole numbers below a limit, without leading zeros."""
     digits = str(limit)
@@ -59,7 +54,7 @@ WHOLE_FLOAT = Rule("whole_float", r"^(-?[0-9]+)\.0*$", "${1}", (("501.0", "501")
 WHOLE_ID = Rule(
     "whole_float",
     rf"^0*(?:{digits_below(EXACT_FLOATS)})\.0*$",
-    drop_fraction,
+    Part(end="."),
     (("501.0", "501"), ("2.00", "2"), ("9007199254740991.0", "9007199254740991")),
 )
 TRAILING_ZEROS = Rule(
