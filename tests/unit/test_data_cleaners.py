@@ -322,6 +322,7 @@ def test_any_text_is_read_exactly_or_refused_with_a_reason(text: str) -> None:
     [
         "one two three", "two or three", "first", "five and", "hundred", "dozen", "", "five hundred and thousand",
         "one hundred and thousand and five", "twenty and five", "one hundred and and five",
+        "five-", "twenty-one-", "one hundred -", "one point five-", "twenty--one",
     ],
 )  # fmt: skip
 def test_words_that_are_not_one_number_are_not_read(words: str) -> None:

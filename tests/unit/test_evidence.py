@@ -42,6 +42,11 @@ def content(column: str, texts: list[str], delimiter: str = ";", **others: str) 
         ("quantity", ["1.000"], ";"),
         ("quantity", ["1.250.000", "1.000"], "|"),
         ("price", ['"12,50"', "2.037"], ","),
+        # What is refused proves no point.
+        ("price", ["2.037", "Nr.7"], ";"),
+        ("price", ["2.037", "5.0%"], ";"),
+        ("price", ["1.500,00", "2.037", "ca.5"], ";"),
+        ("quantity", ["2.0 pcs", "1.000"], ";"),
     ],
 )
 def test_amounts_that_may_be_thousands_are_not_used(

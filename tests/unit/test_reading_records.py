@@ -153,6 +153,30 @@ def test_a_header_again_in_another_order_is_refused(tmp_path: Path) -> None:
         clean(tmp_path / "file.csv", HEADER + ROW.format(1) + other + row)
 
 
+@pytest.mark.parametrize("start", ["", ",", " ", "\t", "\x1a", "#", "'", "\u00a0", "\u200b", ' "'])
+@pytest.mark.parametrize("names", ["tax,price,notes", "tax,price,remark", "price,notes", "total,price,tax"])
+def test_a_second_header_with_other_columns_is_seen_too(tmp_path: Path, start: str, names: str) -> None:
+    """The records below it would be read in the order of the first."""
+    again = start + HEADER.strip().replace("price,tax", names)
+    if start.endswith('"'):
+        again = again.replace(",", '",', 1)
+    with pytest.raises(UnusableFileError, match="Line 3 says the header again, but in another order"):
+        clean(tmp_path / "joined.csv", NOTED + noted(1, "x") + again + "\n" + noted(2, "y"))
+
+
+@pytest.mark.parametrize(
+    ("above", "why"),
+    [
+        ((HEADER + ROW.format(9)).replace(",", "^"), "written in another way"),
+        ("".join(f'"{line}"\n' for line in (HEADER + ROW.format(9)).splitlines()), "written in another way"),
+        (ROW.format(9).replace(",", "^") * 51, "too many to be titles"),
+    ],
+)
+def test_records_above_the_header_are_not_taken_for_titles(tmp_path: Path, above: str, why: str) -> None:
+    with pytest.raises(UnusableFileError, match=why):
+        clean(tmp_path / "joined.csv", above + HEADER + ROW.format(1))
+
+
 @pytest.mark.parametrize("end", ["\x1a", "\x1a\n", "\x1a\r\n", "\n\x1a", "\x1a\x1a"])
 def test_the_mark_at_the_end_of_an_old_file_is_no_data(tmp_path: Path, end: str) -> None:
     report = clean(tmp_path / "file.csv", HEADER + ROW.format(1) + ROW.format(2).strip() + end)

@@ -66,11 +66,12 @@ _AMOUNT = {FOR: POINT_ONLY, AGAINST: COMMA_ONLY, UNDECIDED: _EITHER}
 _DATE = r"^[^0-9]*([0-9]{1,2})([-/.])([0-9]{1,2})([-/.])[0-9]{4}(?:[^0-9].*)?$"
 
 
-def weigh_column(texts: pl.Series, column: Column) -> Signs:
+def weigh_column(texts: pl.Series, accepted: pl.Series, column: Column) -> Signs:
     """Look at all texts of a column, where the canonical ones may be signs, too.
 
     Args:
         texts: As they stand in the file.
+        accepted: Whether each was: `Nr.7` or `5.0%` in an amount proves no decimal point.
         column: Their type, and the form of the file: of what was declared no signs are wanted.
 
     Returns:
@@ -78,19 +79,20 @@ def weigh_column(texts: pl.Series, column: Column) -> Signs:
     """
     match column.kind:
         case Amount() if column.form.decimal == AUTO:
-            return _weigh_amounts(texts)
+            return _weigh_amounts(texts, accepted)
         case Text():
             return _weigh_names(texts)
         case _:
             return {}
 
 
-def weigh_distinct(texts: pl.Series, counts: pl.Series, column: Column) -> Signs:
+def weigh_distinct(texts: pl.Series, counts: pl.Series, accepted: pl.Series, column: Column) -> Signs:
     """Look at the distinct texts of a column, where canonical ones are no signs.
 
     Args:
         texts: Distinct, and all of them that are not canonical.
         counts: How often each is in the file.
+        accepted: Whether each was.
         column: Their type, and the form of the file: of what was declared no signs are wanted.
 
     Returns:
@@ -99,29 +101,32 @@ def weigh_distinct(texts: pl.Series, counts: pl.Series, column: Column) -> Signs
     match column.kind:
         case WholeNumber() if column.form.decimal == AUTO:
             pointed = texts.str.contains(".", literal=True).arg_true()
-            return _count_matches(texts, pointed, counts, _WHOLE)
+            return _count_matches(texts, pointed, counts, accepted, _WHOLE)
         case CalendarDate() if column.form.date_order == AUTO:
             return _weigh_dates(texts, counts)
         case _:
             return {}
 
 
-def _weigh_amounts(texts: pl.Series) -> Signs:
+def _weigh_amounts(texts: pl.Series, accepted: pl.Series) -> Signs:
     """Look for decimal marks: where a few amounts prove the point, no further."""
     step = max(1, len(texts) // SAMPLED)
-    proved = texts.gather_every(step).str.contains(POINT_ONLY).arg_true()
+    proved = (texts.gather_every(step).str.contains(POINT_ONLY) & accepted.gather_every(step)).arg_true()
     # Looking at all of them would cost more than cleaning them.
     if len(proved):
         return {(DECIMAL, FOR): Sign(len(proved), int(proved[0]) * step)}
     marked = texts.str.contains("[.,]").arg_true()
-    return _count_matches(texts, marked, pl.ones(len(texts), pl.Int64, eager=True), _AMOUNT)
+    return _count_matches(texts, marked, pl.ones(len(texts), pl.Int64, eager=True), accepted, _AMOUNT)
 
 
-def _count_matches(texts: pl.Series, rows: pl.Series, counts: pl.Series, patterns: Mapping[str, str]) -> Signs:
-    """Count what matches each pattern in some rows."""
-    suspects, numbers, signs = texts.gather(rows), counts.gather(rows), {}
+def _count_matches(
+    texts: pl.Series, rows: pl.Series, counts: pl.Series, accepted: pl.Series, patterns: Mapping[str, str]
+) -> Signs:
+    """Count what matches each pattern in some rows. What was refused speaks against the point at most."""
+    suspects, numbers, is_accepted, signs = texts.gather(rows), counts.gather(rows), accepted.gather(rows), {}
     for side, pattern in patterns.items():
-        found = suspects.str.contains(pattern).arg_true()
+        matches = suspects.str.contains(pattern)
+        found = (matches & is_accepted if side == FOR else matches).arg_true()
         if len(found):
             signs[DECIMAL, side] = Sign(int(numbers.gather(found).sum()), int(rows[int(found[0])]))
     return signs

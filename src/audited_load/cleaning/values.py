@@ -69,7 +69,7 @@ def clean_column(texts: pl.Series, column: Column) -> CleanedColumn:
             rest.changed,
             {name: Sign(count, int(rows[row])) for name, (count, row) in rest.signs.items()},
         )
-    cleaned.signs.update(weigh_column(texts, column))
+    cleaned.signs.update(weigh_column(texts, cleaned.values.is_not_null(), column))
     return require_values(cleaned, column) if column.required else cleaned
 
 
@@ -95,7 +95,7 @@ def _clean_by_distinct(texts: pl.Series, column: Column) -> CleanedColumn:
         why = dict(bad.select("code", _reason(column)).iter_rows())
         rows = codes.is_in(bad["code"].implode()).arg_true()
         reasons = [(row, why[code]) for row, code in zip(rows, codes.gather(rows), strict=True)]
-    found = weigh_distinct(solved["text"], counts, column)
+    found = weigh_distinct(solved["text"], counts, solved["refusal"].is_null(), column)
     signs = {name: Sign(count, int(rows_of[code])) for name, (count, code) in found.items()}
     return CleanedColumn(values.rename(column.name), reasons, refused, changed, signs)
 

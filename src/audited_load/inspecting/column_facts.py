@@ -194,7 +194,9 @@ def _add(facts: ColumnFacts, texts: pl.Series, tokens: Collection[str], day: Col
         facts.prefixes, found.select(pl.col("text").str.extract(_PREFIX, 1).alias("prefix"), "count").drop_nulls()
     )
     if day is not None:
-        for (_, side), sign in weigh_distinct(found["text"], found["count"], day).items():
+        for (_, side), sign in weigh_distinct(
+            found["text"], found["count"], found["text"].is_not_null(), day
+        ).items():
             facts.days[side] += sign.number
     if len(facts.masks) < MAX_MASKS:
         _count(facts.masks, found.select(mask(pl.col("text")).alias("mask"), "count").head(MAX_MASKS))

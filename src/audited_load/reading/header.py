@@ -16,6 +16,9 @@ from audited_load.reading.refused_header import explain_missing_header
 from audited_load.shown import INVISIBLE, count_of
 
 HEADER_BYTES = 2**20
+MAX_TITLES = 50
+"""Lines that hold something above a header; what is more may be records that nobody would miss."""
+
 SAMPLED_LINES, SAMPLED_BYTES = 200, 2**16
 
 BLANK = ' \t,;|"'
@@ -171,6 +174,27 @@ def _require_no_records(name: str, above: Sequence[Line], dialect: Dialect) -> N
                 f" {filled} values.",
                 "Ask the supplier for the file with its header on the first line. Nothing was loaded.",
             )
+        if _says_most(line.text, dialect):
+            raise UnusableFileError(
+                f"{name}: line {number} of those above the header says the header, too, but written in another way:"
+                " the file is several files joined.",
+                "Deliver them one by one. Nothing was loaded.",
+            )
+    if len(above) > MAX_TITLES:
+        raise UnusableFileError(
+            f"{name}: {len(above)} lines are above the header, too many to be titles.",
+            "If none of them is a record, declare skipLines in the contract. Nothing was loaded.",
+        )
+
+
+def _says_most(line: str, dialect: Dialect) -> bool:
+    """Tell whether a line holds most names of the header, whatever is between them; a note may hold some."""
+    said, names = _words(line), [words for name in dialect.header if (words := _words(name))]
+    return len(names) > 1 and sum(name in said for name in names) * 4 >= len(names) * 3
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[\W_]+", " ", text.casefold()).strip()
 
 
 def _is_header(line: str, dialect: Dialect) -> bool:

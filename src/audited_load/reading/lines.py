@@ -13,6 +13,7 @@ from audited_load.reading.dialect import Dialect, grammar_of, normalise_name, sp
 from audited_load.shown import INVISIBLE
 
 NEWLINE, RETURN, QUOTE = 10, 13, 34
+_NAMES_OF_A_HEADER = 3
 _PREFIX = 3
 """Letters of a name that tell a line that may be a header from others."""
 
@@ -119,13 +120,23 @@ def find_no_records(
             found.pop()
         if found == header:
             headers.append(number)
-        elif set(header).issuperset(found) and len(set(found)) == len(set(header)):
+        elif _says_other_order(header, found):
             raise UnusableFileError(
                 f"Line {first_line + number} says the header again, but in another order of columns: the file is"
                 " several files joined.",
                 "Deliver them one by one, or with one order of columns. Nothing was loaded.",
             )
     return NoRecords(np.array(is_blank, np.int32), np.array(headers, np.int32))
+
+
+def _says_other_order(header: list[str], found: list[str]) -> bool:
+    """Tell whether names are a header of other columns, which has some of ours at other places.
+
+    Half of our names, and three of them, make a header: no record says so many.
+    """
+    ours = set(header) & set(found) - {""}
+    is_header = len(ours) >= max(_NAMES_OF_A_HEADER, len(set(header)) / 2)
+    return is_header and any(header.index(name) != found.index(name) for name in ours)
 
 
 def _table(*members: int) -> NDArray[np.bool_]:
@@ -135,6 +146,8 @@ def _table(*members: int) -> NDArray[np.bool_]:
 
 
 _DIGITS = _table(*range(ord("0"), ord("9") + 1))
+_THREE_BYTES, _TWO_BYTES, _QUOTES = _table(0xE2, 0xEF), _table(0xC2), _table(QUOTE)
+_BEFORE_A_NAME = _table(*b" \t\x1a#'")
 # White space, quotes, and the bytes of wide spaces and of what can't be seen.
 _BLANK = _table(*b'\t\n\v\f\r\x1a "', *range(0x80, 0xC0), 0xC2, 0xE1, 0xE2, 0xE3, 0xEF)
 
@@ -155,10 +168,12 @@ def _may_be_blank(
 def _may_be_header(array: NDArray[np.uint8], starts: Positions, dialect: Dialect) -> NDArray[np.bool_]:
     """Compare the first letters of each line with those of every name: the order may be another one."""
     places = starts.copy()
+    places += array[starts] == ord(dialect.delimiter)
     last = len(array) - 1
-    places += 3 * (array[places] == 0xEF)  # noqa: PLR2004 - a byte order mark
-    places = np.minimum(places, last)
-    places += array[places] == QUOTE
+    # A byte order mark, or a space that is wide or can't be seen; a blank name, or what marks a line as none.
+    for table, width in ((_THREE_BYTES, 3), (_TWO_BYTES, 2), (_BEFORE_A_NAME, 1), (_QUOTES, 1)):
+        places += width * table[array[places]]
+        places = np.minimum(places, last)
     names = {normalise_name(name).encode()[:_PREFIX] for name in dialect.header} - {b""}
     found = np.zeros(len(starts), bool)
     for name in names:

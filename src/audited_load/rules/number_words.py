@@ -12,6 +12,8 @@ NUMBER_WORDS = r"(?i)^[a-z][a-z \-,]*$"
 """Texts that are worth a try: letters, spaces, hyphens and commas only."""
 
 _LOOSE_COMMA = re.compile(r"(?i)(?<!thousand)(?<!million)(?<!billion)(?<!trillion),(?!\s+and\b)|,\s*$")
+_LOOSE_HYPHEN = re.compile(r"-\s*(?:-|$)")
+"""Behind digits it is a minus: what it means behind words is not certain."""
 # "And" joins a tail to hundreds or more; anywhere else it is a slip, such as "five hundred and thousand".
 _SIZES = "hundred|thousand|million|billion|trillion"
 _JOINT = re.compile(rf"\b({_SIZES}) and (?=[a-z])(?!(?:and|{_SIZES})\b)")
@@ -33,7 +35,7 @@ def read_number_words(text: str) -> str | None:
     Returns:
         The number as decimal text ("105.25"), or None if the words are not one number.
     """
-    if _LOOSE_COMMA.search(text):
+    if _LOOSE_COMMA.search(text) or _LOOSE_HYPHEN.search(text):
         return None
     words = _normalise(text)
     sign = "-" if words.startswith(_SIGNS) else ""

@@ -9,7 +9,9 @@ from audited_load.shown import INVISIBLE
 
 _REVERSING = "\u202e"
 """Right-to-left override: a person sees 21 where the file holds 12, so what was meant is not certain."""
-_HARMLESS = INVISIBLE.replace(_REVERSING, "")
+_SOFT_HYPHEN = "\u00ad"
+"""Text from a PDF has it for a hyphen, so that before a number it may be a minus."""
+_HARMLESS = INVISIBLE.replace(_REVERSING, "").replace(_SOFT_HYPHEN, "")
 
 
 def wrappers(tidy: str) -> tuple[Rule, ...]:
